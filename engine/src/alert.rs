@@ -1,0 +1,163 @@
+//! Alerts of the risk monitor: a kind, the numbers behind it, and a sentence for a person (CONTRACT.md section 5).
+
+use core::fmt;
+
+use crate::ids::{AccountId, InstrumentId, PositionId};
+use crate::rejection::{Percent, Rupees};
+use crate::text::Symbol;
+use crate::units::{Money, Ratio};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Severity {
+    Info = 0,
+    Warning = 1,
+    Critical = 2,
+}
+
+impl Severity {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "INFO",
+            Severity::Warning => "WARNING",
+            Severity::Critical => "CRITICAL",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum AlertKind {
+    /// `amount` is the loss (positive), `basis` the balance, `limit` the limit's share of it.
+    DailyLossWarning = 0,
+    /// `amount` is the drawdown, `basis` the day's peak.
+    DrawdownWarning = 1,
+    /// `amount` is the position's loss, `basis` the balance.
+    PositionLossLimit = 2,
+    MissingStopLoss = 3,
+    /// Automatic, by daily loss; as [`AlertKind::DailyLossWarning`].
+    KillSwitchDailyLoss = 4,
+    /// Automatic, by drawdown; as [`AlertKind::DrawdownWarning`].
+    KillSwitchDrawdown = 5,
+    /// By command; the reason is in the command.
+    KillSwitchManual = 6,
+    KillSwitchDeactivated = 7,
+}
+
+impl AlertKind {
+    /// `alert_type` as clients see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AlertKind::DailyLossWarning => "daily_loss_warning",
+            AlertKind::DrawdownWarning => "drawdown_warning",
+            AlertKind::PositionLossLimit => "position_loss_limit",
+            AlertKind::MissingStopLoss => "missing_stop_loss",
+            AlertKind::KillSwitchDailyLoss | AlertKind::KillSwitchDrawdown | AlertKind::KillSwitchManual => {
+                "kill_switch_triggered"
+            }
+            AlertKind::KillSwitchDeactivated => "kill_switch_deactivated",
+        }
+    }
+
+    pub const fn severity(self) -> Severity {
+        match self {
+            AlertKind::DailyLossWarning | AlertKind::DrawdownWarning | AlertKind::MissingStopLoss => {
+                Severity::Warning
+            }
+            AlertKind::PositionLossLimit
+            | AlertKind::KillSwitchDailyLoss
+            | AlertKind::KillSwitchDrawdown
+            | AlertKind::KillSwitchManual => Severity::Critical,
+            AlertKind::KillSwitchDeactivated => Severity::Info,
+        }
+    }
+}
+
+/// One alert. `realised` is net of charges. What `amount` and `basis` are is written at each kind; both are positive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Alert {
+    pub kind: AlertKind,
+    /// `None` where the whole engine is meant.
+    pub account: Option<AccountId>,
+    pub position: Option<PositionId>,
+    pub instrument: Option<InstrumentId>,
+    pub amount: Money,
+    pub basis: Money,
+    pub realised: Money,
+    pub unrealised: Money,
+    pub limit: Ratio,
+}
+
+impl Alert {
+    /// The sentence of CONTRACT.md section 5. `symbol` is that of the alert's instrument; `reason` is the command's
+    /// text for a manual kill (or the author for a deactivation), already safe to show.
+    pub fn message<'a>(&'a self, symbol: Symbol, reason: &'a str) -> impl fmt::Display + 'a {
+        Message {
+            alert: self,
+            symbol,
+            reason,
+        }
+    }
+}
+
+struct Message<'a> {
+    alert: &'a Alert,
+    symbol: Symbol,
+    reason: &'a str,
+}
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alert = self.alert;
+        let share = Percent::of(alert.amount.paise(), alert.basis.paise());
+        let limit = Percent::hundredths(i128::from(alert.limit.ppm()), 10_000);
+        let (amount, symbol, reason) = (Rupees(alert.amount), self.symbol, self.reason);
+        match alert.kind {
+            AlertKind::DailyLossWarning => {
+                write!(
+                    f,
+                    "Approaching daily loss limit: {share}% of {}%",
+                    WholeWhenExact(limit)
+                )
+            }
+            AlertKind::DrawdownWarning => {
+                write!(
+                    f,
+                    "Approaching drawdown limit: {share}% of {}%",
+                    WholeWhenExact(limit)
+                )
+            }
+            AlertKind::PositionLossLimit => {
+                write!(f, "Position {symbol} exceeded loss limit: {amount} ({share}%)")
+            }
+            AlertKind::MissingStopLoss => write!(f, "Position {symbol} has no stop-loss"),
+            AlertKind::KillSwitchDailyLoss => {
+                write!(
+                    f,
+                    "KILL SWITCH ACTIVATED: Daily loss limit exceeded: {amount} ({share}%)"
+                )
+            }
+            AlertKind::KillSwitchDrawdown => {
+                write!(
+                    f,
+                    "KILL SWITCH ACTIVATED: Drawdown limit exceeded: {amount} ({share}%)"
+                )
+            }
+            AlertKind::KillSwitchManual => write!(f, "KILL SWITCH ACTIVATED: {reason}"),
+            AlertKind::KillSwitchDeactivated => write!(f, "Kill switch deactivated by: {reason}"),
+        }
+    }
+}
+
+/// `6` rather than `6.00`.
+struct WholeWhenExact(Percent);
+
+impl fmt::Display for WholeWhenExact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.scaled().checked_rem(100) == Some(0) {
+            write!(f, "{}", self.0.scaled().wrapping_div(100))
+        } else {
+            fmt::Display::fmt(&self.0, f)
+        }
+    }
+}

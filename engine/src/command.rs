@@ -1,0 +1,205 @@
+//! Commands: everything that can change a decision of the engine. The journal is a sequence of these, and every
+//! piece of state is a fold of it.
+//!
+//! A command that carries a heap allocation (definitions, metadata) only ever moves through the engine thread: it is
+//! made at the edge and freed by the journal writer.
+
+use alloc::boxed::Box;
+
+use crate::ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId};
+use crate::risk_limits::RiskLimits;
+use crate::terms::{OrderType, Product, Side, TimeInForce, TradingState};
+use crate::text::{AccountName, ClientOrderId, Symbol, Text};
+use crate::units::{Money, Price, Quantity, Ratio, Timestamp};
+
+/// A command with its place in history. `seq` grows by one; `time` never runs backwards.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sequenced<C> {
+    pub seq: Seq,
+    pub time: Timestamp,
+    pub command: C,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    NewOrder(NewOrder),
+    ModifyOrder(ModifyOrder),
+    CancelOrder(CancelOrder),
+    CancelAll(CancelAll),
+    ClosePosition(ClosePosition),
+    MarketPrice(MarketPrice),
+    /// Fires everything whose deadline has passed. Sequenced by the loop only when [`crate::Engine::next_deadline`]
+    /// is due.
+    Tick,
+    KillSwitch(KillSwitch),
+    Rearm(Rearm),
+    AdjustCash(AdjustCash),
+    DefineInstrument(Box<InstrumentDefinition>),
+    DefineAccount(Box<AccountDefinition>),
+    DefineStrategy(Box<StrategyDefinition>),
+    SetLimits(Box<SetLimits>),
+    /// The sequencer's own [`crate::Engine::state_hash`] after the previous command. Every fold compares.
+    HashCheck(u64),
+}
+
+/// On whose authority a command acts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Actor {
+    pub account: AccountId,
+    /// An admin may act on every account's orders.
+    pub admin: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewOrder {
+    pub account: AccountId,
+    pub strategy: StrategyId,
+    pub instrument: InstrumentId,
+    pub side: Side,
+    pub product: Product,
+    pub order_type: OrderType,
+    pub time_in_force: TimeInForce,
+    pub quantity: Quantity,
+    /// Refuse instead of trading at once.
+    pub post_only: bool,
+    /// Iceberg: at most this much is shown at a time.
+    pub disclosed: Option<Quantity>,
+    /// Refuse unless at least this much trades at once.
+    pub minimum: Option<Quantity>,
+    pub stop_loss: Option<Price>,
+    pub take_profit: Option<Price>,
+    /// Empty means none. With one, the order is idempotent per account.
+    pub client_order_id: ClientOrderId,
+    /// JSON text, kept with the order and never read by the engine.
+    pub metadata: Option<Box<str>>,
+}
+
+/// An order named by its id or by its sender's id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OrderRef {
+    Id(OrderId),
+    /// Of the acting account.
+    Client(ClientOrderId),
+}
+
+/// `None` leaves a field as it is. `quantity` is the new total, fills included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ModifyOrder {
+    pub actor: Actor,
+    pub order: OrderRef,
+    pub quantity: Option<Quantity>,
+    pub price: Option<Price>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CancelOrder {
+    pub actor: Actor,
+    pub order: OrderRef,
+}
+
+/// Cancels every open order that matches all the given fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CancelAll {
+    pub actor: Actor,
+    /// `None`: every account (needs an admin).
+    pub account: Option<AccountId>,
+    pub strategy: Option<StrategyId>,
+    pub instrument: Option<InstrumentId>,
+    pub side: Option<Side>,
+}
+
+/// Closes a position, or `quantity` of it, with protected market exits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClosePosition {
+    pub actor: Actor,
+    pub position: PositionId,
+    pub quantity: Option<Quantity>,
+}
+
+/// A last traded price from outside (replay, live feed).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MarketPrice {
+    pub instrument: InstrumentId,
+    pub price: Price,
+}
+
+/// What a kill switch covers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KillScope {
+    Engine,
+    Account(AccountId),
+    Strategy(AccountId, StrategyId),
+}
+
+/// Makes a scope stricter. Asking for a state that is not stricter than the present one changes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KillSwitch {
+    pub actor: Actor,
+    pub scope: KillScope,
+    pub state: TradingState,
+    /// `None`: as the account's profile says.
+    pub flatten: Option<bool>,
+    pub reason: Text<100>,
+    pub triggered_by: Text<50>,
+}
+
+/// Back to normal, for every scope that the actor may clear: an admin all, else those of the own account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rearm {
+    pub actor: Actor,
+    pub deactivated_by: Text<50>,
+}
+
+/// Adds to (or takes from) an account's balance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AdjustCash {
+    pub account: AccountId,
+    pub amount: Money,
+}
+
+/// Defines the next instrument, or changes the one of the same symbol and exchange.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InstrumentDefinition {
+    pub symbol: Symbol,
+    /// `NSE`.
+    pub exchange: Text<10>,
+    /// In paise.
+    pub tick_size: Price,
+    /// In shares.
+    pub lot_size: Quantity,
+    /// Orders above this many shares are refused.
+    pub freeze_quantity: Quantity,
+    /// Previous close; centre of the price band. Never the last traded price.
+    pub reference_price: Price,
+    /// Half-width of the price band as a share of the reference price.
+    pub price_band: Ratio,
+    pub mis_allowed: bool,
+}
+
+/// Defines the next account, or changes the one of the same name (not its balance: that takes [`AdjustCash`]).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccountDefinition {
+    pub name: AccountName,
+    pub opening_balance: Money,
+    pub limits: RiskLimits,
+    /// The name of the profile that `limits` came from, for people.
+    pub profile: Text<32>,
+    /// A simulated market participant: no risk checks but capacity, no events, absent from tables and statistics.
+    pub venue: bool,
+}
+
+/// Names a strategy of an account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StrategyDefinition {
+    pub account: AccountId,
+    pub strategy: StrategyId,
+    pub name: Text<100>,
+}
+
+/// Replaces an account's limits, effective from this command on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetLimits {
+    pub actor: Actor,
+    pub account: AccountId,
+    pub limits: RiskLimits,
+}

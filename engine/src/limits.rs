@@ -1,0 +1,36 @@
+//! Every bound of the engine, with its reason. Nothing in the engine grows past these.
+
+/// Events that one [`crate::Engine::apply`] or `resume` call may emit. A caller that keeps this many slots free in
+/// each output ring can never overflow one.
+pub const EVENTS_PER_CALL: usize = 4_096;
+
+/// Events that the smallest indivisible step (one trade with both fills, marks and alerts) may emit. A call stops
+/// taking new steps when fewer slots than this remain.
+pub const EVENTS_PER_STEP: usize = 64;
+
+/// Largest quantity of an order, in shares: keeps `price × quantity` below 2^63 paise for every representable price.
+pub const QUANTITY_MAX: u32 = 0x7fff_ffff;
+
+/// Largest absolute quantity of a position, in shares. With prices below 2^32 paise its cost stays below 2^62 paise.
+pub const POSITION_QUANTITY_MAX: i64 = 1_000_000_000;
+
+/// Widest price domain of one book, in ticks. The level index of a book is an array over it.
+pub const LADDER_TICKS_MAX: u32 = 131_072;
+
+/// Accounts that an engine can be built for; an account index must fit in the tombstone of a finished order.
+pub const ACCOUNTS_MAX: u32 = 1 << 24;
+
+/// Orders that may be open at once in one engine.
+pub const OPEN_ORDERS_MAX: u32 = 1 << 26;
+
+/// Symbols are 1 to 20 characters of `[A-Z0-9&_-]` (CONTRACT.md section 1: they are pasted into HTML unescaped).
+pub const SYMBOL_LEN_MAX: usize = 20;
+
+/// Longest `client_order_id`, in bytes (CONTRACT.md section 0).
+pub const CLIENT_ORDER_ID_LEN_MAX: usize = 64;
+
+/// Longest free-text metadata of an order, in bytes of JSON.
+pub const METADATA_LEN_MAX: usize = 2_048;
+
+const _: () = assert!(EVENTS_PER_STEP * 2 < EVENTS_PER_CALL);
+const _: () = assert!(POSITION_QUANTITY_MAX < (1 << 30));

@@ -1,0 +1,123 @@
+//! The limits of an account's risk profile. A profile is a value: its name and file syntax belong to the edge.
+
+use crate::terms::SelfTrade;
+use crate::units::{Money, Ratio};
+
+/// Limits of one account (RISK.md). `None` switches a check off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RiskLimits {
+    /// Check 1, `balance_check`.
+    pub balance_check: bool,
+    /// Margin of an MIS order is its notional divided by this; at least 1.
+    pub mis_leverage: u32,
+    /// Check 2, `position_limit`: open positions.
+    pub positions_max: Option<u32>,
+    /// Check 3, `risk_per_trade`: share of the balance.
+    pub risk_per_trade_max: Option<Ratio>,
+    /// Check 4, `daily_loss_limit`, and the monitor's automatic kill: share of the balance.
+    pub daily_loss_max: Option<Ratio>,
+    /// Check 5, `stop_loss_required`.
+    pub stop_loss_required: bool,
+    /// Check 6, `risk_reward_ratio`: reward divided by risk.
+    pub risk_reward_min: Option<Ratio>,
+    /// Check 7, `price_sanity`: distance from the last traded price as a share of it.
+    pub price_sanity_max: Option<Ratio>,
+    /// Check 8, `quantity_limits`: shares per order.
+    pub order_quantity_max: Option<u32>,
+    /// Check 9, `order_to_position_ratio`: active entry orders per open position.
+    pub orders_per_position_max: Option<u32>,
+    /// Monitor: fall from the day's peak, as a share of the peak, that trips the kill switch.
+    pub drawdown_max: Option<Ratio>,
+    /// Monitor: one position's loss, as a share of the balance, that raises `position_loss_limit`.
+    pub position_loss_max: Option<Ratio>,
+    /// Layer B, `order_value`: notional of one order.
+    pub order_value_max: Option<Money>,
+    /// Layer B, `open_order_value`: notional of all open orders together with the new one.
+    pub open_order_value_max: Option<Money>,
+    /// Layer B, `order_rate`: orders and modifications per second (token bucket of one second's depth).
+    pub orders_per_second_max: Option<u32>,
+    /// Layer B, `daily_orders`.
+    pub daily_orders_max: Option<u32>,
+    /// Layer B, `modify_cap`: modifications of one order.
+    pub modifications_max: Option<u32>,
+    /// Layer B, `self_trade`.
+    pub self_trade: SelfTrade,
+    /// Whether a kill also closes positions with protected market orders.
+    pub flatten_on_kill: bool,
+}
+
+const fn rupees(rupees: i64) -> Money {
+    Money::from_paise(rupees.saturating_mul(100))
+}
+
+impl RiskLimits {
+    /// The profile of the existing dashboard, and the default of every account.
+    pub const fn dashboard() -> RiskLimits {
+        RiskLimits {
+            balance_check: true,
+            mis_leverage: 5,
+            positions_max: Some(5),
+            risk_per_trade_max: Some(Ratio::from_ppm(20_000)),
+            daily_loss_max: Some(Ratio::from_ppm(60_000)),
+            stop_loss_required: true,
+            risk_reward_min: Some(Ratio::from_ppm(2_000_000)),
+            price_sanity_max: Some(Ratio::from_ppm(100_000)),
+            order_quantity_max: Some(10_000),
+            orders_per_position_max: Some(3),
+            drawdown_max: Some(Ratio::from_ppm(150_000)),
+            position_loss_max: Some(Ratio::from_ppm(50_000)),
+            order_value_max: Some(rupees(500_000)),
+            open_order_value_max: Some(rupees(2_500_000)),
+            orders_per_second_max: Some(10),
+            daily_orders_max: Some(5_000),
+            modifications_max: Some(25),
+            self_trade: SelfTrade::CancelResting,
+            flatten_on_kill: false,
+        }
+    }
+
+    /// For liquidity providers: high capacity, no stop-loss discipline.
+    pub const fn maker() -> RiskLimits {
+        RiskLimits {
+            positions_max: Some(1_000),
+            risk_per_trade_max: None,
+            stop_loss_required: false,
+            risk_reward_min: None,
+            order_quantity_max: Some(100_000),
+            orders_per_position_max: None,
+            order_value_max: Some(rupees(10_000_000)),
+            open_order_value_max: Some(rupees(1_000_000_000)),
+            orders_per_second_max: Some(20_000),
+            daily_orders_max: None,
+            modifications_max: None,
+            ..RiskLimits::dashboard()
+        }
+    }
+
+    /// Nothing but capacity, the exchange's own limits and the kill switch.
+    pub const fn unlimited_paper() -> RiskLimits {
+        RiskLimits {
+            balance_check: false,
+            positions_max: None,
+            daily_loss_max: None,
+            price_sanity_max: None,
+            order_quantity_max: None,
+            drawdown_max: None,
+            position_loss_max: None,
+            order_value_max: None,
+            open_order_value_max: None,
+            orders_per_second_max: None,
+            ..RiskLimits::maker()
+        }
+    }
+
+    /// A built-in profile by its name in the configuration.
+    pub fn by_name(name: &str) -> Option<RiskLimits> {
+        match name {
+            "dashboard" => Some(RiskLimits::dashboard()),
+            "maker" => Some(RiskLimits::maker()),
+            "unlimited-paper" => Some(RiskLimits::unlimited_paper()),
+            _ => None,
+        }
+    }
+}
