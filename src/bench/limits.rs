@@ -1,0 +1,19 @@
+//! Bounds of the benchmarks, with their reasons.
+
+/// Records of the prefill, which brings a book to about a thousand resting orders before the timed commands.
+pub const PREFILL: usize = 1_000;
+
+/// Commands of one run: a hundred times the largest row of the table; 1.6 GB of records.
+pub const COMMANDS_MAX: usize = 100_000_000;
+
+/// The generated prices, in ticks. Market orders are limits at the ends.
+pub const PRICE_LOW: u32 = 2;
+pub const PRICE_HIGH: u32 = 65_000;
+
+/// The price that a stream starts from, where there has been no trade.
+pub const PRICE_START: u32 = 32_768;
+
+/// Timed passes over one stream, of which the median is reported. Odd, so that the median is one of them.
+pub const TIMED_PASSES: usize = 5;
+
+const _: () = assert!(TIMED_PASSES % 2 == 1);
