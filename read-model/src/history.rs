@@ -1,0 +1,295 @@
+//! The fold of commands and their events into today's history. It needs no engine, so it can be driven by hand.
+
+use std::collections::BTreeMap;
+
+use engine::lane::Warnings;
+use engine::{
+    AccountId, Alert, Command, Event, Fill, NewOrder, OrderAccepted, OrderCancelled, OrderModified,
+    OrderRejected, PositionChanged, Seq, Sequenced, StrategyId, Text, Timestamp, TradingStateChanged,
+};
+
+use crate::alerts::{AlertRecord, AlertSubject, Alerts, reason_of};
+use crate::counters::DayCounters;
+use crate::fills::FillRecord;
+use crate::kills::{ActiveKill, Kills};
+use crate::limits::FILLS_KEPT;
+use crate::log::Log;
+use crate::orders::{Order, Orders};
+use crate::positions::Positions;
+
+/// The first time that this fold disagreed with the sequencer's state hash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Divergence {
+    pub seq: Seq,
+    pub at: Timestamp,
+    pub expected: u64,
+    pub found: u64,
+}
+
+/// What happened today, as traders and reports see it.
+///
+/// Feed it each command in order: [`History::begin`] once, then [`History::absorb`] with each run of its events.
+/// It starts over at the first command of a new trading day (IST), but for what is still open.
+#[derive(Debug)]
+pub struct History {
+    orders: Orders,
+    fills: Log<FillRecord>,
+    positions: Positions,
+    alerts: Alerts,
+    kills: Kills,
+    counters: BTreeMap<AccountId, DayCounters>,
+    strategies: BTreeMap<(AccountId, StrategyId), Text<100>>,
+    divergence: Option<Divergence>,
+    day: u32,
+    /// Whether the order of the current `NewOrder` command has been seen among its events.
+    order_seen: bool,
+    warnings: Warnings,
+}
+
+impl History {
+    pub fn new() -> History {
+        History {
+            orders: Orders::default(),
+            fills: Log::new(FILLS_KEPT),
+            positions: Positions::new(),
+            alerts: Alerts::default(),
+            kills: Kills::default(),
+            counters: BTreeMap::new(),
+            strategies: BTreeMap::new(),
+            divergence: None,
+            day: 0,
+            order_seen: false,
+            warnings: Warnings::NONE,
+        }
+    }
+
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    pub fn positions(&self) -> &Positions {
+        &self.positions
+    }
+
+    /// Today's fills numbered below `before`, newest first, with their numbers (paging cursors). `None` for the
+    /// account means all.
+    pub fn fills_newest_first(
+        &self,
+        account: Option<AccountId>,
+        before: Option<u64>,
+    ) -> impl Iterator<Item = (u64, &FillRecord)> {
+        self.fills.newest_first(account, before)
+    }
+
+    /// The last `count` alerts that concern the account (its own and the engine's), oldest first. `None` means every
+    /// account's. They outlive the day.
+    pub fn last_alerts(&self, account: Option<AccountId>, count: usize) -> Vec<&AlertRecord> {
+        self.alerts.last(account, count)
+    }
+
+    /// Kill switches that are on, of every scope.
+    pub fn active_kills(&self) -> &[ActiveKill] {
+        self.kills.active()
+    }
+
+    /// The strictest kill switch that stops the whole account.
+    pub fn kill_of(&self, account: AccountId) -> Option<&ActiveKill> {
+        self.kills
+            .active()
+            .iter()
+            .filter(|kill| kill.covers(account))
+            .max_by_key(|kill| kill.state)
+    }
+
+    pub fn counters(&self, account: AccountId) -> DayCounters {
+        self.counters.get(&account).copied().unwrap_or_default()
+    }
+
+    /// The name that the account gave the strategy.
+    pub fn strategy_name(&self, account: AccountId, strategy: StrategyId) -> Option<&str> {
+        self.strategies.get(&(account, strategy)).map(Text::as_str)
+    }
+
+    pub fn divergence(&self) -> Option<Divergence> {
+        self.divergence
+    }
+
+    /// A command is about to be applied. `warnings` are those of its risk pass, where it is an order.
+    pub fn begin(&mut self, command: &Sequenced<Command>, warnings: Warnings) {
+        self.order_seen = false;
+        self.warnings = warnings;
+        let day = command.time.trading_day();
+        if day != self.day {
+            self.day = day;
+            self.orders.roll_day();
+            self.fills.clear();
+            self.positions.roll_day();
+            self.counters.clear();
+        }
+    }
+
+    /// A run of the command's events, in order.
+    pub fn absorb(&mut self, command: &Sequenced<Command>, events: &[Event]) {
+        for event in events {
+            self.fold(command, event);
+        }
+    }
+
+    fn fold(&mut self, command: &Sequenced<Command>, event: &Event) {
+        let now = command.time;
+        match event {
+            Event::OrderAccepted(event) => self.accepted(command, event),
+            Event::OrderRejected(event) => self.rejected(command, event),
+            Event::OrderRepeated(_) => self.order_seen = true,
+            Event::Fill(event) => self.filled(event, now),
+            Event::OrderCancelled(event) => self.cancelled(event, now),
+            Event::OrderModified(event) => self.modified(event, now),
+            Event::PositionChanged(event) => self.position_changed(event, now),
+            Event::Alert(alert) => self.alerted(command, alert),
+            Event::TradingStateChanged(event) => self.trading_state_changed(command, event),
+            Event::StrategyDefined(account, strategy) => {
+                if let Command::DefineStrategy(definition) = &command.command {
+                    self.strategies.insert((*account, *strategy), definition.name);
+                }
+            }
+            Event::HashMismatch { expected, found } => self.diverged(command, *expected, *found),
+            // Marks and money are read from the engine itself, and the rest is not history.
+            Event::Trade(_)
+            | Event::PositionMarked(_)
+            | Event::AccountChanged(_)
+            | Event::TopOfBook(_)
+            | Event::MassCancelled(_)
+            | Event::PositionClosing { .. }
+            | Event::Refused(_)
+            | Event::InstrumentDefined(_)
+            | Event::AccountDefined(_)
+            | Event::LimitsSet(_) => {}
+        }
+    }
+
+    fn accepted(&mut self, command: &Sequenced<Command>, event: &OrderAccepted) {
+        let sent = sent_order(command).filter(|sent| {
+            !self.order_seen && sent.account == event.account && sent.instrument == event.instrument
+        });
+        let warnings = if sent.is_some() {
+            self.warnings
+        } else {
+            Warnings::NONE
+        };
+        self.order_seen |= sent.is_some();
+        self.orders
+            .insert(Order::accepted(event, sent, warnings, command.time));
+        self.count_order(event.account);
+    }
+
+    fn rejected(&mut self, command: &Sequenced<Command>, event: &OrderRejected) {
+        let Some(sent) = sent_order(command) else {
+            debug_assert!(false, "{event:?} of a command that is no order");
+            return;
+        };
+        self.order_seen = true;
+        let order = Order::rejected(event, sent, self.warnings, command.time);
+        self.count_order(event.account);
+        self.counters_of(event.account).finished(order.status);
+        self.orders.insert(order);
+    }
+
+    fn filled(&mut self, fill: &Fill, now: Timestamp) {
+        let Some(order) = self.orders.fill(fill, now) else {
+            return;
+        };
+        let record = FillRecord {
+            trade: fill.trade,
+            order: fill.order,
+            position: fill.position,
+            account: fill.account,
+            strategy: order.strategy,
+            instrument: fill.instrument,
+            side: fill.side,
+            product: order.product,
+            quantity: fill.last_quantity,
+            price: fill.last_price,
+            charges: fill.charges,
+            executed: now,
+        };
+        self.fills.push(fill.account, record);
+        let counters = self.counters_of(fill.account);
+        counters.traded(record.side, record.gross(), record.charges.total());
+        counters.finished(fill.status);
+    }
+
+    fn cancelled(&mut self, event: &OrderCancelled, now: Timestamp) {
+        self.orders.cancel(event, now);
+        self.counters_of(event.account).finished(event.status);
+    }
+
+    fn modified(&mut self, event: &OrderModified, now: Timestamp) {
+        self.orders.modify(event, now);
+        self.counters_of(event.account).finished(event.status);
+    }
+
+    fn position_changed(&mut self, event: &PositionChanged, now: Timestamp) {
+        if let Some(closed) = self.positions.change(event, now) {
+            self.counters_of(closed.account).closed(closed.net());
+        }
+    }
+
+    fn alerted(&mut self, command: &Sequenced<Command>, alert: &Alert) {
+        let (reason, author) = kill_texts(&command.command);
+        let position = alert.position.and_then(|id| self.positions.open_position(id));
+        let subject = AlertSubject::Monitor {
+            alert: *alert,
+            reason: reason_of(alert, reason.as_str(), author.as_str()),
+            quantity: position.map_or(0, |position| position.quantity),
+            cost: position.map_or(engine::Money::ZERO, |position| position.cost),
+        };
+        self.alerts.raise(alert.account, subject, command.time);
+    }
+
+    fn trading_state_changed(&mut self, command: &Sequenced<Command>, event: &TradingStateChanged) {
+        let (reason, author) = kill_texts(&command.command);
+        self.kills.change(event, reason, author, command.time);
+    }
+
+    fn diverged(&mut self, command: &Sequenced<Command>, expected: u64, found: u64) {
+        self.divergence.get_or_insert(Divergence {
+            seq: command.seq,
+            at: command.time,
+            expected,
+            found,
+        });
+        let subject = AlertSubject::StateDivergence { expected, found };
+        self.alerts.raise(None, subject, command.time);
+    }
+
+    fn count_order(&mut self, account: AccountId) {
+        let counters = self.counters_of(account);
+        counters.orders = counters.orders.saturating_add(1);
+    }
+
+    fn counters_of(&mut self, account: AccountId) -> &mut DayCounters {
+        self.counters.entry(account).or_default()
+    }
+}
+
+impl Default for History {
+    fn default() -> History {
+        History::new()
+    }
+}
+
+fn sent_order(command: &Sequenced<Command>) -> Option<&NewOrder> {
+    match &command.command {
+        Command::NewOrder(order) => Some(order),
+        _ => None,
+    }
+}
+
+/// Reason and author of a kill or rearm command; empty for any other.
+fn kill_texts(command: &Command) -> (Text<100>, Text<50>) {
+    match command {
+        Command::KillSwitch(kill) => (kill.reason, kill.triggered_by),
+        Command::Rearm(rearm) => (Text::EMPTY, rearm.deactivated_by),
+        _ => (Text::EMPTY, Text::EMPTY),
+    }
+}

@@ -1,0 +1,23 @@
+//! Every bound of the read model, with its reason. Together they bound its memory, however long the day.
+
+/// Finished orders kept for today's history; beyond it the one that finished first is forgotten (the tables keep it).
+/// At about 400 bytes each they take at most 200 MB. Open orders are kept on top, bounded by the engine's capacity.
+pub const FINISHED_ORDERS_KEPT: usize = 500_000;
+
+/// Fills kept for today's history; beyond it the oldest is forgotten. At about 110 bytes each: 55 MB.
+pub const FILLS_KEPT: usize = 500_000;
+
+/// Closed round trips kept for today's history; beyond it the oldest is forgotten.
+pub const CLOSED_POSITIONS_KEPT: usize = 100_000;
+
+/// Alerts kept per account and for the engine as a whole (CONTRACT.md section 2, `/risk/alerts`).
+pub const ALERTS_KEPT: usize = 100;
+
+/// How often a fold offers the processor to readers that are waiting for the lock before it takes the lock again.
+/// Without it a catching-up fold could keep readers out for as long as it has work.
+pub const READER_YIELDS: u32 = 64;
+
+const _: () = assert!(
+    FINISHED_ORDERS_KEPT >= 100_000,
+    "a 100,000-row history is a stated use"
+);

@@ -1,0 +1,345 @@
+//! Today's orders: every order of a trader's account that is open or was created or finished today.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+
+use engine::lane::Warnings;
+use engine::{
+    AccountId, CancelReason, Fill, InstrumentId, Money, NewOrder, OrderAccepted, OrderCancelled, OrderId,
+    OrderModified, OrderRejected, OrderStatus, OrderType, PositionId, Price, Product, Quantity, Rejection,
+    Side, StrategyId, TimeInForce, Timestamp,
+};
+
+use crate::average::average_price;
+use crate::limits::FINISHED_ORDERS_KEPT;
+
+/// An order with everything that happened to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    pub id: OrderId,
+    pub account: AccountId,
+    pub strategy: StrategyId,
+    pub instrument: InstrumentId,
+    /// `None` for a rejected order.
+    pub position: Option<PositionId>,
+    pub side: Side,
+    pub product: Product,
+    pub order_type: OrderType,
+    pub time_in_force: TimeInForce,
+    /// What it matches at: its own limit or the protected price of a market order. `None` for a rejected market order.
+    pub limit: Option<Price>,
+    /// Total, fills included.
+    pub quantity: Quantity,
+    pub filled: Quantity,
+    /// Σ price × quantity of the fills.
+    pub notional: Money,
+    pub charges: Money,
+    pub stop_loss: Option<Price>,
+    pub take_profit: Option<Price>,
+    pub status: OrderStatus,
+    pub cancel_reason: Option<CancelReason>,
+    pub rejection: Option<Box<Rejection>>,
+    pub warnings: Warnings,
+    pub client_order_id: Option<Box<str>>,
+    /// JSON text as the client sent it.
+    pub metadata: Option<Box<str>>,
+    /// Placed by the engine itself (a position close, a triggered stop), not by a `NewOrder`.
+    pub engine_made: bool,
+    pub modifications: u32,
+    pub created: Timestamp,
+    pub submitted: Option<Timestamp>,
+    pub updated: Timestamp,
+    pub filled_at: Option<Timestamp>,
+    pub cancelled_at: Option<Timestamp>,
+}
+
+impl Order {
+    /// `None` before the first fill.
+    pub fn average_price(&self) -> Option<Money> {
+        average_price(self.notional, self.filled)
+    }
+
+    /// `|limit − stop| × quantity`; `None` without a limit or a stop.
+    pub fn risk_amount(&self) -> Option<Money> {
+        let per_share = self.limit?.distance(self.stop_loss?);
+        Some(Money::from_wide(
+            per_share
+                .wide()
+                .saturating_mul(i128::from(self.quantity.shares())),
+        ))
+    }
+
+    /// Reward and risk per share, `|target − limit|` and `|limit − stop|`; `None` where either is not defined or the
+    /// risk is zero.
+    pub fn reward_and_risk(&self) -> Option<(Money, Money)> {
+        let limit = self.limit?;
+        let risk = limit.distance(self.stop_loss?);
+        let reward = limit.distance(self.take_profit?);
+        (risk > Money::ZERO).then_some((reward, risk))
+    }
+
+    /// A sentence about the status, where there is something to say: why it was rejected or cancelled.
+    pub fn status_message(&self) -> Option<impl fmt::Display + '_> {
+        let message = match (&self.rejection, self.cancel_reason) {
+            (Some(rejection), _) => StatusMessage::Rejected(rejection),
+            (None, Some(reason)) => StatusMessage::Cancelled(reason),
+            (None, None) => return None,
+        };
+        Some(message)
+    }
+
+    pub(crate) fn accepted(
+        event: &OrderAccepted,
+        sent: Option<&NewOrder>,
+        warnings: Warnings,
+        now: Timestamp,
+    ) -> Order {
+        Order {
+            id: event.order,
+            account: event.account,
+            strategy: event.strategy,
+            instrument: event.instrument,
+            position: Some(event.position),
+            side: event.side,
+            product: event.product,
+            order_type: event.order_type,
+            time_in_force: event.time_in_force,
+            limit: Some(event.limit),
+            quantity: event.quantity,
+            filled: Quantity::ZERO,
+            notional: Money::ZERO,
+            charges: Money::ZERO,
+            stop_loss: event.stop_loss,
+            take_profit: event.take_profit,
+            status: OrderStatus::Open,
+            cancel_reason: None,
+            rejection: None,
+            warnings,
+            client_order_id: sent.and_then(client_order_id),
+            metadata: sent.and_then(|sent| sent.metadata.clone()),
+            engine_made: sent.is_none(),
+            modifications: 0,
+            created: now,
+            submitted: Some(now),
+            updated: now,
+            filled_at: None,
+            cancelled_at: None,
+        }
+    }
+
+    pub(crate) fn rejected(
+        event: &OrderRejected,
+        sent: &NewOrder,
+        warnings: Warnings,
+        now: Timestamp,
+    ) -> Order {
+        Order {
+            id: event.order,
+            account: event.account,
+            strategy: sent.strategy,
+            instrument: event.instrument,
+            position: None,
+            side: sent.side,
+            product: sent.product,
+            order_type: sent.order_type,
+            time_in_force: sent.time_in_force,
+            limit: sent.order_type.price(),
+            quantity: sent.quantity,
+            filled: Quantity::ZERO,
+            notional: Money::ZERO,
+            charges: Money::ZERO,
+            stop_loss: sent.stop_loss,
+            take_profit: sent.take_profit,
+            status: OrderStatus::Rejected,
+            cancel_reason: None,
+            rejection: Some(Box::new(event.rejection)),
+            warnings,
+            client_order_id: client_order_id(sent),
+            metadata: sent.metadata.clone(),
+            engine_made: false,
+            modifications: 0,
+            created: now,
+            submitted: None,
+            updated: now,
+            filled_at: None,
+            cancelled_at: None,
+        }
+    }
+
+    fn apply_fill(&mut self, fill: &Fill, now: Timestamp) {
+        self.filled = fill.cum_quantity;
+        self.notional = fill.cum_notional;
+        self.charges = self.charges.saturating_add(fill.charges.total());
+        self.status = fill.status;
+        self.updated = now;
+        if fill.status == OrderStatus::Filled {
+            self.filled_at = Some(now);
+        }
+    }
+
+    fn apply_cancel(&mut self, event: &OrderCancelled, now: Timestamp) {
+        self.status = event.status;
+        self.updated = now;
+        if event.status.is_active() {
+            // Self-trade prevention took a part of it away: the order goes on with less.
+            self.quantity = event.cum_quantity.saturating_add(event.leaves_quantity);
+        } else {
+            self.cancel_reason = Some(event.reason);
+            self.cancelled_at = Some(now);
+        }
+    }
+
+    fn apply_modify(&mut self, event: &OrderModified, now: Timestamp) {
+        self.quantity = event.quantity;
+        self.limit = Some(event.limit);
+        self.order_type = event.order_type;
+        self.status = event.status;
+        self.modifications = self.modifications.saturating_add(1);
+        self.updated = now;
+        if event.status == OrderStatus::Filled {
+            self.filled_at = Some(now);
+        }
+    }
+}
+
+fn client_order_id(sent: &NewOrder) -> Option<Box<str>> {
+    (!sent.client_order_id.is_empty()).then(|| Box::from(sent.client_order_id.as_str()))
+}
+
+enum StatusMessage<'a> {
+    Rejected(&'a Rejection),
+    Cancelled(CancelReason),
+}
+
+impl fmt::Display for StatusMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StatusMessage::Rejected(rejection) => write!(f, "Validation failed: {rejection}"),
+            StatusMessage::Cancelled(reason) => f.write_str(reason.as_str()),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct AccountOrders {
+    all: BTreeSet<OrderId>,
+    active: BTreeSet<OrderId>,
+}
+
+/// Orders by id, with the active ones of each account at hand.
+#[derive(Debug, Default)]
+pub struct Orders {
+    by_id: BTreeMap<OrderId, Order>,
+    of_account: BTreeMap<AccountId, AccountOrders>,
+    active: BTreeSet<OrderId>,
+    /// In order of finishing: what is forgotten first.
+    finished: VecDeque<OrderId>,
+}
+
+impl Orders {
+    pub fn order(&self, order: OrderId) -> Option<&Order> {
+        self.by_id.get(&order)
+    }
+
+    /// Open orders, newest first. `None` for the account means all. Costs O(active).
+    pub fn active(&self, account: Option<AccountId>) -> impl Iterator<Item = &Order> {
+        let ids = match account {
+            None => Some(&self.active),
+            Some(account) => self.of_account.get(&account).map(|orders| &orders.active),
+        };
+        ids.into_iter()
+            .flatten()
+            .rev()
+            .filter_map(|id| self.by_id.get(id))
+    }
+
+    /// Today's orders with ids below `before`, newest first. `None` for the account means all.
+    pub fn newest_first(
+        &self,
+        account: Option<AccountId>,
+        before: Option<OrderId>,
+    ) -> Box<dyn Iterator<Item = &Order> + '_> {
+        let before = before.unwrap_or(OrderId::new(u64::MAX));
+        match account {
+            None => Box::new(self.by_id.range(..before).rev().map(|(_, order)| order)),
+            Some(account) => Box::new(
+                self.of_account
+                    .get(&account)
+                    .into_iter()
+                    .flat_map(move |orders| orders.all.range(..before).rev())
+                    .filter_map(|id| self.by_id.get(id)),
+            ),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, order: Order) {
+        let of_account = self.of_account.entry(order.account).or_default();
+        of_account.all.insert(order.id);
+        let (id, active) = (order.id, order.status.is_active());
+        if active {
+            of_account.active.insert(id);
+            self.active.insert(id);
+        }
+        self.by_id.insert(id, order);
+        if !active {
+            self.finish(id);
+        }
+    }
+
+    /// The order after the fill.
+    pub(crate) fn fill(&mut self, fill: &Fill, now: Timestamp) -> Option<&Order> {
+        self.change(fill.order, |order| order.apply_fill(fill, now))
+    }
+
+    /// The order after the cancellation.
+    pub(crate) fn cancel(&mut self, event: &OrderCancelled, now: Timestamp) -> Option<&Order> {
+        self.change(event.order, |order| order.apply_cancel(event, now))
+    }
+
+    /// The order after the modification.
+    pub(crate) fn modify(&mut self, event: &OrderModified, now: Timestamp) -> Option<&Order> {
+        self.change(event.order, |order| order.apply_modify(event, now))
+    }
+
+    /// Forgets what finished before today.
+    pub(crate) fn roll_day(&mut self) {
+        while let Some(id) = self.finished.pop_front() {
+            self.forget(id);
+        }
+        self.of_account.retain(|_, orders| !orders.all.is_empty());
+    }
+
+    fn change(&mut self, id: OrderId, change: impl FnOnce(&mut Order)) -> Option<&Order> {
+        let order = self.by_id.get_mut(&id);
+        debug_assert!(order.is_some(), "an event about {id:?}, which was never accepted");
+        let order = order?;
+        let was_active = order.status.is_active();
+        change(order);
+        if was_active && !order.status.is_active() {
+            let account = order.account;
+            self.active.remove(&id);
+            if let Some(orders) = self.of_account.get_mut(&account) {
+                orders.active.remove(&id);
+            }
+            self.finish(id);
+        }
+        self.by_id.get(&id)
+    }
+
+    fn finish(&mut self, id: OrderId) {
+        self.finished.push_back(id);
+        if self.finished.len() > FINISHED_ORDERS_KEPT
+            && let Some(oldest) = self.finished.pop_front()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    fn forget(&mut self, id: OrderId) {
+        if let Some(order) = self.by_id.remove(&id)
+            && let Some(orders) = self.of_account.get_mut(&order.account)
+        {
+            orders.all.remove(&id);
+        }
+    }
+}
