@@ -11,6 +11,8 @@ extern crate alloc;
 extern crate std;
 
 mod alert;
+mod arena;
+pub mod book;
 mod command;
 mod engine;
 mod event;

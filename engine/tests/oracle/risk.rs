@@ -1,0 +1,438 @@
+//! The checks of RISK.md, in its order. The first that fails is the answer.
+
+use engine::{
+    AccountId, NewOrder, OrderType, PositionId, Price, Product, Ratio, RejectCode, Rejection, Side, TimeInForce,
+    TradingState,
+};
+
+use super::Oracle;
+use super::state::{Paise, Shares};
+
+const MILLION: i128 = 1_000_000;
+const BILLION: i128 = 1_000_000_000;
+/// VENUE.md, Caps: ₹10 crore an order.
+const VENUE_ORDER_VALUE_MAX: Paise = 10_000_000_000;
+
+/// An order as the checks see it.
+pub struct Candidate {
+    pub order: NewOrder,
+    /// The limit, or the protected price of a market order.
+    pub price: Price,
+    pub exit: Shares,
+    pub entry: Shares,
+}
+
+pub fn rejection(code: RejectCode, observed: i128, limit: i128) -> Rejection {
+    Rejection::new(code, narrow(observed), narrow(limit))
+}
+
+fn detailed(code: RejectCode, observed: i128, limit: i128, basis: i128, ratio: Ratio) -> Rejection {
+    Rejection {
+        basis: narrow(basis),
+        ratio,
+        ..rejection(code, observed, limit)
+    }
+}
+
+fn narrow(value: i128) -> i64 {
+    i64::try_from(value).expect("a value of the tests' size")
+}
+
+impl Candidate {
+    fn price(&self) -> Paise {
+        i128::from(self.price.paise())
+    }
+
+    fn quantity(&self) -> Shares {
+        self.exit + self.entry
+    }
+
+    /// Pure exits are exempt from the checks that RISK.md marks with a star.
+    fn enters(&self) -> bool {
+        self.entry > 0 || self.quantity() == 0
+    }
+}
+
+impl Oracle {
+    /// Everything that can refuse a new order, in order. The candidate's instrument and account exist.
+    pub(super) fn refuse(&mut self, candidate: &Candidate) -> Option<Rejection> {
+        if self.account(candidate.order.account).venue {
+            return self
+                .check_venue_rules(candidate)
+                .or_else(|| self.check_attributes(candidate));
+        }
+        self.check_layer_a(candidate)
+            .or_else(|| self.check_layer_b(candidate))
+            .or_else(|| self.check_attributes(candidate))
+            .or_else(|| self.take_rate_token(candidate))
+    }
+
+    fn check_layer_a(&self, c: &Candidate) -> Option<Rejection> {
+        let starred: [fn(&Oracle, &Candidate) -> Option<Rejection>; 7] = [
+            Oracle::check_balance,
+            Oracle::check_positions,
+            Oracle::check_risk_per_trade,
+            Oracle::check_daily_loss,
+            Oracle::check_stop_loss,
+            Oracle::check_reward,
+            Oracle::check_price_sanity,
+        ];
+        for check in starred {
+            if c.enters() {
+                if let Some(rejection) = check(self, c) {
+                    return Some(rejection);
+                }
+            }
+        }
+        self.check_quantity(c)
+            .or_else(|| if c.enters() { self.check_order_ratio(c) } else { None })
+            .or_else(|| self.check_circuit(c))
+    }
+
+    fn check_balance(&self, c: &Candidate) -> Option<Rejection> {
+        let limits = &self.account(c.order.account).limits;
+        let required = match c.order.product {
+            Product::Mis => divide_up(c.price() * c.entry, i128::from(limits.mis_leverage)),
+            Product::Cnc => c.price() * c.entry,
+        };
+        let available = self.available(c.order.account);
+        (limits.balance_check && required > available)
+            .then(|| rejection(RejectCode::InsufficientBalance, required, available))
+    }
+
+    /// Funds for a new entry (RISK.md, Funds).
+    pub(super) fn available(&self, id: AccountId) -> Paise {
+        let account = self.account(id);
+        let unrealised = self.account_unrealised(id);
+        account.balance + account.realised - account.charges + unrealised.min(0)
+            - self.position_margin(id)
+            - self.order_margin(id)
+    }
+
+    pub(super) fn position_margin(&self, id: AccountId) -> Paise {
+        self.margin(id, self.positions_of(id).map(|(_, p)| (p.product, p.cost.abs())))
+    }
+
+    pub(super) fn order_margin(&self, id: AccountId) -> Paise {
+        let orders = self.open_orders(id);
+        self.margin(
+            id,
+            orders.map(|(_, o)| (o.request.product, o.entry_leaves() * i128::from(o.limit.paise()))),
+        )
+    }
+
+    fn margin(&self, id: AccountId, parts: impl Iterator<Item = (Product, Paise)>) -> Paise {
+        let (mut mis, mut cnc) = (0, 0);
+        for (product, notional) in parts {
+            match product {
+                Product::Mis => mis += notional,
+                Product::Cnc => cnc += notional,
+            }
+        }
+        divide_up(mis, i128::from(self.account(id).limits.mis_leverage)) + cnc
+    }
+
+    fn check_positions(&self, c: &Candidate) -> Option<Rejection> {
+        let limit = i128::from(self.account(c.order.account).limits.positions_max?);
+        let slots = self.position_slots(c.order.account);
+        let key = self.position_key(&c.order);
+        let opens = !key.is_some_and(|key| slots.contains(&key));
+        let count = slots.len() as i128;
+        (opens && count >= limit).then(|| rejection(RejectCode::PositionLimit, count, limit))
+    }
+
+    /// Positions that are open or have an entry waiting.
+    fn position_slots(&self, account: AccountId) -> Vec<PositionId> {
+        self.positions_of(account)
+            .filter(|(id, position)| {
+                let waits = || self.open_orders(account).any(|(_, o)| o.position == *id && o.entry_leaves() > 0);
+                position.quantity != 0 || waits()
+            })
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    fn check_risk_per_trade(&self, c: &Candidate) -> Option<Rejection> {
+        let account = self.account(c.order.account);
+        let ratio = account.limits.risk_per_trade_max?;
+        let stop = i128::from(c.order.stop_loss?.paise());
+        let risk = (c.price() - stop).abs() * c.entry;
+        let most = account.balance * i128::from(ratio.ppm());
+        (risk * MILLION > most).then(|| {
+            let limit = most.div_euclid(MILLION);
+            detailed(RejectCode::RiskPerTrade, risk, limit, account.balance, ratio)
+        })
+    }
+
+    fn check_daily_loss(&self, c: &Candidate) -> Option<Rejection> {
+        let account = self.account(c.order.account);
+        let ratio = account.limits.daily_loss_max?;
+        let loss = self.loss_today(c.order.account);
+        let most = account.balance * i128::from(ratio.ppm());
+        (loss * MILLION > most).then(|| {
+            let limit = most.div_euclid(MILLION);
+            detailed(RejectCode::DailyLossLimit, loss, limit, account.balance, ratio)
+        })
+    }
+
+    fn check_stop_loss(&self, c: &Candidate) -> Option<Rejection> {
+        if !self.account(c.order.account).limits.stop_loss_required {
+            return None;
+        }
+        let Some(stop) = c.order.stop_loss else {
+            return Some(Rejection::bare(RejectCode::StopLossMissing));
+        };
+        let stop = i128::from(stop.paise());
+        match c.order.side {
+            Side::Buy if stop >= c.price() => {
+                Some(rejection(RejectCode::StopLossNotBelowEntry, stop, c.price()))
+            }
+            Side::Sell if stop <= c.price() => {
+                Some(rejection(RejectCode::StopLossNotAboveEntry, stop, c.price()))
+            }
+            _ => None,
+        }
+    }
+
+    fn check_reward(&self, c: &Candidate) -> Option<Rejection> {
+        let ratio = self.account(c.order.account).limits.risk_reward_min?;
+        let stop = i128::from(c.order.stop_loss?.paise());
+        let target = i128::from(c.order.take_profit?.paise());
+        let risk = (c.price() - stop).abs();
+        let reward = (target - c.price()).abs();
+        if risk == 0 {
+            return Some(Rejection::bare(RejectCode::RiskZero));
+        }
+        (reward * MILLION < risk * i128::from(ratio.ppm()))
+            .then(|| detailed(RejectCode::RiskRewardRatio, reward, 0, risk, ratio))
+    }
+
+    fn check_price_sanity(&self, c: &Candidate) -> Option<Rejection> {
+        let ratio = self.account(c.order.account).limits.price_sanity_max?;
+        let last = i128::from(self.instrument(c.order.instrument).last_price?.paise());
+        ((c.price() - last).abs() * MILLION > last * i128::from(ratio.ppm()))
+            .then(|| detailed(RejectCode::PriceSanity, c.price(), 0, last, ratio))
+    }
+
+    fn check_quantity(&self, c: &Candidate) -> Option<Rejection> {
+        if c.quantity() < 1 {
+            return Some(rejection(RejectCode::QuantityBelowOne, c.quantity(), 1));
+        }
+        let limit = i128::from(self.account(c.order.account).limits.order_quantity_max?);
+        (c.enters() && c.quantity() > limit)
+            .then(|| rejection(RejectCode::QuantityAboveLimit, c.quantity(), limit))
+    }
+
+    fn check_order_ratio(&self, c: &Candidate) -> Option<Rejection> {
+        let account = c.order.account;
+        let per_position = i128::from(self.account(account).limits.orders_per_position_max?);
+        let orders = self.open_orders(account).filter(|(_, o)| o.entry_leaves() > 0).count() as i128;
+        let positions = self.positions_of(account).filter(|(_, p)| p.quantity != 0).count() as i128;
+        (orders >= per_position * positions.max(1)).then(|| {
+            detailed(RejectCode::OrderToPositionRatio, orders, per_position, positions, Ratio::ZERO)
+        })
+    }
+
+    fn check_circuit(&self, c: &Candidate) -> Option<Rejection> {
+        let blocked = match self.state_of(c.order.account, c.order.strategy) {
+            TradingState::Normal => false,
+            TradingState::Reducing => c.enters(),
+            TradingState::Halted => true,
+        };
+        blocked.then(|| Rejection::bare(RejectCode::CircuitBreaker))
+    }
+
+    fn check_layer_b(&self, c: &Candidate) -> Option<Rejection> {
+        self.check_product(c)
+            .or_else(|| self.check_grid(c))
+            .or_else(|| self.check_order_value(c))
+            .or_else(|| self.check_freeze(c))
+            .or_else(|| self.check_open_order_value(c))
+            .or_else(|| self.check_symbol_position(c))
+            .or_else(|| self.check_holdings(c))
+    }
+
+    fn check_venue_rules(&self, c: &Candidate) -> Option<Rejection> {
+        if c.quantity() < 1 {
+            return Some(rejection(RejectCode::QuantityBelowOne, c.quantity(), 1));
+        }
+        self.check_grid(c).or_else(|| self.check_freeze(c))
+    }
+
+    fn check_product(&self, c: &Candidate) -> Option<Rejection> {
+        let allowed = self.instrument(c.order.instrument).definition.mis_allowed;
+        (c.enters() && c.order.product == Product::Mis && !allowed)
+            .then(|| Rejection::bare(RejectCode::MisNotAllowed))
+    }
+
+    /// Tick, lot and band.
+    fn check_grid(&self, c: &Candidate) -> Option<Rejection> {
+        let instrument = self.instrument(c.order.instrument);
+        if c.price() % instrument.tick() != 0 {
+            return Some(rejection(RejectCode::TickSize, c.price(), instrument.tick()));
+        }
+        let lot = i128::from(instrument.definition.lot_size.shares());
+        if c.quantity() % lot != 0 {
+            return Some(rejection(RejectCode::LotSize, c.quantity(), lot));
+        }
+        self.check_band(c.order.instrument, c.price())
+    }
+
+    pub(super) fn check_band(&self, instrument: engine::InstrumentId, price: Paise) -> Option<Rejection> {
+        let (low, high) = self.instrument(instrument).band();
+        (price < low || price > high)
+            .then(|| detailed(RejectCode::PriceBand, price, low, high, Ratio::ZERO))
+    }
+
+    fn check_order_value(&self, c: &Candidate) -> Option<Rejection> {
+        let profile = self.account(c.order.account).limits.order_value_max;
+        let limit = profile.map_or(VENUE_ORDER_VALUE_MAX, |limit| limit.wide().min(VENUE_ORDER_VALUE_MAX));
+        let value = c.price() * c.entry;
+        (value > limit).then(|| rejection(RejectCode::OrderValue, value, limit))
+    }
+
+    fn check_freeze(&self, c: &Candidate) -> Option<Rejection> {
+        let freeze = i128::from(self.instrument(c.order.instrument).definition.freeze_quantity.shares());
+        (c.quantity() > freeze).then(|| rejection(RejectCode::FreezeQuantity, c.quantity(), freeze))
+    }
+
+    fn check_open_order_value(&self, c: &Candidate) -> Option<Rejection> {
+        let limit = self.account(c.order.account).limits.open_order_value_max?.wide();
+        let open: Paise = self
+            .open_orders(c.order.account)
+            .map(|(_, o)| o.entry_leaves() * i128::from(o.limit.paise()))
+            .sum();
+        let value = open + c.price() * c.entry;
+        (c.enters() && value > limit).then(|| rejection(RejectCode::OpenOrderValue, value, limit))
+    }
+
+    fn check_symbol_position(&self, c: &Candidate) -> Option<Rejection> {
+        let position = self.position_key(&c.order);
+        let held = position.map_or(0, |id| self.position(id).quantity);
+        let resting: Shares = self
+            .open_orders(c.order.account)
+            .filter(|(_, o)| Some(o.position) == position && o.request.side == c.order.side)
+            .map(|(_, o)| o.leaves)
+            .sum();
+        let worst = (held + i128::from(c.order.side.sign()) * (resting + c.quantity())).abs();
+        let limit = i128::from(engine::limits::POSITION_QUANTITY_MAX);
+        (c.enters() && worst > limit).then(|| rejection(RejectCode::SymbolPosition, worst, limit))
+    }
+
+    /// CNC sells never go short.
+    fn check_holdings(&self, c: &Candidate) -> Option<Rejection> {
+        (c.order.product == Product::Cnc && c.order.side == Side::Sell && c.entry > 0)
+            .then(|| rejection(RejectCode::Holdings, c.quantity(), c.exit))
+    }
+
+    /// What the book refuses whoever sends it.
+    fn check_attributes(&self, c: &Candidate) -> Option<Rejection> {
+        let order = &c.order;
+        let immediate = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
+        let market = order.order_type == OrderType::Market;
+        let contradicts = order.post_only && (immediate || market || order.minimum.is_some())
+            || order.disclosed.is_some() && immediate;
+        if contradicts {
+            return Some(Rejection::bare(RejectCode::Incompatible));
+        }
+        if let Some(disclosed) = order.disclosed {
+            let disclosed = i128::from(disclosed.shares());
+            if disclosed < 1 || disclosed > c.quantity() {
+                return Some(rejection(RejectCode::DisclosedQuantity, disclosed, c.quantity()));
+            }
+        }
+        if let TimeInForce::Gtd(until) = order.time_in_force {
+            if until <= self.time {
+                return Some(Rejection::bare(RejectCode::GoodTillInPast));
+            }
+        }
+        self.check_against_book(c)
+    }
+
+    fn check_against_book(&self, c: &Candidate) -> Option<Rejection> {
+        let order = &c.order;
+        if order.post_only {
+            let best = self.would_cross(order.instrument, order.side, c.price)?;
+            let best = i128::from(best.paise());
+            return Some(rejection(RejectCode::PostOnlyWouldCross, c.price(), best));
+        }
+        let tradable = self.tradable(order, c.price);
+        if order.time_in_force == TimeInForce::Fok && tradable < c.quantity() {
+            return Some(rejection(RejectCode::FillOrKill, c.quantity(), tradable));
+        }
+        let minimum = i128::from(order.minimum?.shares());
+        (tradable.min(c.quantity()) < minimum)
+            .then(|| rejection(RejectCode::MinimumQuantity, minimum, tradable.min(c.quantity())))
+    }
+
+    /// One order's worth of the account's rate, and of its day.
+    fn take_rate_token(&mut self, c: &Candidate) -> Option<Rejection> {
+        if !c.enters() {
+            return None;
+        }
+        self.take_token(c.order.account).or_else(|| {
+            let account = self.account(c.order.account);
+            let limit = i128::from(account.limits.daily_orders_max?);
+            (account.orders_today >= limit)
+                .then(|| rejection(RejectCode::DailyOrders, account.orders_today + 1, limit))
+        })
+    }
+
+    /// A token of the bucket that holds one second's worth.
+    pub(super) fn take_token(&mut self, account: AccountId) -> Option<Rejection> {
+        let now = self.time;
+        let account = self.account_mut(account);
+        let rate = i128::from(account.limits.orders_per_second_max?);
+        let elapsed = i128::from(now.saturating_since(account.rate_time));
+        account.rate_tokens = (account.rate_tokens + elapsed * rate).min(rate * BILLION);
+        account.rate_time = now;
+        if account.rate_tokens < BILLION {
+            return Some(rejection(RejectCode::OrderRate, rate + 1, rate));
+        }
+        account.rate_tokens -= BILLION;
+        None
+    }
+
+    /// The limit that a market order works at: some way through the last traded price, on the tick grid towards it,
+    /// inside the band (RISK.md, `market_protection`).
+    pub(super) fn protected_price(&self, instrument: engine::InstrumentId, side: Side) -> Option<Price> {
+        let instrument = self.instrument(instrument);
+        let last = i128::from(instrument.last_price?.paise());
+        let share = match last {
+            ..10_000 => 20_000,
+            10_000..=50_000 => 10_000,
+            _ => 5_000,
+        };
+        let grid = instrument.tick() * MILLION;
+        let through = match side {
+            Side::Buy => (last * (MILLION + share)).div_euclid(grid) * instrument.tick(),
+            Side::Sell => divide_up(last * (MILLION - share), grid) * instrument.tick(),
+        };
+        let (low, high) = instrument.band();
+        let price = through.max(low).min(high);
+        Some(Price::from_paise_clamped(narrow(price)))
+    }
+
+    /// How much of an order would only reduce the open position, given the exits that already rest.
+    pub(super) fn exit_part(&self, order: &NewOrder) -> Shares {
+        let Some(id) = self.position_key(order) else { return 0 };
+        let held = self.position(id).quantity;
+        if held.signum() != -i128::from(order.side.sign()) {
+            return 0;
+        }
+        (held.abs() - self.resting_exits(id)).clamp(0, i128::from(order.quantity.shares()))
+    }
+
+    pub(super) fn resting_exits(&self, id: PositionId) -> Shares {
+        self.orders
+            .values()
+            .filter(|o| o.rests() && o.position == id)
+            .map(|o| o.exit_leaves)
+            .sum()
+    }
+}
+
+/// Division rounded up, for a positive divisor.
+fn divide_up(dividend: i128, divisor: i128) -> i128 {
+    -(-dividend).div_euclid(divisor)
+}

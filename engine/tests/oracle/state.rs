@@ -1,0 +1,204 @@
+//! What the oracle remembers: everything, for ever, in sorted maps, with plain wide integers.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use engine::{
+    AccountId, Charges, ClientOrderId, InstrumentDefinition, InstrumentId, NewOrder, OrderId, OrderStatus,
+    OrderType, PositionId, Price, Product, Rejection, RiskLimits, Side, StrategyId, TimeInForce, Timestamp,
+    TradingState,
+};
+
+pub type Paise = i128;
+pub type Shares = i128;
+
+pub struct Instrument {
+    pub definition: InstrumentDefinition,
+    pub last_price: Option<Price>,
+    pub bids: BTreeMap<Price, VecDeque<OrderId>>,
+    pub asks: BTreeMap<Price, VecDeque<OrderId>>,
+}
+
+impl Instrument {
+    pub fn tick(&self) -> i128 {
+        i128::from(self.definition.tick_size.paise())
+    }
+
+    /// The ends of the price band, rounded inwards to the tick grid (paise).
+    pub fn band(&self) -> (i128, i128) {
+        let reference = i128::from(self.definition.reference_price.paise());
+        let width = reference * i128::from(self.definition.price_band.ppm());
+        let tick = self.tick() * 1_000_000;
+        let low = (reference * 1_000_000 - width).max(1);
+        let high = (reference * 1_000_000 + width).min(i128::from(u32::MAX) * 1_000_000);
+        let low = -(-low).div_euclid(tick) * self.tick();
+        let high = high.div_euclid(tick) * self.tick();
+        (low, high)
+    }
+
+    pub fn side(&self, side: Side) -> &BTreeMap<Price, VecDeque<OrderId>> {
+        match side {
+            Side::Buy => &self.bids,
+            Side::Sell => &self.asks,
+        }
+    }
+
+    pub fn side_mut(&mut self, side: Side) -> &mut BTreeMap<Price, VecDeque<OrderId>> {
+        match side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        }
+    }
+
+    /// The levels of one side, best first.
+    pub fn levels(&self, side: Side) -> Vec<(Price, Vec<OrderId>)> {
+        let mut levels: Vec<_> = self
+            .side(side)
+            .iter()
+            .map(|(price, queue)| (*price, queue.iter().copied().collect()))
+            .collect();
+        if side == Side::Buy {
+            levels.reverse();
+        }
+        levels
+    }
+}
+
+pub struct Account {
+    pub name: engine::AccountName,
+    pub venue: bool,
+    pub limits: RiskLimits,
+    pub balance: Paise,
+    pub realised: Paise,
+    pub charges: Paise,
+    pub peak: Paise,
+    /// Today's P&L at the last re-arm, which the loss limits no longer count.
+    pub loss_base: Paise,
+    pub state: TradingState,
+    /// Unused right to send orders: billionths of an order.
+    pub rate_tokens: i128,
+    pub rate_time: Timestamp,
+    pub orders_today: i128,
+    pub client_ids: BTreeMap<String, OrderId>,
+    pub warned_loss: bool,
+    pub warned_drawdown: bool,
+}
+
+pub struct Position {
+    pub account: AccountId,
+    pub strategy: StrategyId,
+    pub instrument: InstrumentId,
+    pub product: Product,
+    pub quantity: Shares,
+    pub cost: Paise,
+    pub realised: Paise,
+    pub charges: Paise,
+    pub stop_loss: Option<Price>,
+    pub take_profit: Option<Price>,
+    pub marked_at: Option<Timestamp>,
+    pub warned_loss: bool,
+    pub warned_stop: bool,
+}
+
+/// An order that was ever given an id, rejected ones included.
+pub struct Order {
+    pub request: NewOrder,
+    pub position: PositionId,
+    pub order_type: OrderType,
+    pub limit: Price,
+    pub quantity: Shares,
+    pub filled: Shares,
+    pub leaves: Shares,
+    /// Of `leaves`, what would reduce the position that was open when the order came; filled first.
+    pub exit_leaves: Shares,
+    /// Of `leaves`, what the book shows.
+    pub visible: Shares,
+    pub cum_notional: Paise,
+    pub charged: ChargeTotals,
+    pub modifications: u32,
+    pub status: OrderStatus,
+    /// What the sender was first answered.
+    pub first_status: OrderStatus,
+    pub rejection: Option<Rejection>,
+}
+
+impl Order {
+    pub fn entry_leaves(&self) -> Shares {
+        self.leaves - self.exit_leaves
+    }
+
+    pub fn rests(&self) -> bool {
+        self.status == OrderStatus::Open
+    }
+
+    pub fn expires(&self) -> Option<Timestamp> {
+        match self.request.time_in_force {
+            TimeInForce::Gtd(until) => Some(until),
+            _ => None,
+        }
+    }
+}
+
+/// The charge components of an order so far, in paise.
+#[derive(Clone, Copy, Default)]
+pub struct ChargeTotals {
+    pub brokerage: Paise,
+    pub stt: Paise,
+    pub exchange: Paise,
+    pub gst: Paise,
+    pub stamp_duty: Paise,
+    pub sebi: Paise,
+}
+
+impl ChargeTotals {
+    /// The charges of everything an order has traded so far (RISK.md, Charges): each component of the cumulative
+    /// turnover, half-up to the paisa.
+    pub fn of(product: Product, side: Side, turnover: Paise) -> ChargeTotals {
+        let share = |numerator: i128, denominator: i128| {
+            (2 * turnover * numerator + denominator).div_euclid(2 * denominator)
+        };
+        let (buy, sell) = (side == Side::Buy, side == Side::Sell);
+        let brokerage = match product {
+            Product::Mis => share(3, 10_000).min(2_000),
+            Product::Cnc => 0,
+        };
+        let stt = match product {
+            Product::Mis if sell => share(25, 100_000),
+            Product::Mis => 0,
+            Product::Cnc => share(1, 1_000),
+        };
+        let stamp_duty = match product {
+            Product::Mis if buy => share(3, 100_000),
+            Product::Cnc if buy => share(15, 100_000),
+            _ => 0,
+        };
+        let exchange = share(307, 10_000_000);
+        let sebi = share(10, 10_000_000);
+        let gst = (2 * (brokerage + exchange + sebi) * 18 + 100).div_euclid(200);
+        ChargeTotals {
+            brokerage,
+            stt,
+            exchange,
+            gst,
+            stamp_duty,
+            sebi,
+        }
+    }
+
+    /// What the last fill added.
+    pub fn since(&self, before: &ChargeTotals) -> Charges {
+        let part = |now: Paise, before: Paise| u32::try_from(now - before).expect("charges only grow");
+        Charges {
+            brokerage: part(self.brokerage, before.brokerage),
+            stt: part(self.stt, before.stt),
+            exchange: part(self.exchange, before.exchange),
+            gst: part(self.gst, before.gst),
+            stamp_duty: part(self.stamp_duty, before.stamp_duty),
+            sebi: part(self.sebi, before.sebi),
+        }
+    }
+}
+
+/// A key under which a client id is remembered.
+pub fn client_key(id: &ClientOrderId) -> String {
+    id.as_str().to_owned()
+}
