@@ -1,0 +1,107 @@
+//! Every bound of the edge, with its reason. Nothing that a client sends makes this crate hold more than these.
+
+use std::time::Duration;
+
+/// Largest request head (request line and headers), in bytes: twice what browsers with large cookies send.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Most header fields of a request.
+pub const HEADERS_MAX: usize = 64;
+
+/// Longest request target, in bytes. Longer ones are answered 414.
+pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+
+/// Largest body of a request: an order with full metadata takes about 3 KiB.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Unread input of one connection: one request, whole.
+pub const INPUT_BYTES_MAX: usize = HEAD_BYTES_MAX + BODY_BYTES_MAX;
+
+/// Bytes asked of a socket at once.
+pub const READ_BYTES: usize = 16 * 1024;
+
+/// Largest WebSocket message and frame, in bytes (DESIGN.md section 6).
+pub const WS_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Output queued for one WebSocket client before it counts as too slow and is closed (DESIGN.md section 6).
+pub const WS_QUEUE_BYTES_MAX: usize = 256 * 1024;
+
+/// Event types that one `subscribe` may name; there are about twenty.
+pub const WS_SUBSCRIBE_EVENTS_MAX: usize = 64;
+
+/// Longest correlation id of a WebSocket request, in bytes of its JSON text.
+pub const WS_CORRELATION_BYTES_MAX: usize = 66;
+
+/// Order-lane requests in flight on one connection (DESIGN.md section 6).
+pub const PIPELINE_MAX: usize = 64;
+
+/// Order-lane requests in flight in all: what the engine's request ring may hold, several times over.
+pub const PENDING_MAX: usize = 64 * 1024;
+
+/// Connections at once. Each costs a descriptor and, idle, under 1 KiB.
+pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// Connections at once from one address: about forty open pages, or a desk of strategies behind one host.
+pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 512;
+
+/// Connections accepted in one turn of the loop, so that a flood of connects cannot delay an order.
+pub const ACCEPTS_PER_TURN: usize = 64;
+
+/// Relayed requests at once (DESIGN.md section 6).
+pub const RELAYS_MAX: usize = 64;
+
+/// Bytes of relayed answers and pushed events moved in one turn of the loop (DESIGN.md section 6).
+pub const BULK_BYTES_PER_TURN: usize = 64 * 1024;
+
+/// A relayed answer queued for a client before reading more of it waits for the client.
+pub const RELAY_QUEUE_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest head of a relayed answer: our own handlers write it.
+pub const RELAY_HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Items of the engine's output taken in one turn before sockets are served again.
+pub const OUTBOUND_PER_TURN: usize = 4_096;
+
+/// Time from the first byte of a head to its last, and again for a body.
+pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Time that a connection may stay idle between requests, or before its first.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
+
+/// Time that a client may leave its answers unread without taking a byte (DESIGN.md section 6).
+pub const STALL_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Time that the REST handlers may take before the first byte of an answer.
+pub const RELAY_ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Silence of a WebSocket client after which it is pinged, and twice after which it is closed. The existing
+/// dashboard pings every 30 s.
+pub const WS_SILENCE: Duration = Duration::from_secs(45);
+
+/// Time between our last byte and closing a socket, in which what the client still sends is read and thrown away, so
+/// that a reset does not overtake the answer.
+pub const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Time that a reply may be held for the journal before it becomes 503 `outcome_unknown` (DESIGN.md section 5).
+pub const HELD_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Time given to answers in flight at a stop: they may be held for the journal, and then must reach their client.
+pub const STOP_TIME_MAX: Duration = Duration::from_secs(7);
+
+/// How often deadlines are looked at; all of them are at least a hundred times longer.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long the loop polls without sleeping after the last sign of work while a reply is in flight: about one
+/// fdatasync of the journal on the reference machine.
+pub const SPIN_TIME_MAX: Duration = Duration::from_micros(200);
+
+/// Longest sleep while a reply is in flight. Nobody rings the doorbell for a validation, which is never journaled.
+pub const SLEEP_IN_FLIGHT: Duration = Duration::from_millis(1);
+
+/// Longest sleep otherwise: bounds how late a stop is seen when nobody rings.
+pub const SLEEP_IDLE: Duration = Duration::from_millis(250);
+
+const _: () = assert!(READ_BYTES <= INPUT_BYTES_MAX);
+const _: () = assert!(WS_MESSAGE_BYTES_MAX + 14 <= INPUT_BYTES_MAX, "a frame and its header fit the input");
+const _: () = assert!(BODY_BYTES_MAX > 2 * engine::limits::METADATA_LEN_MAX);
+const _: () = assert!(STOP_TIME_MAX.as_millis() > HELD_TIME_MAX.as_millis());

@@ -1,0 +1,121 @@
+//! A rejection as clients see it: the check's name, a stable code, the numbers behind it and a sentence.
+
+use engine::{Money, Percent, RejectCode, Rejection};
+
+use super::json::Object;
+
+/// What the numbers of a rejection count.
+enum Unit {
+    /// Rupees; the rejection holds paise.
+    Rupees,
+    Count,
+    /// The rejection has no numbers.
+    None,
+}
+
+fn unit(code: RejectCode) -> Unit {
+    use RejectCode::*;
+    match code {
+        InsufficientBalance | RiskPerTrade | DailyLossLimit | StopLossNotBelowEntry | StopLossNotAboveEntry
+        | TickSize | PriceBand | OrderValue | OpenOrderValue | PostOnlyWouldCross => Unit::Rupees,
+        PositionLimit | QuantityBelowOne | QuantityAboveLimit | OrderToPositionRatio | LotSize | FreezeQuantity
+        | SymbolPosition | Holdings | OrderRate | DailyOrders | ModifyCap | FillOrKill | MinimumQuantity
+        | DisclosedQuantity | OrderCapacity | PositionCapacity => Unit::Count,
+        NoLastPrice | StopLossMissing | RiskRewardRatio | RiskZero | PriceSanity | CircuitBreaker
+        | UnknownInstrument | MisNotAllowed | GoodTillInPast | Incompatible | UnknownAccount
+        | ClientOrderIdReused => Unit::None,
+    }
+}
+
+/// Adds `reason`, `failed_check`, `code`, `limit`, `observed` and `headroom` (how far inside the limit, so
+/// negative) to an object. Money and prices are in rupees, counts are integers, a reward:risk ratio and a percentage
+/// have two decimals; a check without numbers has nulls.
+pub fn rejection_fields(object: &mut Object<'_>, rejection: &Rejection) {
+    object
+        .text("reason", rejection)
+        .string("failed_check", rejection.code.check())
+        .number("code", rejection.code.code());
+    let (observed, limit, headroom) = (rejection.observed, rejection.limit, rejection.headroom());
+    match (rejection.code, unit(rejection.code)) {
+        (RejectCode::RiskRewardRatio, _) => {
+            let ratio = Percent::hundredths(i128::from(observed), i128::from(rejection.basis));
+            let limit = Percent::hundredths(i128::from(rejection.ratio.ppm()), 1_000_000);
+            // The only limit that is a floor.
+            scaled_fields(object, limit, ratio, ratio.scaled().saturating_sub(limit.scaled()));
+        }
+        (RejectCode::PriceSanity, _) => {
+            let distance = observed.saturating_sub(rejection.basis).saturating_abs();
+            let limit = Percent::hundredths(i128::from(rejection.ratio.ppm()), 10_000);
+            let share = Percent::of(distance, rejection.basis);
+            scaled_fields(object, limit, share, limit.scaled().saturating_sub(share.scaled()));
+        }
+        (_, Unit::Rupees) => {
+            object
+                .number("limit", Money::from_paise(limit))
+                .number("observed", Money::from_paise(observed))
+                .number("headroom", Money::from_paise(headroom));
+        }
+        (_, Unit::Count) => {
+            object
+                .number("limit", limit)
+                .number("observed", observed)
+                .number("headroom", headroom);
+        }
+        (_, Unit::None) => {
+            object.null("limit").null("observed").null("headroom");
+        }
+    }
+}
+
+/// `headroom` is in hundredths, as [`Percent::scaled`].
+fn scaled_fields(object: &mut Object<'_>, limit: Percent, observed: Percent, headroom: i128) {
+    let headroom = Money::from_wide(headroom);
+    object
+        .number("limit", limit)
+        .number("observed", observed)
+        .number("headroom", headroom);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::Ratio;
+
+    fn check(rejection: Rejection, expected: &str) {
+        let mut out = Vec::new();
+        rejection_fields(&mut Object::begin(&mut out), &rejection);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn numbers_carry_the_unit_of_their_check() {
+        check(
+            Rejection::new(RejectCode::InsufficientBalance, 490_000_000, 10_000_000),
+            r#"{"reason":"Insufficient balance: Required ₹4,900,000.00, Available ₹100,000.00","failed_check":"balance_check","code":101,"limit":100000.00,"observed":4900000.00,"headroom":-4800000.00}"#,
+        );
+        check(
+            Rejection::new(RejectCode::QuantityAboveLimit, 10_001, 10_000),
+            r#"{"reason":"Quantity exceeds maximum: 10001 > 10000 allowed","failed_check":"quantity_limits","code":113,"limit":10000,"observed":10001,"headroom":-1}"#,
+        );
+        check(
+            Rejection {
+                basis: 100,
+                ratio: Ratio::from_ppm(2_000_000),
+                ..Rejection::new(RejectCode::RiskRewardRatio, 150, 0)
+            },
+            r#"{"reason":"Risk-reward ratio too low: 1.50:1 < 2:1 required","failed_check":"risk_reward_ratio","code":109,"limit":2.00,"observed":1.50,"headroom":-0.50}"#,
+        );
+        check(
+            Rejection {
+                basis: 100_000,
+                ratio: Ratio::from_ppm(100_000),
+                ..Rejection::new(RejectCode::PriceSanity, 85_000, 0)
+            },
+            r#"{"reason":"Price too far from LTP: ₹850 is 15.00% from ₹1000 (max 10.0%)","failed_check":"price_sanity","code":111,"limit":10.00,"observed":15.00,"headroom":-5.00}"#,
+        );
+        check(
+            Rejection::bare(RejectCode::StopLossMissing),
+            r#"{"reason":"Stop-loss is required for all orders","failed_check":"stop_loss_required","code":106,"limit":null,"observed":null,"headroom":null}"#,
+        );
+    }
+}
