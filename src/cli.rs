@@ -1,0 +1,130 @@
+//! The command line. Values stay text here: [`crate::config`] parses them together with the environment and the file,
+//! so that a bad value is named in one sentence wherever it came from.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An order management system with its own exchange inside.
+#[derive(Debug, Parser)]
+#[command(name = "pinion", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the exchange, the gateway and the journal.
+    Serve(ServeArgs),
+    /// Make API keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Fold a journal and print where it ends.
+    Replay(ReplayArgs),
+}
+
+/// Flags override the environment, the environment overrides the file, the file overrides the defaults.
+/// Of a repeated flag the last one wins.
+#[derive(Args, Clone, Debug, Default)]
+#[command(args_override_self = true)]
+pub struct ServeArgs {
+    /// TOML configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the journal lives [default: ./data].
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address of the gateway; port 0 picks a free one [default: 127.0.0.1:8050].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// Paper market: none or sim [default: sim].
+    #[arg(long, value_name = "MODE")]
+    pub market: Option<String>,
+    /// When an answer may leave: durable or memory [default: durable].
+    #[arg(long, value_name = "WHEN")]
+    pub ack: Option<String>,
+    /// How the engine thread waits: busy-spin, yield or park [default: busy-spin on 4 or more cores, else yield].
+    #[arg(long, value_name = "STRATEGY")]
+    pub wait: Option<String>,
+    /// Core to pin the engine thread to.
+    #[arg(long, value_name = "N")]
+    pub engine_core: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Print a new key once, with the hash that goes into the configuration.
+    New(NewKeyArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(args_override_self = true)]
+pub struct NewKeyArgs {
+    /// Account that the key acts for.
+    #[arg(long, value_name = "NAME")]
+    pub account: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(args_override_self = true)]
+pub struct ReplayArgs {
+    /// Data directory of the journal.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Command {
+        Cli::try_parse_from(line.split_whitespace()).unwrap().command
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_flag_wins() {
+        let line = "pinion serve --ack durable --data-dir a --ack memory --data-dir b --listen x --listen y";
+        let Command::Serve(args) = parse(line) else {
+            panic!("not serve");
+        };
+        assert_eq!(args.ack.as_deref(), Some("memory"));
+        assert_eq!(args.data_dir, Some(PathBuf::from("b")));
+        assert_eq!(args.listen.as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn every_command_of_the_readme_parses() {
+        for line in [
+            "pinion serve",
+            "pinion serve --config pinion.toml --market none --wait yield --engine-core 1",
+            "pinion keys new --account main --json",
+            "pinion keys new --account main --json --json",
+            "pinion replay --data-dir ./data",
+        ] {
+            parse(line);
+        }
+    }
+
+    #[test]
+    fn unknown_flags_and_missing_values_are_refused() {
+        for line in [
+            "pinion",
+            "pinion serve --lisen 127.0.0.1:1",
+            "pinion serve --ack",
+            "pinion keys new",
+            "pinion replay",
+        ] {
+            assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Every bound of the composition root, with its reason.
+
+use engine::Money;
+
+/// Largest configuration file in bytes. A thousand accounts take about 200 KiB; more is the wrong file.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Largest instrument file in bytes. All of NSE's equities take about 200 KiB.
+pub const INSTRUMENT_FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// API keys of one account: one in use, one being rotated in, and room for a few programs.
+pub const KEYS_PER_ACCOUNT_MAX: usize = 16;
+
+/// Extra browser origins: an Origin check walks the list.
+pub const ALLOWED_ORIGINS_MAX: usize = 32;
+
+/// Longest name of an account or profile, in bytes: what the engine's texts hold.
+pub const NAME_LEN_MAX: usize = 32;
+
+/// Largest opening balance, ₹10^12: a thousand such accounts still sum below the 2^63 paise of [`Money`].
+pub const BALANCE_MAX: Money = Money::from_paise(100_000_000_000_000);
+
+/// Highest MIS leverage. Brokers grant 5; above this a typing error is likelier than a wish.
+pub const LEVERAGE_MAX: u32 = 100;
+
+/// Highest reward-to-risk ratio that may be demanded.
+pub const RISK_REWARD_MAX: u32 = 1_000;
+
+/// Instruments that the engine may be built for: all of NSE and BSE are about 8,000.
+pub const INSTRUMENT_CAPACITY_MAX: u32 = 1 << 16;
+
+/// Position keys that the engine may be built for.
+pub const POSITION_CAPACITY_MAX: u32 = 1 << 26;
+
+/// Cores from which the engine thread busy-spins by default; with fewer, spinning starves the other threads.
+pub const BUSY_SPIN_CORES_MIN: usize = 4;
+
+/// Random bytes of an API key: 256 bits, so that its plain SHA-256 needs no salt and no stretching.
+pub const KEY_RANDOM_BYTES: usize = 32;
+
+const _: () = assert!(BALANCE_MAX.paise() < i64::MAX / 1_000);
