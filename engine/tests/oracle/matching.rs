@@ -1,8 +1,8 @@
 //! Price-time matching, one step at a time (VENUE.md, Matching rulings).
 
 use engine::{
-    AccountChanged, AccountId, CancelReason, Event, Fill, OrderCancelled, OrderId, OrderStatus, PositionChange,
-    PositionChanged, PositionId, Price, SelfTrade, Side, TimeInForce, Trade,
+    AccountChanged, AccountId, CancelReason, Event, Fill, OrderCancelled, OrderId, OrderStatus,
+    PositionChange, PositionChanged, PositionId, Price, SelfTrade, Side, TimeInForce, Trade,
 };
 
 use super::state::{ChargeTotals, Paise, Shares};
@@ -37,7 +37,9 @@ impl Oracle {
 
     fn execute(&mut self, taker: OrderId) -> Ending {
         while self.orders[&taker].leaves > 0 {
-            let Some(maker) = self.next_maker(taker) else { break };
+            let Some(maker) = self.next_maker(taker) else {
+                break;
+            };
             let account = self.orders[&taker].request.account;
             let policy = self.account(account).limits.self_trade;
             let own = self.orders[&maker].request.account == account;
@@ -347,7 +349,12 @@ impl Oracle {
     }
 
     /// The best price that an order on `side` would trade at.
-    pub(super) fn would_cross(&self, instrument: engine::InstrumentId, side: Side, limit: Price) -> Option<Price> {
+    pub(super) fn would_cross(
+        &self,
+        instrument: engine::InstrumentId,
+        side: Side,
+        limit: Price,
+    ) -> Option<Price> {
         let (best, _) = self
             .instrument(instrument)
             .levels(side.opposite())

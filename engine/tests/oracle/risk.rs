@@ -1,8 +1,8 @@
 //! The checks of RISK.md, in its order. The first that fails is the answer.
 
 use engine::{
-    AccountId, NewOrder, OrderType, PositionId, Price, Product, Ratio, RejectCode, Rejection, Side, TimeInForce,
-    TradingState,
+    AccountId, NewOrder, OrderType, PositionId, Price, Product, Ratio, RejectCode, Rejection, Side,
+    TimeInForce, TradingState,
 };
 
 use super::Oracle;
@@ -85,7 +85,13 @@ impl Oracle {
             }
         }
         self.check_quantity(c)
-            .or_else(|| if c.enters() { self.check_order_ratio(c) } else { None })
+            .or_else(|| {
+                if c.enters() {
+                    self.check_order_ratio(c)
+                } else {
+                    None
+                }
+            })
             .or_else(|| self.check_circuit(c))
     }
 
@@ -145,7 +151,10 @@ impl Oracle {
     fn position_slots(&self, account: AccountId) -> Vec<PositionId> {
         self.positions_of(account)
             .filter(|(id, position)| {
-                let waits = || self.open_orders(account).any(|(_, o)| o.position == *id && o.entry_leaves() > 0);
+                let waits = || {
+                    self.open_orders(account)
+                        .any(|(_, o)| o.position == *id && o.entry_leaves() > 0)
+                };
                 position.quantity != 0 || waits()
             })
             .map(|(id, _)| id)
@@ -226,10 +235,22 @@ impl Oracle {
     fn check_order_ratio(&self, c: &Candidate) -> Option<Rejection> {
         let account = c.order.account;
         let per_position = i128::from(self.account(account).limits.orders_per_position_max?);
-        let orders = self.open_orders(account).filter(|(_, o)| o.entry_leaves() > 0).count() as i128;
-        let positions = self.positions_of(account).filter(|(_, p)| p.quantity != 0).count() as i128;
+        let orders = self
+            .open_orders(account)
+            .filter(|(_, o)| o.entry_leaves() > 0)
+            .count() as i128;
+        let positions = self
+            .positions_of(account)
+            .filter(|(_, p)| p.quantity != 0)
+            .count() as i128;
         (orders >= per_position * positions.max(1)).then(|| {
-            detailed(RejectCode::OrderToPositionRatio, orders, per_position, positions, Ratio::ZERO)
+            detailed(
+                RejectCode::OrderToPositionRatio,
+                orders,
+                per_position,
+                positions,
+                Ratio::ZERO,
+            )
         })
     }
 
@@ -280,19 +301,25 @@ impl Oracle {
 
     pub(super) fn check_band(&self, instrument: engine::InstrumentId, price: Paise) -> Option<Rejection> {
         let (low, high) = self.instrument(instrument).band();
-        (price < low || price > high)
-            .then(|| detailed(RejectCode::PriceBand, price, low, high, Ratio::ZERO))
+        (price < low || price > high).then(|| detailed(RejectCode::PriceBand, price, low, high, Ratio::ZERO))
     }
 
     fn check_order_value(&self, c: &Candidate) -> Option<Rejection> {
         let profile = self.account(c.order.account).limits.order_value_max;
-        let limit = profile.map_or(VENUE_ORDER_VALUE_MAX, |limit| limit.wide().min(VENUE_ORDER_VALUE_MAX));
+        let limit = profile.map_or(VENUE_ORDER_VALUE_MAX, |limit| {
+            limit.wide().min(VENUE_ORDER_VALUE_MAX)
+        });
         let value = c.price() * c.entry;
         (value > limit).then(|| rejection(RejectCode::OrderValue, value, limit))
     }
 
     fn check_freeze(&self, c: &Candidate) -> Option<Rejection> {
-        let freeze = i128::from(self.instrument(c.order.instrument).definition.freeze_quantity.shares());
+        let freeze = i128::from(
+            self.instrument(c.order.instrument)
+                .definition
+                .freeze_quantity
+                .shares(),
+        );
         (c.quantity() > freeze).then(|| rejection(RejectCode::FreezeQuantity, c.quantity(), freeze))
     }
 
@@ -415,7 +442,9 @@ impl Oracle {
 
     /// How much of an order would only reduce the open position, given the exits that already rest.
     pub(super) fn exit_part(&self, order: &NewOrder) -> Shares {
-        let Some(id) = self.position_key(order) else { return 0 };
+        let Some(id) = self.position_key(order) else {
+            return 0;
+        };
         let held = self.position(id).quantity;
         if held.signum() != -i128::from(order.side.sign()) {
             return 0;

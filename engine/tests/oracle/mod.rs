@@ -1,0 +1,245 @@
+//! The oracle: a second engine, written from the rules alone, slow and obvious, for comparison event by event.
+//!
+//! Everything is looked up by scanning, every sum is taken anew, money is `i128`. Nothing here is shared with the
+//! engine but its vocabulary of commands and events.
+
+mod clock;
+mod control;
+mod matching;
+mod monitor;
+mod orders;
+mod risk;
+pub mod state;
+
+use std::collections::BTreeMap;
+
+use engine::{
+    AccountId, Command, Event, InstrumentId, Money, NewOrder, OrderId, PositionId, Price, Quantity, Refusal,
+    Sequenced, Side, StrategyId, Timestamp, TopOfBook, TradingState,
+};
+
+use self::state::{Account, Instrument, Order, Paise, Position, Shares};
+
+#[derive(Default)]
+pub struct Oracle {
+    time: Timestamp,
+    instruments: Vec<Instrument>,
+    accounts: Vec<Account>,
+    positions: Vec<Position>,
+    keys: BTreeMap<(AccountId, InstrumentId, StrategyId, u8), PositionId>,
+    strategies: BTreeMap<(AccountId, StrategyId), TradingState>,
+    engine_state: TradingState,
+    orders: BTreeMap<OrderId, Order>,
+    next_trade: u64,
+    /// The trading day of the last command.
+    day: Option<u32>,
+    events: Vec<Event>,
+    /// Of the present command: what printed, and which positions traded.
+    prints: Vec<(InstrumentId, Price)>,
+    moved_positions: Vec<PositionId>,
+}
+
+impl Oracle {
+    /// Folds one command and says what happened.
+    pub fn apply(&mut self, command: &Sequenced<Command>) -> Vec<Event> {
+        let tops = self.tops();
+        self.time = self.time.max(command.time);
+        self.prints.clear();
+        self.moved_positions.clear();
+        self.fire_deadlines();
+        match &command.command {
+            Command::NewOrder(order) => self.new_order(order),
+            Command::ModifyOrder(modify) => self.modify_order(modify),
+            Command::CancelOrder(cancel) => self.cancel_order(cancel),
+            Command::CancelAll(filter) => self.cancel_all(filter),
+            Command::ClosePosition(close) => self.close_position(close),
+            Command::MarketPrice(price) => self.market_price(price),
+            Command::Tick | Command::HashCheck(_) => {}
+            Command::KillSwitch(kill) => self.kill_switch(kill),
+            Command::Rearm(rearm) => self.rearm(rearm),
+            Command::AdjustCash(adjust) => self.adjust_cash(adjust),
+            Command::DefineInstrument(definition) => self.define_instrument(definition),
+            Command::DefineAccount(definition) => self.define_account(definition),
+            Command::DefineStrategy(definition) => self.define_strategy(definition),
+            Command::SetLimits(limits) => self.set_limits(limits),
+        }
+        self.trim_exits();
+        self.monitor();
+        self.report_tops(&tops);
+        std::mem::take(&mut self.events)
+    }
+
+    fn tops(&self) -> Vec<TopOfBook> {
+        (0..self.instruments.len())
+            .map(|index| self.top(InstrumentId::new(index as u32)))
+            .collect()
+    }
+
+    fn top(&self, id: InstrumentId) -> TopOfBook {
+        let best = |side| {
+            let levels = self.instrument(id).levels(side);
+            let (price, queue) = levels.first()?;
+            let visible: Shares = queue.iter().map(|order| self.orders[order].visible).sum();
+            Some((*price, u64::try_from(visible).expect("a positive quantity")))
+        };
+        let (bid, ask) = (best(Side::Buy), best(Side::Sell));
+        TopOfBook {
+            instrument: id,
+            bid: bid.map(|(price, _)| price),
+            ask: ask.map(|(price, _)| price),
+            bid_quantity: bid.map_or(0, |(_, visible)| visible),
+            ask_quantity: ask.map_or(0, |(_, visible)| visible),
+        }
+    }
+
+    fn report_tops(&mut self, before: &[TopOfBook]) {
+        let changed = |(before, after): (&TopOfBook, TopOfBook)| (*before != after).then_some(after);
+        let tops: Vec<_> = before.iter().zip(self.tops()).filter_map(changed).collect();
+        self.events.extend(tops.into_iter().map(Event::TopOfBook));
+    }
+
+    fn refuse_command(&mut self, refusal: Refusal) {
+        self.events.push(Event::Refused(refusal));
+    }
+
+    fn instrument(&self, id: InstrumentId) -> &Instrument {
+        &self.instruments[id.get() as usize]
+    }
+
+    fn instrument_mut(&mut self, id: InstrumentId) -> &mut Instrument {
+        &mut self.instruments[id.get() as usize]
+    }
+
+    fn knows_instrument(&self, id: InstrumentId) -> bool {
+        (id.get() as usize) < self.instruments.len()
+    }
+
+    fn account(&self, id: AccountId) -> &Account {
+        &self.accounts[id.get() as usize]
+    }
+
+    fn account_mut(&mut self, id: AccountId) -> &mut Account {
+        &mut self.accounts[id.get() as usize]
+    }
+
+    fn knows_account(&self, id: AccountId) -> bool {
+        (id.get() as usize) < self.accounts.len()
+    }
+
+    fn position(&self, id: PositionId) -> &Position {
+        &self.positions[id.get() as usize - 1]
+    }
+
+    fn position_mut(&mut self, id: PositionId) -> &mut Position {
+        &mut self.positions[id.get() as usize - 1]
+    }
+
+    fn positions_of(&self, account: AccountId) -> impl Iterator<Item = (PositionId, &Position)> {
+        let numbered = self.positions.iter().zip(1_u32..);
+        numbered
+            .filter(move |(position, _)| position.account == account)
+            .map(|(position, id)| (PositionId::new(id), position))
+    }
+
+    /// The position that an order of this description would go to, if it was ever used.
+    fn position_key(&self, order: &NewOrder) -> Option<PositionId> {
+        self.keys
+            .get(&(
+                order.account,
+                order.instrument,
+                order.strategy,
+                order.product as u8,
+            ))
+            .copied()
+    }
+
+    /// An account's resting orders by id.
+    fn open_orders(&self, account: AccountId) -> impl Iterator<Item = (OrderId, &Order)> {
+        self.orders
+            .iter()
+            .filter(move |(_, order)| order.rests() && order.request.account == account)
+            .map(|(id, order)| (*id, order))
+    }
+
+    /// `quantity × last price − cost`; a position without a price is worth its cost.
+    fn unrealised(&self, id: PositionId) -> Paise {
+        let position = self.position(id);
+        match self.instrument(position.instrument).last_price {
+            Some(mark) => position.quantity * i128::from(mark.paise()) - position.cost,
+            None => 0,
+        }
+    }
+
+    fn account_unrealised(&self, account: AccountId) -> Paise {
+        self.positions_of(account)
+            .map(|(id, _)| self.unrealised(id))
+            .sum()
+    }
+
+    fn pnl_today(&self, id: AccountId) -> Paise {
+        let account = self.account(id);
+        account.realised - account.charges + self.account_unrealised(id)
+    }
+
+    /// What counts against the daily loss limit; negative for a gain.
+    fn loss_today(&self, id: AccountId) -> Paise {
+        self.account(id).loss_base - self.pnl_today(id)
+    }
+
+    /// The strictest state that covers a strategy.
+    fn state_of(&self, account: AccountId, strategy: StrategyId) -> TradingState {
+        let strategy = self
+            .strategies
+            .get(&(account, strategy))
+            .copied()
+            .unwrap_or_default();
+        self.engine_state.max(self.account(account).state).max(strategy)
+    }
+
+    /// The resting quantity of each order of one side, best first: price, order, visible, leaves.
+    pub fn queue(&self, instrument: InstrumentId, side: Side) -> Vec<(Price, OrderId, Shares, Shares)> {
+        let row = |price, id: OrderId| (price, id, self.orders[&id].visible, self.orders[&id].leaves);
+        self.instrument(instrument)
+            .levels(side)
+            .into_iter()
+            .flat_map(|(price, queue)| queue.into_iter().map(move |id| row(price, id)))
+            .collect()
+    }
+
+    pub fn order(&self, id: OrderId) -> Option<&Order> {
+        self.orders.get(&id)
+    }
+
+    pub fn all_positions(&self) -> &[Position] {
+        &self.positions
+    }
+
+    pub fn all_accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    pub fn all_instruments(&self) -> &[Instrument] {
+        &self.instruments
+    }
+
+    pub fn position_unrealised(&self, id: PositionId) -> Paise {
+        self.unrealised(id)
+    }
+
+    pub fn funds(&self, account: AccountId) -> (Paise, Paise, Paise) {
+        (
+            self.position_margin(account),
+            self.order_margin(account),
+            self.available(account),
+        )
+    }
+}
+
+fn money(paise: Paise) -> Money {
+    Money::from_wide(paise)
+}
+
+fn quantity(shares: Shares) -> Quantity {
+    let shares = u32::try_from(shares).expect("a quantity of the tests' size");
+    Quantity::new(shares).expect("a quantity of the tests' size")
+}

@@ -1,0 +1,536 @@
+//! Commands about orders.
+
+use engine::{
+    AccountId, Actor, CancelAll, CancelOrder, CancelReason, ClientOrderId, ClosePosition, Event,
+    MassCancelled, ModifyOrder, NewOrder, OrderAccepted, OrderId, OrderModified, OrderRef, OrderRejected,
+    OrderRepeated, OrderStatus, OrderType, PositionId, Price, Refusal, RejectCode, Rejection, Side,
+    TimeInForce,
+};
+
+use super::risk::{Candidate, rejection};
+use super::state::{ChargeTotals, Order, Position, Shares, client_key};
+use super::{Oracle, quantity};
+
+impl Oracle {
+    pub(super) fn new_order(&mut self, request: &NewOrder) {
+        let id = OrderId::new(self.orders.len() as u64 + 1);
+        if !self.knows_account(request.account) {
+            self.reject(id, request, Rejection::bare(RejectCode::UnknownAccount));
+            return;
+        }
+        if let Some(first) = self.earlier(request) {
+            self.repeat(id, first, request);
+            return;
+        }
+        if !request.client_order_id.is_empty() {
+            let key = client_key(&request.client_order_id);
+            self.account_mut(request.account).client_ids.insert(key, id);
+        }
+        self.decide(id, request);
+    }
+
+    fn earlier(&self, request: &NewOrder) -> Option<OrderId> {
+        if request.client_order_id.is_empty() {
+            return None;
+        }
+        let ids = &self.account(request.account).client_ids;
+        ids.get(&client_key(&request.client_order_id)).copied()
+    }
+
+    fn repeat(&mut self, id: OrderId, first: OrderId, request: &NewOrder) {
+        let order = &self.orders[&first];
+        if !same_order(&order.request, request) {
+            self.reject(id, request, Rejection::bare(RejectCode::ClientOrderIdReused));
+            return;
+        }
+        let event = OrderRepeated {
+            order: first,
+            account: request.account,
+            status: order.first_status,
+            rejection: order.rejection,
+        };
+        if !self.account(request.account).venue {
+            self.events.push(Event::OrderRepeated(event));
+        }
+    }
+
+    /// Checks an order and, where it passes, lets it into the book.
+    fn decide(&mut self, id: OrderId, request: &NewOrder) {
+        if !self.knows_instrument(request.instrument) {
+            self.reject(id, request, Rejection::bare(RejectCode::UnknownInstrument));
+            return;
+        }
+        let price = match request.order_type {
+            OrderType::Limit(price) => Some(price),
+            OrderType::Market => self.protected_price(request.instrument, request.side),
+        };
+        let Some(price) = price else {
+            self.reject(id, request, Rejection::bare(RejectCode::NoLastPrice));
+            return;
+        };
+        let rounded = self.round_conditions(request);
+        let exit = self.exit_part(&rounded);
+        let candidate = Candidate {
+            entry: i128::from(rounded.quantity.shares()) - exit,
+            order: rounded,
+            price,
+            exit,
+        };
+        match self.refuse(&candidate) {
+            Some(rejection) => self.reject(id, request, rejection),
+            None => self.accept(id, candidate),
+        }
+    }
+
+    fn reject(&mut self, id: OrderId, request: &NewOrder, rejection: Rejection) {
+        let price = request.order_type.price().unwrap_or(Price::MIN);
+        let mut order = blank(request, price);
+        order.status = OrderStatus::Rejected;
+        order.first_status = OrderStatus::Rejected;
+        order.rejection = Some(rejection);
+        order.leaves = 0;
+        self.orders.insert(id, order);
+        let venue = self.knows_account(request.account) && self.account(request.account).venue;
+        if !venue {
+            self.events.push(Event::OrderRejected(OrderRejected {
+                order: id,
+                account: request.account,
+                instrument: request.instrument,
+                rejection,
+            }));
+        }
+    }
+
+    pub(super) fn accept(&mut self, id: OrderId, candidate: Candidate) {
+        let request = candidate.order;
+        let position = self.position_for(&request);
+        let mut order = blank(&request, candidate.price);
+        order.position = position;
+        order.exit_leaves = candidate.exit;
+        self.orders.insert(id, order);
+        let account = self.account_mut(request.account);
+        account.orders_today += 1;
+        if !account.venue {
+            self.events.push(Event::OrderAccepted(OrderAccepted {
+                order: id,
+                account: request.account,
+                strategy: request.strategy,
+                instrument: request.instrument,
+                position,
+                quantity: request.quantity,
+                limit: candidate.price,
+                order_type: request.order_type,
+                stop_loss: request.stop_loss,
+                take_profit: request.take_profit,
+                side: request.side,
+                product: request.product,
+                time_in_force: request.time_in_force,
+            }));
+        }
+        self.enter(id);
+        let order = self.orders.get_mut(&id).expect("the order just entered");
+        order.first_status = order.status;
+    }
+
+    /// The position of an accepted order; its key gets an id at first use. Venue accounts have none.
+    fn position_for(&mut self, request: &NewOrder) -> PositionId {
+        if self.account(request.account).venue {
+            return PositionId::new(0);
+        }
+        if let Some(id) = self.position_key(request) {
+            return id;
+        }
+        self.positions.push(Position {
+            account: request.account,
+            strategy: request.strategy,
+            instrument: request.instrument,
+            product: request.product,
+            quantity: 0,
+            cost: 0,
+            realised: 0,
+            charges: 0,
+            stop_loss: None,
+            take_profit: None,
+            marked_at: None,
+            warned_loss: false,
+            warned_stop: false,
+        });
+        let id = PositionId::new(self.positions.len() as u32);
+        let key = (
+            request.account,
+            request.instrument,
+            request.strategy,
+            request.product as u8,
+        );
+        self.keys.insert(key, id);
+        id
+    }
+
+    /// Stop and target on the tick grid, rounded so that they trigger earlier.
+    fn round_conditions(&self, request: &NewOrder) -> NewOrder {
+        let tick = self.instrument(request.instrument).definition.tick_size.paise();
+        let down = |price: Price| Price::from_paise_clamped(i64::from(price.paise() / tick * tick));
+        let up = |price: Price| {
+            Price::from_paise_clamped(i64::from(price.paise().div_ceil(tick)) * i64::from(tick))
+        };
+        let mut rounded = request.clone();
+        match request.side {
+            Side::Buy => {
+                rounded.stop_loss = request.stop_loss.map(up);
+                rounded.take_profit = request.take_profit.map(down);
+            }
+            Side::Sell => {
+                rounded.stop_loss = request.stop_loss.map(down);
+                rounded.take_profit = request.take_profit.map(up);
+            }
+        }
+        rounded
+    }
+
+    /// The order that an actor means, if the actor may touch it.
+    fn find(&self, actor: Actor, order: &OrderRef) -> Option<OrderId> {
+        let id = match order {
+            OrderRef::Id(id) => *id,
+            OrderRef::Client(client) => *self
+                .knows_account(actor.account)
+                .then(|| self.account(actor.account).client_ids.get(&client_key(client)))??,
+        };
+        let owner = self.orders.get(&id)?.request.account;
+        (actor.admin || owner == actor.account).then_some(id)
+    }
+
+    fn find_open(&self, actor: Actor, order: &OrderRef) -> Result<OrderId, Refusal> {
+        let id = self.find(actor, order).ok_or(Refusal::UnknownOrder)?;
+        let status = self.orders[&id].status;
+        if status == OrderStatus::Open {
+            Ok(id)
+        } else {
+            Err(Refusal::OrderFinished(status))
+        }
+    }
+
+    pub(super) fn cancel_order(&mut self, command: &CancelOrder) {
+        match self.find_open(command.actor, &command.order) {
+            Ok(id) => self.cancel(id, CancelReason::Requested),
+            Err(refusal) => self.refuse_command(refusal),
+        }
+    }
+
+    pub(super) fn modify_order(&mut self, command: &ModifyOrder) {
+        let done = self
+            .find_open(command.actor, &command.order)
+            .and_then(|id| self.modify(id, command));
+        if let Err(refusal) = done {
+            self.refuse_command(refusal);
+        }
+    }
+
+    fn modify(&mut self, id: OrderId, command: &ModifyOrder) -> Result<(), Refusal> {
+        let order = &self.orders[&id];
+        let (old_total, old_limit, filled) = (order.quantity, order.limit, order.filled);
+        let total = command.quantity.map_or(old_total, |q| i128::from(q.shares()));
+        let limit = command.price.unwrap_or(old_limit);
+        if total < filled {
+            return Err(Refusal::BelowFilled(quantity(filled)));
+        }
+        if total < 1 {
+            return Err(Refusal::Rejected(rejection(
+                RejectCode::QuantityBelowOne,
+                total,
+                1,
+            )));
+        }
+        self.check_modify(id, total, limit).map_err(Refusal::Rejected)?;
+        let order = self.orders.get_mut(&id).expect("an open order");
+        order.modifications += 1;
+        order.order_type = OrderType::Limit(limit);
+        let kept_priority = limit == old_limit && total <= old_total;
+        if kept_priority {
+            self.shrink(id, total);
+        } else {
+            self.unlink(id);
+            let order = self.orders.get_mut(&id).expect("an open order");
+            order.limit = limit;
+            order.leaves = total - filled;
+            order.quantity = total;
+            order.exit_leaves = 0;
+            let exit = self.exit_part_of_modified(id);
+            self.orders.get_mut(&id).expect("an open order").exit_leaves = exit;
+        }
+        self.report_modified(id, kept_priority);
+        if !kept_priority {
+            if self.orders[&id].leaves > 0 {
+                self.enter(id);
+            } else {
+                self.orders.get_mut(&id).expect("an open order").status = OrderStatus::Filled;
+            }
+        }
+        Ok(())
+    }
+
+    /// A smaller total in place: what is shown goes last.
+    fn shrink(&mut self, id: OrderId, total: Shares) {
+        let order = self.orders.get_mut(&id).expect("an open order");
+        order.leaves = total - order.filled;
+        order.quantity = total;
+        order.visible = order.visible.min(order.leaves);
+        order.exit_leaves = order.exit_leaves.min(order.leaves);
+        if order.leaves == 0 {
+            order.status = OrderStatus::Filled;
+            self.unlink(id);
+        }
+    }
+
+    fn exit_part_of_modified(&self, id: OrderId) -> Shares {
+        let order = &self.orders[&id];
+        let mut as_new = order.request.clone();
+        as_new.quantity = quantity(order.leaves);
+        self.exit_part(&as_new)
+    }
+
+    fn report_modified(&mut self, id: OrderId, kept_priority: bool) {
+        let order = &self.orders[&id];
+        let event = OrderModified {
+            order: id,
+            account: order.request.account,
+            instrument: order.request.instrument,
+            quantity: quantity(order.quantity),
+            leaves_quantity: quantity(order.leaves),
+            limit: order.limit,
+            order_type: order.order_type,
+            side: order.request.side,
+            status: if order.leaves == 0 {
+                OrderStatus::Filled
+            } else {
+                OrderStatus::Open
+            },
+            kept_priority,
+        };
+        if !self.account(event.account).venue {
+            self.events.push(Event::OrderModified(event));
+        }
+    }
+
+    /// What can refuse a modification: the grid, the cap and the rate, and for an increase everything that an entry
+    /// of the difference would meet.
+    fn check_modify(&mut self, id: OrderId, total: Shares, limit: Price) -> Result<(), Rejection> {
+        let order = &self.orders[&id];
+        let account = order.request.account;
+        let (venue, exit_leaves) = (self.account(account).venue, order.exit_leaves);
+        let mut as_new = order.request.clone();
+        as_new.order_type = OrderType::Limit(limit);
+        as_new.disclosed = None;
+        as_new.minimum = None;
+        as_new.time_in_force = TimeInForce::Day;
+        let grows = (total - order.quantity).max(0);
+        let modifications = i128::from(order.modifications);
+        as_new.quantity = quantity(grows.max(1));
+        let candidate = Candidate {
+            exit: if grows == 0 { 1 } else { 0 },
+            entry: grows,
+            price: limit,
+            order: as_new,
+        };
+        if !venue {
+            if let Some(most) = self.account(account).limits.modifications_max {
+                if modifications >= i128::from(most) {
+                    return Err(rejection(
+                        RejectCode::ModifyCap,
+                        modifications + 1,
+                        i128::from(most),
+                    ));
+                }
+            }
+        }
+        let _ = exit_leaves;
+        match self.refuse(&candidate) {
+            Some(rejection) => Err(rejection),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn cancel_all(&mut self, command: &CancelAll) {
+        if !command.actor.admin && command.account != Some(command.actor.account) {
+            self.refuse_command(Refusal::NotAuthorised);
+            return;
+        }
+        if command
+            .account
+            .is_some_and(|account| !self.knows_account(account))
+        {
+            self.refuse_command(Refusal::UnknownAccount);
+            return;
+        }
+        let orders = self.matching_orders(command.account, |order| {
+            let request = &order.request;
+            command
+                .strategy
+                .is_none_or(|strategy| request.strategy == strategy)
+                && command
+                    .instrument
+                    .is_none_or(|instrument| request.instrument == instrument)
+                && command.side.is_none_or(|side| request.side == side)
+        });
+        let count = orders.len() as u32;
+        for id in orders {
+            self.cancel(id, CancelReason::MassCancel);
+        }
+        self.events.push(Event::MassCancelled(MassCancelled {
+            account: command.account,
+            orders: count,
+        }));
+    }
+
+    /// Open orders in the order of mass cancels: by account, position, acceptance.
+    pub(super) fn matching_orders(
+        &self,
+        account: Option<AccountId>,
+        matches: impl Fn(&Order) -> bool,
+    ) -> Vec<OrderId> {
+        let mut found: Vec<_> = self
+            .orders
+            .iter()
+            .filter(|(_, order)| order.rests())
+            .filter(|(_, order)| account.is_none_or(|account| order.request.account == account))
+            .filter(|(_, order)| matches(order))
+            .map(|(id, order)| (order.request.account, order.position, *id))
+            .collect();
+        found.sort();
+        found.into_iter().map(|(_, _, id)| id).collect()
+    }
+
+    pub(super) fn close_position(&mut self, command: &ClosePosition) {
+        if let Err(refusal) = self.close(command) {
+            self.refuse_command(refusal);
+        }
+    }
+
+    fn close(&mut self, command: &ClosePosition) -> Result<(), Refusal> {
+        let known = (1..=self.positions.len() as u32).contains(&command.position.get());
+        if !known {
+            return Err(Refusal::UnknownPosition);
+        }
+        let position = self.position(command.position);
+        let (account, strategy, held) = (position.account, position.strategy, position.quantity);
+        if !command.actor.admin && account != command.actor.account {
+            return Err(Refusal::UnknownPosition);
+        }
+        if held == 0 {
+            return Err(Refusal::PositionClosed);
+        }
+        let wanted = command.quantity.map_or(held.abs(), |q| i128::from(q.shares()));
+        if wanted > held.abs() {
+            return Err(Refusal::AboveOpenQuantity(quantity(held.abs())));
+        }
+        if wanted < 1 {
+            return Err(Refusal::Rejected(rejection(
+                RejectCode::QuantityBelowOne,
+                wanted,
+                1,
+            )));
+        }
+        if self.state_of(account, strategy) == engine::TradingState::Halted {
+            return Err(Refusal::Rejected(Rejection::bare(RejectCode::CircuitBreaker)));
+        }
+        let free = held.abs() - self.resting_exits(command.position);
+        if free < 1 {
+            let working = self
+                .open_orders(account)
+                .find(|(_, o)| o.position == command.position && o.exit_leaves > 0)
+                .map(|(id, _)| id);
+            return Err(Refusal::AlreadyClosing(
+                working.expect("the exits that cover the position"),
+            ));
+        }
+        self.place_exits(command.position, wanted.min(free));
+        Ok(())
+    }
+
+    /// Protected market exits in slices of the freeze quantity.
+    pub(super) fn place_exits(&mut self, id: PositionId, wanted: Shares) {
+        let position = self.position(id);
+        let side = if position.quantity > 0 {
+            Side::Sell
+        } else {
+            Side::Buy
+        };
+        let (account, strategy) = (position.account, position.strategy);
+        let (instrument, product) = (position.instrument, position.product);
+        let definition = &self.instrument(instrument).definition;
+        let freeze = i128::from(definition.freeze_quantity.shares());
+        let (low, high) = self.instrument(instrument).band();
+        let edge = if side == Side::Buy { high } else { low };
+        let edge = Price::from_paise_clamped(i64::try_from(edge).expect("a price"));
+        let first = OrderId::new(self.orders.len() as u64 + 1);
+        let mut left = wanted;
+        while left > 0 {
+            let slice = left.min(freeze);
+            left -= slice;
+            let price = self.protected_price(instrument, side).unwrap_or(edge);
+            let order = NewOrder {
+                account,
+                strategy,
+                instrument,
+                side,
+                product,
+                order_type: OrderType::Market,
+                time_in_force: TimeInForce::Day,
+                quantity: quantity(slice),
+                post_only: false,
+                disclosed: None,
+                minimum: None,
+                stop_loss: None,
+                take_profit: None,
+                client_order_id: ClientOrderId::EMPTY,
+                metadata: None,
+            };
+            let next = OrderId::new(self.orders.len() as u64 + 1);
+            self.accept(
+                next,
+                Candidate {
+                    order,
+                    price,
+                    exit: slice,
+                    entry: 0,
+                },
+            );
+        }
+        self.events.push(Event::PositionClosing {
+            position: id,
+            order: first,
+            quantity: quantity(wanted),
+        });
+    }
+}
+
+/// Whether a repeated `client_order_id` comes with the same order.
+fn same_order(first: &NewOrder, second: &NewOrder) -> bool {
+    NewOrder {
+        metadata: None,
+        ..first.clone()
+    } == NewOrder {
+        metadata: None,
+        ..second.clone()
+    }
+}
+
+fn blank(request: &NewOrder, limit: Price) -> Order {
+    let shares = i128::from(request.quantity.shares());
+    Order {
+        request: request.clone(),
+        position: PositionId::new(0),
+        order_type: request.order_type,
+        limit,
+        quantity: shares,
+        filled: 0,
+        leaves: shares,
+        exit_leaves: 0,
+        visible: 0,
+        cum_notional: 0,
+        charged: ChargeTotals::default(),
+        modifications: 0,
+        status: OrderStatus::Submitted,
+        first_status: OrderStatus::Submitted,
+        rejection: None,
+    }
+}
