@@ -1,1 +1,282 @@
+//! Genesis: what the configuration has to tell the engine at a start, as commands.
+//!
+//! The configuration is journaled once. At later starts only what changed in the file since it was last applied
+//! becomes a command: a restart never loosens a limit that was tightened at run time, and never resets a balance.
+//! What leaves the file stays in the engine, where history refers to it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use engine::{
+    AccountDefinition, AccountId, AccountName, Actor, Command, Engine, InstrumentDefinition, RiskLimits,
+    SetLimits, StrategyDefinition, StrategyId, Symbol, Text,
+};
+
+use crate::config::{Account, Config, Market, SIM_ACCOUNTS};
+use crate::limits::BALANCE_MAX;
+
+mod merge;
+
+use merge::{Kept, merge};
+
+/// The strategy that every account has (CONTRACT.md section 6: id 1, seeded).
+const MANUAL_TRADING: (StrategyId, &str) = (StrategyId::new(1), "Manual Trading");
+const VENUE_PROFILE: &str = "unlimited-paper";
+
+type InstrumentKey = (String, String);
+
+/// The configuration last applied, as the journal tells it: recovery shows it every command.
+#[derive(Clone, Debug, Default)]
+pub struct AppliedConfig {
+    instruments: BTreeMap<InstrumentKey, InstrumentDefinition>,
+    accounts: BTreeMap<String, AccountDefinition>,
+    strategies: BTreeSet<(AccountId, StrategyId)>,
+}
+
+impl AppliedConfig {
+    /// Notes a definition; ignores every other command.
+    pub fn observe(&mut self, command: &Command) {
+        match command {
+            Command::DefineInstrument(definition) => {
+                self.instruments
+                    .insert(key_of(definition), (**definition).clone());
+            }
+            Command::DefineAccount(definition) => {
+                self.accounts
+                    .insert(definition.name.as_str().to_owned(), (**definition).clone());
+            }
+            Command::DefineStrategy(definition) => {
+                self.strategies.insert((definition.account, definition.strategy));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a recovered engine holds, as far as genesis must know it.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    instruments: BTreeSet<InstrumentKey>,
+    accounts: BTreeMap<String, (AccountId, RiskLimits)>,
+}
+
+impl Held {
+    pub fn by(engine: &Engine) -> Held {
+        Held {
+            instruments: engine
+                .instruments()
+                .map(|instrument| key_of(instrument.definition))
+                .collect(),
+            accounts: engine
+                .accounts()
+                .map(|account| {
+                    let name = account.name.as_str().to_owned();
+                    (name, (account.account, account.limits.clone()))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// What to sequence before anything else, and what an operator should know.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Genesis {
+    pub commands: Vec<Command>,
+    pub notices: Vec<Notice>,
+}
+
+/// A change of the file that was not followed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// A balance changes only by a cash command.
+    BalanceKept { account: AccountName },
+    /// The limit was tightened at run time, and the file asks for a looser one.
+    LimitKept {
+        account: AccountName,
+        limit: &'static str,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::BalanceKept { account } => write!(
+                f,
+                "the file's new balance of account {account} is not applied: adjust cash instead"
+            ),
+            Notice::LimitKept { account, limit } => write!(
+                f,
+                "the file's new {limit} of account {account} is not applied: it was tightened at run time"
+            ),
+        }
+    }
+}
+
+/// Why a configuration does not fit what the journal already holds.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum GenesisError {
+    #[error(
+        "engine.capacity.{what} is {capacity}, but the journal and the configuration together hold {needed}"
+    )]
+    Capacity {
+        what: &'static str,
+        capacity: u32,
+        needed: usize,
+    },
+}
+
+impl Genesis {
+    /// The commands that bring an engine that holds `held` up to `config` and `instruments`.
+    pub fn plan(
+        config: &Config,
+        instruments: &[InstrumentDefinition],
+        held: &Held,
+        applied: &AppliedConfig,
+    ) -> Result<Genesis, GenesisError> {
+        let mut genesis = Genesis::default();
+        for instrument in instruments {
+            genesis.instrument(instrument, held, applied);
+        }
+        let mut next_account = held.accounts.len();
+        for definition in account_definitions(config) {
+            match held.accounts.get(definition.name.as_str()) {
+                Some((account, current)) => genesis.known_account(*account, current, definition, applied),
+                None => {
+                    genesis.new_account(id_of(next_account), definition);
+                    next_account += 1;
+                }
+            }
+        }
+        let new_instruments = instruments
+            .iter()
+            .filter(|instrument| !held.instruments.contains(&key_of(instrument)))
+            .count();
+        fits("accounts", config.capacity.accounts, next_account)?;
+        fits(
+            "instruments",
+            config.capacity.instruments,
+            held.instruments.len() + new_instruments,
+        )?;
+        Ok(genesis)
+    }
+
+    /// A definition is applied whole: nothing but the file changes an instrument.
+    fn instrument(&mut self, wanted: &InstrumentDefinition, held: &Held, applied: &AppliedConfig) {
+        let key = key_of(wanted);
+        if !held.instruments.contains(&key) || applied.instruments.get(&key) != Some(wanted) {
+            self.commands
+                .push(Command::DefineInstrument(Box::new(wanted.clone())));
+        }
+    }
+
+    fn new_account(&mut self, account: AccountId, definition: AccountDefinition) {
+        let venue = definition.venue;
+        self.commands.push(Command::DefineAccount(Box::new(definition)));
+        if !venue {
+            self.manual_trading(account);
+        }
+    }
+
+    /// `DefineAccount` records what the file says now; `SetLimits` applies what changed in it.
+    fn known_account(
+        &mut self,
+        account: AccountId,
+        current: &RiskLimits,
+        wanted: AccountDefinition,
+        applied: &AppliedConfig,
+    ) {
+        let (name, venue) = (wanted.name, wanted.venue);
+        // An account whose definition was never seen keeps the limits it has.
+        let last = applied.accounts.get(name.as_str());
+        if last != Some(&wanted) {
+            let last_limits = last.map_or(&wanted.limits, |last| &last.limits);
+            let (limits, kept) = merge(current, last_limits, &wanted.limits);
+            if last.is_some_and(|last| last.opening_balance != wanted.opening_balance) {
+                self.notices.push(Notice::BalanceKept { account: name });
+            }
+            self.notices.extend(
+                kept.into_iter()
+                    .map(|Kept(limit)| Notice::LimitKept { account: name, limit }),
+            );
+            self.commands.push(Command::DefineAccount(Box::new(wanted)));
+            if limits != *current {
+                let actor = Actor { account, admin: true };
+                self.commands.push(Command::SetLimits(Box::new(SetLimits {
+                    actor,
+                    account,
+                    limits,
+                })));
+            }
+        }
+        if !venue && !applied.strategies.contains(&(account, MANUAL_TRADING.0)) {
+            self.manual_trading(account);
+        }
+    }
+
+    fn manual_trading(&mut self, account: AccountId) {
+        let (strategy, name) = MANUAL_TRADING;
+        self.commands
+            .push(Command::DefineStrategy(Box::new(StrategyDefinition {
+                account,
+                strategy,
+                name: Text::cut(name),
+            })));
+    }
+}
+
+/// The configured accounts, then the paper market's.
+fn account_definitions(config: &Config) -> Vec<AccountDefinition> {
+    let venues = match config.market {
+        Market::Sim { .. } => &SIM_ACCOUNTS[..],
+        Market::None => &[],
+    };
+    let configured = config.accounts.iter().map(definition_of);
+    configured.chain(venues.iter().map(|name| venue(name))).collect()
+}
+
+fn definition_of(account: &Account) -> AccountDefinition {
+    AccountDefinition {
+        name: account.name,
+        opening_balance: account.balance,
+        limits: account.limits.clone(),
+        profile: account.profile,
+        venue: false,
+    }
+}
+
+fn venue(name: &str) -> AccountDefinition {
+    AccountDefinition {
+        name: Text::cut(name),
+        opening_balance: BALANCE_MAX,
+        limits: RiskLimits::unlimited_paper(),
+        profile: Text::cut(VENUE_PROFILE),
+        venue: true,
+    }
+}
+
+fn key_of(definition: &InstrumentDefinition) -> InstrumentKey {
+    let symbol: &Symbol = &definition.symbol;
+    (
+        symbol.as_str().to_owned(),
+        definition.exchange.as_str().to_owned(),
+    )
+}
+
+/// Accounts are numbered in order of definition.
+fn id_of(index: usize) -> AccountId {
+    AccountId::new(u32::try_from(index).expect("accounts are bounded by the engine's capacity"))
+}
+
+fn fits(what: &'static str, capacity: u32, needed: usize) -> Result<(), GenesisError> {
+    if needed > capacity as usize {
+        return Err(GenesisError::Capacity {
+            what,
+            capacity,
+            needed,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+use super::*;
+use crate::cli::ServeArgs;
+use crate::config::{Environment, Machine};
+use engine::{AdjustCash, Money};
+
+fn config(toml: &str) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pinion.toml");
+    std::fs::write(&path, toml).unwrap();
+    let args = ServeArgs {
+        config: Some(path),
+        ..ServeArgs::default()
+    };
+    Config::load(&args, &Environment::default(), &Machine { cores: vec![0] }).unwrap()
+}
+
+fn instruments() -> Vec<InstrumentDefinition> {
+    crate::instruments::load(None, 1_024).unwrap()
+}
+
+/// A journal and what an engine makes of it, as far as genesis sees it: definitions define, `SetLimits` sets.
+#[derive(Default)]
+struct World {
+    held: Held,
+    applied: AppliedConfig,
+}
+
+impl World {
+    fn plan(&self, toml: &str) -> Genesis {
+        Genesis::plan(&config(toml), &instruments(), &self.held, &self.applied).unwrap()
+    }
+
+    fn apply(&mut self, command: &Command) {
+        self.applied.observe(command);
+        match command {
+            Command::DefineInstrument(definition) => {
+                self.held.instruments.insert(key_of(definition));
+            }
+            Command::DefineAccount(definition) => {
+                let id = id_of(self.held.accounts.len());
+                self.held
+                    .accounts
+                    .entry(definition.name.as_str().to_owned())
+                    .or_insert_with(|| (id, definition.limits.clone()));
+            }
+            Command::SetLimits(set) => {
+                let mut accounts = self.held.accounts.values_mut();
+                let (_, limits) = accounts.find(|(id, _)| *id == set.account).unwrap();
+                *limits = set.limits.clone();
+            }
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, toml: &str) -> Genesis {
+        let genesis = self.plan(toml);
+        for command in &genesis.commands {
+            self.apply(command);
+        }
+        genesis
+    }
+
+    /// What an operator does at run time.
+    fn set_limits(&mut self, name: &str, change: impl FnOnce(&mut RiskLimits)) {
+        let (account, mut limits) = self.held.accounts[name].clone();
+        change(&mut limits);
+        let actor = Actor { account, admin: true };
+        self.apply(&Command::SetLimits(Box::new(SetLimits {
+            actor,
+            account,
+            limits,
+        })));
+    }
+
+    fn limits(&self, name: &str) -> &RiskLimits {
+        &self.held.accounts[name].1
+    }
+}
+
+const MAIN_SEVEN: &str = "[[accounts]]\nname = \"main\"\nlimits.positions_max = 7";
+
+#[test]
+fn a_first_start_defines_everything_once() {
+    let mut world = World::default();
+    let genesis = world.start("[[accounts]]\nname = \"counter\"\nprofile = \"maker\"\nbalance = \"5\"");
+    let defined: Vec<String> = genesis
+        .commands
+        .iter()
+        .skip(50)
+        .map(|command| match command {
+            Command::DefineAccount(account) => format!("{} venue={}", account.name, account.venue),
+            Command::DefineStrategy(strategy) => {
+                format!("{} {} {}", strategy.account, strategy.strategy, strategy.name)
+            }
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        defined,
+        [
+            "main venue=false",
+            "0 1 Manual Trading",
+            "counter venue=false",
+            "1 1 Manual Trading",
+            "sim-maker venue=true",
+            "sim-taker venue=true",
+        ]
+    );
+    assert!(
+        genesis.commands[..50]
+            .iter()
+            .all(|command| matches!(command, Command::DefineInstrument(_)))
+    );
+    assert_eq!(world.limits("counter"), &RiskLimits::maker());
+    assert!(genesis.notices.is_empty());
+}
+
+#[test]
+fn a_restart_with_the_same_file_says_nothing() {
+    let mut world = World::default();
+    world.start(MAIN_SEVEN);
+    assert_eq!(world.plan(MAIN_SEVEN), Genesis::default());
+}
+
+#[test]
+fn without_the_paper_market_there_are_no_venue_accounts() {
+    let mut world = World::default();
+    world.start("[market]\nmode = \"none\"");
+    assert!(!world.held.accounts.contains_key("sim-maker"));
+    // Turned on later, they are defined then.
+    assert_eq!(world.start("").commands.len(), 2);
+    assert!(world.held.accounts.contains_key("sim-taker"));
+}
+
+#[test]
+fn a_limit_tightened_at_run_time_survives_a_restart() {
+    let mut world = World::default();
+    world.start("");
+    world.set_limits("main", |limits| limits.positions_max = Some(2));
+    assert_eq!(world.start(""), Genesis::default());
+    assert_eq!(world.limits("main").positions_max, Some(2));
+    // Another limit changed in the file: only that one is applied.
+    world.start("[[accounts]]\nname = \"main\"\nlimits.modifications_max = 3");
+    assert_eq!(world.limits("main").positions_max, Some(2));
+    assert_eq!(world.limits("main").modifications_max, Some(3));
+}
+
+#[test]
+fn the_file_cannot_loosen_what_was_tightened_at_run_time() {
+    let mut world = World::default();
+    world.start("");
+    world.set_limits("main", |limits| limits.positions_max = Some(2));
+    let genesis = world.start(MAIN_SEVEN);
+    assert_eq!(world.limits("main").positions_max, Some(2));
+    let notices: Vec<String> = genesis.notices.iter().map(Notice::to_string).collect();
+    assert_eq!(notices.len(), 1);
+    assert!(
+        notices[0].contains("positions_max of account main"),
+        "{notices:?}"
+    );
+    // Said once: the file is recorded as applied.
+    assert_eq!(world.start(MAIN_SEVEN), Genesis::default());
+}
+
+#[test]
+fn a_limit_changed_in_the_file_is_applied() {
+    let mut world = World::default();
+    world.start("");
+    let genesis = world.start(MAIN_SEVEN);
+    assert_eq!(genesis.commands.len(), 2);
+    assert!(matches!(genesis.commands[0], Command::DefineAccount(_)));
+    assert!(matches!(genesis.commands[1], Command::SetLimits(_)));
+    assert_eq!(world.limits("main").positions_max, Some(7));
+    world.start("");
+    assert_eq!(world.limits("main").positions_max, Some(5));
+}
+
+#[test]
+fn a_changed_balance_is_recorded_and_never_applied() {
+    let mut world = World::default();
+    world.start("");
+    let toml = "[[accounts]]\nname = \"main\"\nbalance = \"7\"";
+    let genesis = world.start(toml);
+    assert_eq!(genesis.commands.len(), 1);
+    assert!(matches!(&genesis.commands[0], Command::DefineAccount(_)));
+    let account = AccountName::cut("main");
+    assert_eq!(genesis.notices, [Notice::BalanceKept { account }]);
+    assert_eq!(world.start(toml), Genesis::default());
+}
+
+#[test]
+fn a_changed_instrument_is_defined_again() {
+    let mut world = World::default();
+    world.start("");
+    let mut list = instruments();
+    list[3].price_band = engine::Ratio::from_ppm(200_000);
+    list.truncate(10);
+    let genesis = Genesis::plan(&config(""), &list, &world.held, &world.applied).unwrap();
+    assert_eq!(
+        genesis.commands,
+        [Command::DefineInstrument(Box::new(list[3].clone()))]
+    );
+}
+
+#[test]
+fn a_definition_that_the_engine_refused_is_tried_again() {
+    let mut world = World::default();
+    world.start("");
+    world.held.accounts.remove("main");
+    let commands = world.plan("").commands;
+    assert!(matches!(&commands[0], Command::DefineAccount(account) if account.name.as_str() == "main"));
+}
+
+#[test]
+fn what_leaves_the_file_still_counts_against_the_capacity() {
+    let mut world = World::default();
+    world.start("[[accounts]]\nname = \"a\"\n[[accounts]]\nname = \"b\"");
+    let toml = "[engine.capacity]\naccounts = 5\n[[accounts]]\nname = \"c\"";
+    let error = Genesis::plan(&config(toml), &instruments(), &world.held, &world.applied).unwrap_err();
+    assert_eq!(
+        error,
+        GenesisError::Capacity {
+            what: "accounts",
+            capacity: 5,
+            needed: 6
+        }
+    );
+}
+
+#[test]
+fn other_commands_are_not_configuration() {
+    let mut applied = AppliedConfig::default();
+    applied.observe(&Command::Tick);
+    applied.observe(&Command::AdjustCash(AdjustCash {
+        account: AccountId::new(0),
+        amount: Money::from_paise(1),
+    }));
+    assert!(applied.accounts.is_empty() && applied.instruments.is_empty() && applied.strategies.is_empty());
+}
