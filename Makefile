@@ -1,0 +1,26 @@
+# What people and CI run. `make` alone lists the targets.
+
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test setup lint
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: ## Build and start paper trading on http://127.0.0.1:8050/ with data in ./data (ARGS="--wait park" adds flags)
+	$(CARGO) build --release --bin pinion
+	exec target/release/pinion serve $(ARGS)
+
+build: ## Build the release binary
+	$(CARGO) build --release --bin pinion
+
+setup: ## Install what the browser test needs
+	./scripts/setup.sh
+
+test: setup ## Run every test of the workspace
+	$(CARGO) test --workspace
+
+lint: ## Check formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings

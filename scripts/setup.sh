@@ -1,0 +1,69 @@
+#!/bin/sh
+# Installs what the tests need beyond Rust: a C linker, Chromium, Node.js with npm, and the browser test's packages.
+# Installs Debian packages only where it may (as root, or with sudo that asks nothing); else it says in one sentence
+# what is missing. Only a missing Rust tool chain or linker is an error: everything else fails the test that needs it.
+set -eu
+
+cd "$(dirname "$0")/.."
+
+say() {
+    echo "setup: $*" >&2
+}
+
+# Echoes the command that runs another as root, or nothing where that is not possible.
+root_prefix() {
+    if [ "$(id -u)" -eq 0 ]; then
+        echo env
+    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+        echo sudo
+    fi
+}
+
+# Echoes the Debian packages of the programs that are missing.
+missing_packages() {
+    command -v cc >/dev/null 2>&1 || echo gcc libc6-dev
+    command -v node >/dev/null 2>&1 || echo nodejs
+    command -v npm >/dev/null 2>&1 || echo npm
+    [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || echo chromium
+}
+
+install_packages() {
+    as_root=$(root_prefix)
+    if [ -z "$as_root" ] || ! command -v apt-get >/dev/null 2>&1; then
+        say "please install $* (on Debian, as root: apt-get install $*)."
+        return
+    fi
+    say "installing $*"
+    if ! { $as_root apt-get update -q && $as_root apt-get install -qy --no-install-recommends "$@"; } >&2; then
+        say "apt-get could not install $*; please install them by hand."
+    fi
+}
+
+install_browser_test() {
+    [ -f tests/browser/package-lock.json ] || return 0
+    stamp=tests/browser/node_modules/.package-lock.json
+    if [ -f "$stamp" ] && [ ! tests/browser/package-lock.json -nt "$stamp" ]; then
+        return
+    fi
+    if ! command -v npm >/dev/null 2>&1; then
+        say "the browser test needs npm."
+    elif ! (cd tests/browser && npm ci --no-audit --no-fund --loglevel=error) >&2; then
+        say "npm ci failed in tests/browser; the browser test cannot run until it succeeds."
+    fi
+}
+
+if ! command -v cargo >/dev/null 2>&1; then
+    say "Rust is missing: install it from https://rustup.rs/ and run this again."
+    exit 1
+fi
+packages=$(missing_packages)
+if [ -n "$packages" ]; then
+    # Word splitting is wanted: one argument a package.
+    # shellcheck disable=SC2046,SC2086
+    install_packages $(echo $packages)
+fi
+if ! command -v cc >/dev/null 2>&1; then
+    say "Rust cannot link without a C compiler."
+    exit 1
+fi
+install_browser_test
