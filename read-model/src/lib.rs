@@ -6,7 +6,6 @@
 //! the engine emits no account events for them.
 
 mod alerts;
-mod average;
 mod counters;
 mod fills;
 mod history;
@@ -20,7 +19,6 @@ mod shared;
 mod text;
 
 pub use alerts::{AlertRecord, AlertSubject};
-pub use average::{average_price, position_average};
 pub use counters::DayCounters;
 pub use fills::FillRecord;
 pub use history::{Divergence, History};

@@ -10,7 +10,6 @@ use engine::{
     Side, StrategyId, TimeInForce, Timestamp,
 };
 
-use crate::average::average_price;
 use crate::limits::FINISHED_ORDERS_KEPT;
 
 /// An order with everything that happened to it.
@@ -31,7 +30,7 @@ pub struct Order {
     /// Total, fills included.
     pub quantity: Quantity,
     pub filled: Quantity,
-    /// Σ price × quantity of the fills.
+    /// Σ price × quantity of the fills; divided by `filled` it is the average price.
     pub notional: Money,
     pub charges: Money,
     pub stop_loss: Option<Price>,
@@ -54,11 +53,6 @@ pub struct Order {
 }
 
 impl Order {
-    /// `None` before the first fill.
-    pub fn average_price(&self) -> Option<Money> {
-        average_price(self.notional, self.filled)
-    }
-
     /// `|limit − stop| × quantity`; `None` without a limit or a stop.
     pub fn risk_amount(&self) -> Option<Money> {
         let per_share = self.limit?.distance(self.stop_loss?);

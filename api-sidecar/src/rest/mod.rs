@@ -1,1 +1,23 @@
-//! REST reads, administration and static pages: `tiny_http` on a private Unix socket behind the gateway.
+//! REST reads and static pages: `tiny_http` on a private Unix socket behind the gateway.
+//!
+//! Only requests that the gateway has parsed, checked and written anew arrive here, one per connection; who asks is in
+//! their `X-Pinion-*` headers. Answers come from the read model. Nothing here writes anything: whatever changes state
+//! is on the order lane.
+
+mod account;
+mod alerts;
+mod answer;
+mod assets;
+mod health;
+pub mod limits;
+mod market;
+mod orders;
+mod positions;
+mod request;
+mod risk;
+mod routes;
+mod server;
+mod trades;
+
+pub use health::ProcessHealth;
+pub use server::{HealthProbe, RestError, RestServer, RestSettings, serve};

@@ -1,0 +1,36 @@
+//! Every bound of the REST half, with its reason.
+
+use std::time::Duration;
+
+/// How long a read waits for the read model to reach what its caller was last told (DESIGN.md section 6); then 503.
+pub const READ_YOUR_WRITES_WAIT: Duration = Duration::from_secs(1);
+
+/// Pause before a broken listener is opened again, so that a lack of descriptors does not become a busy loop.
+pub const LISTENER_RETRY: Duration = Duration::from_millis(100);
+
+/// Rows of a page where the caller does not say.
+pub const PAGE_DEFAULT: usize = 100;
+
+/// Rows of the largest page. At under 1 KB a row the answer fits in a Unix socket's send buffer (208 KiB), so that a
+/// slow client never holds a thread.
+pub const PAGE_MAX: usize = 200;
+
+/// Rows that one page looks at before it answers with what it found and a cursor: bounds the time for which a filter
+/// that matches little holds up the fold.
+pub const PAGE_SCAN_MAX: usize = 20_000;
+
+/// Open orders or positions in one unpaged list. The dashboard draws every one of them; a market maker's thousands
+/// are for the paged routes and the WebSocket.
+pub const OPEN_LIST_MAX: usize = 1_000;
+
+/// Alerts where the caller does not say (CONTRACT.md section 2).
+pub const ALERTS_DEFAULT: usize = 10;
+
+/// Price levels of a side where the caller does not say, and at most.
+pub const DEPTH_DEFAULT: usize = 5;
+pub const DEPTH_MAX: usize = 50;
+
+/// Threads that a server may be given.
+pub const THREADS_MAX: usize = 64;
+
+const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= PAGE_SCAN_MAX);

@@ -1,0 +1,143 @@
+//! `/positions` and `/positions/<id>`.
+
+use engine::{InstrumentView, Money, PositionId, PositionView};
+use read_model::{ClosedPosition, ReadModel};
+
+use super::answer::{Answer, optional_text};
+use super::limits::{OPEN_LIST_MAX, PAGE_DEFAULT, PAGE_MAX, PAGE_SCAN_MAX};
+use super::orders::{account_field, instrument_fields};
+use super::request::{Caller, Query};
+use crate::wire::{Iso8601, Object, average_price, net_pnl};
+
+/// Open positions, newest first; with `?closed=1` the round trips that ended today.
+pub(super) fn list(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
+    if query.flag("closed") {
+        return closed(caller, query, model);
+    }
+    let scope = caller.scope(query, model)?;
+    let open = model.history().positions().open_newest_first(scope);
+    Ok(Answer::object(|body| {
+        let mut count = 0_usize;
+        body.array("positions", |list| {
+            for position in open.iter().take(OPEN_LIST_MAX) {
+                if let Some(view) = model.engine().position(position.position) {
+                    count += 1;
+                    list.object(|row| position_fields(row, &view, model));
+                }
+            }
+        });
+        body.number("count", count);
+    }))
+}
+
+/// One position, open or flat.
+pub(super) fn one(caller: &Caller, id: u64, model: &ReadModel) -> Result<Answer, Answer> {
+    let view = u32::try_from(id)
+        .ok()
+        .and_then(|id| model.engine().position(PositionId::new(id)))
+        .filter(|view| caller.may_see(view.account) && !is_venue(view, model));
+    match view {
+        Some(view) => Ok(Answer::object(|body| position_fields(body, &view, model))),
+        None => Err(Answer::error(404, format_args!("Position {id} not found"))),
+    }
+}
+
+fn is_venue(view: &PositionView, model: &ReadModel) -> bool {
+    model
+        .engine()
+        .account(view.account)
+        .is_none_or(|account| account.venue)
+}
+
+/// CONTRACT.md section 2, "Position", and what positions carry besides.
+fn position_fields(row: &mut Object<'_>, view: &PositionView, model: &ReadModel) {
+    let instrument = model.engine().instrument(view.instrument);
+    let open = model.history().positions().open_position(view.position);
+    row.number("id", view.position);
+    instrument_fields(row, instrument);
+    row.number("quantity", view.quantity)
+        .number(
+            "average_price",
+            average_price(view.cost, view.quantity).unwrap_or(Money::ZERO),
+        )
+        .optional_number("current_price", instrument.and_then(|view| view.last_price));
+    let realised = net_pnl(view.realised, view.charges);
+    pnl_fields(row, realised, view.unrealised, view.charges);
+    row.optional_number("stop_loss", view.stop_loss)
+        .optional_number("take_profit", view.take_profit)
+        .boolean("is_long", view.quantity > 0)
+        .boolean("is_short", view.quantity < 0);
+    optional_text(row, "entry_time", open.map(|open| Iso8601(open.opened)));
+    optional_text(row, "updated_at", open.map(|open| Iso8601(open.updated)));
+    row.null("closed_at")
+        .string("product", view.product.as_str())
+        .number("strategy_id", view.strategy);
+    account_field(row, view.account, model);
+}
+
+fn pnl_fields(row: &mut Object<'_>, realised_net: Money, unrealised: Money, charges: Money) {
+    row.number("unrealized_pnl", unrealised)
+        .number("realized_pnl", realised_net)
+        .number("total_pnl", realised_net.saturating_add(unrealised))
+        .number("charges", charges);
+}
+
+fn closed(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
+    let scope = caller.scope(query, model)?;
+    let symbol = query.text("symbol");
+    let limit = query.count("limit", PAGE_DEFAULT, PAGE_MAX)?;
+    let cursor = query.parsed::<u64>("cursor", "the next_cursor of a previous page")?;
+
+    let mut rows = Vec::new();
+    let mut next_cursor = None;
+    let positions = model.history().positions();
+    for (looked_at, (number, closed)) in positions.closed_newest_first(scope, cursor).enumerate() {
+        if rows.len() == limit || looked_at == PAGE_SCAN_MAX {
+            next_cursor = Some(number.saturating_add(1));
+            break;
+        }
+        let instrument = model.engine().instrument(closed.instrument);
+        if symbol.is_none_or(|symbol| has_symbol(instrument, symbol)) {
+            rows.push((closed, instrument));
+        }
+    }
+    Ok(Answer::object(|body| {
+        body.array("positions", |list| {
+            for (closed, instrument) in &rows {
+                list.object(|row| closed_fields(row, closed, *instrument, model));
+            }
+        })
+        .number("count", rows.len())
+        .optional_number("next_cursor", next_cursor);
+    }))
+}
+
+pub(super) fn has_symbol(instrument: Option<InstrumentView<'_>>, symbol: &str) -> bool {
+    instrument.is_some_and(|view| view.definition.symbol.as_str() == symbol)
+}
+
+/// The shape of an open position, with nothing open.
+fn closed_fields(
+    row: &mut Object<'_>,
+    closed: &ClosedPosition,
+    instrument: Option<InstrumentView<'_>>,
+    model: &ReadModel,
+) {
+    row.number("id", closed.position);
+    instrument_fields(row, instrument);
+    row.number("quantity", 0)
+        .number("average_price", Money::ZERO)
+        .optional_number("current_price", instrument.and_then(|view| view.last_price));
+    pnl_fields(row, closed.net(), Money::ZERO, closed.charges);
+    row.optional_number("stop_loss", closed.stop_loss)
+        .optional_number("take_profit", closed.take_profit)
+        .boolean("is_long", false)
+        .boolean("is_short", false)
+        .boolean("was_long", closed.was_long)
+        .text("entry_time", Iso8601(closed.opened))
+        .text("updated_at", Iso8601(closed.closed))
+        .text("closed_at", Iso8601(closed.closed))
+        .string("product", closed.product.as_str())
+        .number("strategy_id", closed.strategy);
+    account_field(row, closed.account, model);
+}

@@ -1,0 +1,133 @@
+//! From a request to its answer.
+
+use std::time::Duration;
+
+use read_model::{ReadModel, SharedReadModel};
+
+use super::answer::Answer;
+use super::health::{ProcessHealth, health};
+use super::limits::READ_YOUR_WRITES_WAIT;
+use super::request::{Caller, Query, Target};
+use super::{account, alerts, assets, market, orders, positions, risk, trades};
+
+/// What every route may use.
+pub(super) struct Context<'a> {
+    pub(super) model: &'a SharedReadModel,
+    pub(super) process: &'a (dyn Fn() -> ProcessHealth + Send + Sync),
+}
+
+/// A read on the model, with what it needs from the request.
+enum Read {
+    Positions,
+    Position(u64),
+    Orders,
+    ActiveOrders,
+    Order(u64),
+    Trades,
+    RiskSummary,
+    RiskAlerts,
+    RiskLimits,
+    Account,
+    StatsToday,
+    Instruments,
+    Depth(String),
+}
+
+impl Read {
+    /// The route of a path below `/api/oms/`; an id that is not an integer is an unknown path.
+    fn parse(path: &[String]) -> Option<Read> {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match path.as_slice() {
+            ["positions"] => Some(Read::Positions),
+            ["positions", id] => decimal(id).map(Read::Position),
+            ["orders"] => Some(Read::Orders),
+            ["orders", "active"] => Some(Read::ActiveOrders),
+            ["orders", id] => decimal(id).map(Read::Order),
+            ["trades"] => Some(Read::Trades),
+            ["risk", "summary"] => Some(Read::RiskSummary),
+            ["risk", "alerts"] => Some(Read::RiskAlerts),
+            ["risk", "limits"] => Some(Read::RiskLimits),
+            ["account"] => Some(Read::Account),
+            ["stats", "today"] => Some(Read::StatsToday),
+            ["instruments"] => Some(Read::Instruments),
+            ["depth", symbol] => Some(Read::Depth((*symbol).to_owned())),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
+        match self {
+            Read::Positions => positions::list(caller, query, model),
+            Read::Position(id) => positions::one(caller, *id, model),
+            Read::Orders => orders::history(caller, query, model),
+            Read::ActiveOrders => orders::active(caller, query, model),
+            Read::Order(id) => orders::one(caller, *id, model),
+            Read::Trades => trades::list(caller, query, model),
+            Read::RiskSummary => risk::summary(caller, query, model),
+            Read::RiskAlerts => alerts::list(caller, query, model),
+            Read::RiskLimits => risk::limits(caller, query, model),
+            Read::Account => account::account(caller, query, model),
+            Read::StatsToday => account::stats_today(caller, query, model),
+            Read::Instruments => Ok(market::instruments(model)),
+            Read::Depth(symbol) => market::depth(symbol, query, model),
+        }
+    }
+}
+
+/// Digits only: neither `+1` nor ` 1`.
+fn decimal(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then_some(())?;
+    text.parse().ok()
+}
+
+/// Answers a request. `header` looks a header up by its lower-case name.
+pub(super) fn answer<'h>(
+    context: &Context<'_>,
+    method: &str,
+    target: &str,
+    header: impl Fn(&str) -> Option<&'h str>,
+) -> Answer {
+    let Some(target) = Target::parse(target) else {
+        return Answer::error(400, "The request target is not valid percent-encoded UTF-8");
+    };
+    if !matches!(method, "GET" | "HEAD") {
+        return Answer::error(405, "Method not allowed").with_header("Allow", "GET, HEAD");
+    }
+    let segments: Vec<&str> = target.segments.iter().map(String::as_str).collect();
+    match segments.as_slice() {
+        ["api", "oms", "health"] => health((context.process)(), context.model),
+        ["api", "oms", ..] => match target.segments.get(2..).and_then(Read::parse) {
+            Some(read) => answer_read(context, &read, &target.query, header),
+            None => Answer::not_found(),
+        },
+        path => assets::page(path).unwrap_or_else(Answer::not_found),
+    }
+}
+
+fn answer_read<'h>(
+    context: &Context<'_>,
+    read: &Read,
+    query: &Query,
+    header: impl Fn(&str) -> Option<&'h str>,
+) -> Answer {
+    let Some(caller) = Caller::parse(header) else {
+        return Answer::error(401, "Authentication required");
+    };
+    match context.model.read_at(caller.min_seq, READ_YOUR_WRITES_WAIT) {
+        Some(model) => read
+            .answer(&caller, query, &model)
+            .unwrap_or_else(|refusal| refusal),
+        None => behind(READ_YOUR_WRITES_WAIT),
+    }
+}
+
+fn behind(waited: Duration) -> Answer {
+    Answer::error(
+        503,
+        format_args!(
+            "The read model has not caught up within {} s: try again",
+            waited.as_secs()
+        ),
+    )
+    .with_header("Retry-After", "1")
+}

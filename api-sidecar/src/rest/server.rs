@@ -1,0 +1,278 @@
+//! Threads and the listener.
+
+use core::fmt;
+use std::fs::{self, Permissions};
+use std::io::{self, Cursor};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+
+use read_model::SharedReadModel;
+use tiny_http::{Header, Request, Response, Server};
+
+use super::answer::Answer;
+use super::health::ProcessHealth;
+use super::limits::{LISTENER_RETRY, THREADS_MAX};
+use super::routes::{Context, answer};
+
+/// Asks the composition root how the process is; called for each `GET /health`.
+pub type HealthProbe = Box<dyn Fn() -> ProcessHealth + Send + Sync>;
+
+/// What a REST server needs besides its socket and its model.
+pub struct RestSettings {
+    /// Threads that answer, 1 to 64.
+    pub threads: usize,
+    pub health: HealthProbe,
+}
+
+impl fmt::Debug for RestSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestSettings")
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RestError {
+    #[error("REST socket {path} cannot be opened: {source}")]
+    Bind { path: PathBuf, source: io::Error },
+    #[error("REST socket path {path} is in use by something that is not a socket")]
+    NotASocket { path: PathBuf },
+    #[error("REST needs 1 to {THREADS_MAX} threads, not {0}")]
+    Threads(usize),
+    #[error("REST thread cannot be started: {0}")]
+    Spawn(io::Error),
+}
+
+/// A running server. Dropping it stops it.
+#[derive(Debug)]
+pub struct RestServer {
+    shared: Arc<Shared>,
+    supervisor: Option<JoinHandle<()>>,
+}
+
+/// Opens the socket (mode 0600; one left over from an earlier run is removed) and answers on `threads` threads named
+/// `rest-N` until [`RestServer::stop`]. The socket's directory must be private: it is created just before its mode is
+/// set.
+///
+/// # Errors
+/// Where the socket cannot be opened or the supervising thread cannot be started.
+pub fn serve(
+    socket: &Path,
+    model: Arc<SharedReadModel>,
+    settings: RestSettings,
+) -> Result<RestServer, RestError> {
+    if !(1..=THREADS_MAX).contains(&settings.threads) {
+        return Err(RestError::Threads(settings.threads));
+    }
+    let listener = open(socket)?;
+    let shared = Arc::new(Shared {
+        socket: socket.to_owned(),
+        model,
+        settings,
+        state: Mutex::new(State::default()),
+    });
+    let supervisor = thread::Builder::new()
+        .name(String::from("rest"))
+        .spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.supervise(listener)
+        })
+        .map_err(RestError::Spawn)?;
+    Ok(RestServer {
+        shared,
+        supervisor: Some(supervisor),
+    })
+}
+
+impl RestServer {
+    /// Answers what has arrived, then ends every thread and removes the socket.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for RestServer {
+    fn drop(&mut self) {
+        self.shared.stop();
+        if let Some(supervisor) = self.supervisor.take()
+            && supervisor.join().is_err()
+        {
+            tracing::error!("a REST thread panicked");
+        }
+    }
+}
+
+fn open(socket: &Path) -> Result<UnixListener, RestError> {
+    let failed = |source| RestError::Bind {
+        path: socket.to_owned(),
+        source,
+    };
+    match fs::symlink_metadata(socket) {
+        Ok(left_over) if left_over.file_type().is_socket() => fs::remove_file(socket).map_err(failed)?,
+        Ok(_) => {
+            return Err(RestError::NotASocket {
+                path: socket.to_owned(),
+            });
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let listener = UnixListener::bind(socket).map_err(failed)?;
+    fs::set_permissions(socket, Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// What the threads share.
+#[derive(Debug)]
+struct Shared {
+    socket: PathBuf,
+    model: Arc<SharedReadModel>,
+    settings: RestSettings,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    stopping: bool,
+    /// The server that the threads wait on, so that they can be woken.
+    server: Option<Arc<Server>>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("stopping", &self.stopping)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Runs servers one after another: `tiny_http` gives its listener up for good at the first error of `accept`, such
+    /// as a lack of descriptors, and then a new one has to be opened.
+    fn supervise(&self, listener: UnixListener) {
+        let mut listener = Some(listener);
+        while !self.state().stopping {
+            let opened = match listener.take() {
+                Some(listener) => Ok(listener),
+                None => {
+                    thread::sleep(LISTENER_RETRY);
+                    open(&self.socket)
+                }
+            };
+            match opened {
+                Ok(listener) => self.run_server(listener),
+                Err(error) => tracing::error!(%error, "the REST listener cannot be opened again"),
+            }
+        }
+    }
+
+    /// Answers on one listener until it fails or [`Shared::stop`] is called. The socket file is gone afterwards.
+    fn run_server(&self, listener: UnixListener) {
+        let server = match Server::from_listener(listener, None) {
+            Ok(server) => Arc::new(server),
+            Err(error) => {
+                tracing::error!(%error, "the REST server cannot be started");
+                return;
+            }
+        };
+        {
+            let mut state = self.state();
+            if state.stopping {
+                return;
+            }
+            state.server = Some(Arc::clone(&server));
+        }
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for number in 1..=self.settings.threads {
+                let started = thread::Builder::new()
+                    .name(format!("rest-{number}"))
+                    .spawn_scoped(scope, || self.answer_requests(&server, &over));
+                if let Err(error) = started {
+                    tracing::error!(%error, "a REST thread cannot be started");
+                }
+            }
+        });
+        self.state().server = None;
+    }
+
+    fn answer_requests(&self, server: &Server, over: &AtomicBool) {
+        let context = Context {
+            model: &self.model,
+            process: &*self.settings.health,
+        };
+        loop {
+            match server.recv() {
+                Ok(request) => respond(&context, request),
+                Err(error) => {
+                    if !over.swap(true, Ordering::AcqRel) && !self.state().stopping {
+                        tracing::error!(%error, "the REST listener failed and is opened again");
+                        self.wake_all(server);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn stop(&self) {
+        let mut state = self.state();
+        state.stopping = true;
+        if let Some(server) = &state.server {
+            self.wake_all(server);
+        }
+    }
+
+    /// Each thread takes one of these after the requests that are already queued, and ends.
+    fn wake_all(&self, server: &Server) {
+        for _ in 0..self.settings.threads {
+            server.unblock();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("nothing panics while it holds the state")
+    }
+}
+
+fn respond(context: &Context<'_>, request: Request) {
+    let header = |name: &str| {
+        request
+            .headers()
+            .iter()
+            .find(|header| header.field.as_str().as_str().eq_ignore_ascii_case(name))
+            .map(|header| header.value.as_str())
+    };
+    let answer = answer(context, request.method().as_str(), request.url(), header);
+    if let Err(error) = request.respond(response(answer)) {
+        // The gateway went away before it had the answer: its client hung up.
+        tracing::debug!(%error, "a REST answer was not taken");
+    }
+}
+
+/// Always with a Content-Length: the gateway relays bodies, not chunks.
+fn response(answer: Answer) -> Response<Cursor<Vec<u8>>> {
+    let usual = [
+        ("Content-Type", answer.content_type),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Server", "pinion"),
+    ];
+    let mut response = Response::from_data(answer.body)
+        .with_status_code(answer.status)
+        .with_chunked_threshold(usize::MAX);
+    for (name, value) in usual.into_iter().chain(answer.headers) {
+        if let Ok(header) = Header::from_bytes(name, value) {
+            response.add_header(header);
+        }
+    }
+    response
+}
