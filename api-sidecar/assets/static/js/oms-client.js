@@ -45,12 +45,17 @@
 
     getPositions() { return this.request("GET", "/positions"); }
     getActiveOrders() { return this.request("GET", "/orders/active"); }
+    getOrders(limit = 50) { return this.request("GET", `/orders?limit=${encodeURIComponent(limit)}`); }
     getOrder(id) { return this.request("GET", `/orders/${encodeURIComponent(id)}`); }
     getRiskSummary() { return this.request("GET", "/risk/summary"); }
     getRiskAlerts(count = 10) { return this.request("GET", `/risk/alerts?count=${encodeURIComponent(count)}`); }
     getTodayStats() { return this.request("GET", "/stats/today"); }
     getHealth() { return this.request("GET", "/health"); }
     getInstruments() { return this.request("GET", "/instruments"); }
+
+    getDepth(symbol, levels = 5) {
+      return this.request("GET", `/depth/${encodeURIComponent(symbol)}?levels=${encodeURIComponent(levels)}`);
+    }
 
     placeOrder(order) { return this.request("POST", "/orders", order); }
     validateOrder(order) { return this.request("POST", "/validate-order", order); }
@@ -171,7 +176,7 @@
         return;
       }
       // The greeting and `pong` carry no data; the stream's own state is told by `openSocket` and `lost`.
-      if (message && typeof message.data === "object") this.emit(message.type, message.data);
+      if (message?.data && typeof message.data === "object") this.emit(message.type, message.data);
     }
   }
 
@@ -245,9 +250,11 @@
         row = create("tr");
         row.dataset.key = key;
         wanted.cells.forEach(() => row.append(create("td")));
-        const actions = create("td", "actions");
-        actions.append(...wanted.actions());
-        row.append(actions);
+        if (wanted.actions) {
+          const actions = create("td", "actions");
+          actions.append(...wanted.actions());
+          row.append(actions);
+        }
       }
       wanted.cells.forEach((cell, column) => renderCell(row.cells[column], cell));
       if (tbody.rows[index] !== row) tbody.insertBefore(row, tbody.rows[index] ?? null);
@@ -302,6 +309,18 @@
     })));
   }
 
+  function orderCells(order, price) {
+    return [
+      { text: timeOfDay(order.created_at), className: "time" },
+      { text: order.symbol, className: "symbol" },
+      { text: order.side, className: order.side === "BUY" ? "buy" : "sell" },
+      { text: order.order_type },
+      { text: `${order.filled_quantity ?? 0} / ${order.quantity}`, className: "num" },
+      { text: number(price), className: "num" },
+      { text: order.status, badge: getStatusBadgeColor(order.status) },
+    ];
+  }
+
   function updateOrdersTable(answer) {
     const orders = Array.isArray(answer) ? answer : answer.orders;
     const tbody = document.querySelector("#orders-table tbody");
@@ -309,20 +328,24 @@
     setText("active-order-count", orders.length);
     renderRows(tbody, orders.map((order) => ({
       key: order.id,
-      cells: [
-        { text: timeOfDay(order.created_at), className: "time" },
-        { text: order.symbol, className: "symbol" },
-        { text: order.side, className: order.side === "BUY" ? "buy" : "sell" },
-        { text: order.order_type },
-        { text: `${order.filled_quantity ?? 0} / ${order.quantity}`, className: "num" },
-        { text: number(order.price), className: "num" },
-        { text: order.status, badge: getStatusBadgeColor(order.status) },
-      ],
+      cells: orderCells(order, order.price),
       actions: () => [
         actionButton("Modify", "modify-order", order.id, `Modify order ${order.id}`),
         actionButton("Cancel", "cancel-order", order.id, `Cancel order ${order.id}`),
       ],
     })));
+  }
+
+  /** The day's orders that are not active any more, with what became of them. */
+  function updateDoneOrdersTable({ orders }) {
+    const tbody = document.querySelector("#done-orders-table tbody");
+    if (!tbody) return;
+    const done = orders.filter((order) => !order.is_active);
+    setText("done-order-count", done.length);
+    renderRows(tbody, done.map((order) => {
+      const note = order.error_message ?? order.status_message ?? "";
+      return { key: order.id, cells: [...orderCells(order, order.average_price), { text: note, className: "note" }] };
+    }));
   }
 
   function updateRiskSummary(summary) {
@@ -355,6 +378,7 @@
   const panels = {
     positions: async () => updatePositionsTable(await omsClient.getPositions()),
     orders: async () => updateOrdersTable(await omsClient.getActiveOrders()),
+    history: async () => updateDoneOrdersTable(await omsClient.getOrders()),
     risk: async () => updateRiskSummary(await omsClient.getRiskSummary()),
     stats: async () => updateTodayStats(await omsClient.getTodayStats()),
   };
@@ -392,7 +416,7 @@
 
   const refreshDashboard = () => refreshPanels(Object.keys(panels));
   const positionsChanged = coalesced(() => refreshPanels(["positions", "risk"]));
-  const ordersChanged = coalesced(() => refreshPanels(["orders", "stats"]));
+  const ordersChanged = coalesced(() => refreshPanels(["orders", "history", "stats"]));
 
   // ---- Risk alerts and the kill switch ------------------------------------------------------------------------
 
@@ -544,7 +568,7 @@
     OMSClient, OMSError, omsClient, refreshDashboard, updatePositionsTable, updateOrdersTable, updateRiskSummary,
     updateTodayStats, showRiskAlert, showKillSwitchModal, showKillSwitchBanner, hideKillSwitchBanner, showToast,
     getStatusBadgeColor, getSeverityClass, getSeverityIcon, closePosition, cancelOrder, cancelAllOrders,
-    deactivateKillSwitch, performAction: perform, formatRupees: rupees,
+    deactivateKillSwitch, performAction: perform, formatRupees: rupees, formatNumber: number,
   });
 
   document.addEventListener("DOMContentLoaded", start);

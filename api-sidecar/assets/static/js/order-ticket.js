@@ -1,17 +1,16 @@
-// The page's forms: the order ticket with its live check, the kill switch dialog, the modify dialog.
+// The order ticket: a form that shows the server's verdict on an order before it is sent.
 "use strict";
 
 (() => {
   const CHECK_DELAY_MS = 300;
 
   const byId = (id) => document.getElementById(id);
-
-  // ---- Order ticket -------------------------------------------------------------------------------------------
-
   const ticket = byId("order-ticket");
   const fields = ticket.elements;
   // Kept while an order's outcome is unknown, so that sending it again cannot place it twice.
   let clientOrderId = null;
+  let instruments = new Map();
+  let selected = null;
   let checkTimer = null;
   let checkNumber = 0;
 
@@ -58,7 +57,7 @@
     try {
       const verdict = await omsClient.validateOrder(order);
       if (!verdict.is_valid) {
-        shown = ["refused", `${verdict.failed_check.replace(/_/g, " ")}: ${verdict.reason}`];
+        shown = ["refused", verdict.reason];
       } else if (verdict.warnings.length > 0) {
         shown = ["warned", `Passes with a warning. ${verdict.warnings.join(". ")}`];
       } else {
@@ -82,8 +81,18 @@
     const verb = fields.side.value === "BUY" ? "Buy" : "Sell";
     submit.textContent = order ? `${verb} ${order.quantity} ${order.symbol}` : verb;
     showFigures(order);
+    selectInstrument();
     if (order) checkTimer = setTimeout(() => check(order), CHECK_DELAY_MS);
     else showVerdict("idle", "Fill in the order to check it.");
+  }
+
+  /** Tells the page which listed instrument the ticket is about, and steps prices by its tick. */
+  function selectInstrument() {
+    const instrument = instruments.get(fields.symbol.value.trim().toUpperCase()) ?? null;
+    if (instrument === selected) return;
+    selected = instrument;
+    for (const name of ["price", "stop_loss", "take_profit"]) fields[name].step = instrument?.tick_size ?? "any";
+    document.dispatchEvent(new CustomEvent("instrument-selected", { detail: instrument }));
   }
 
   function randomId() {
@@ -118,13 +127,15 @@
     await refreshDashboard();
   }
 
-  async function loadSymbols() {
-    const { instruments } = await omsClient.getInstruments();
-    byId("symbols").replaceChildren(...instruments.map((instrument) => {
+  async function loadInstruments() {
+    const answer = await omsClient.getInstruments();
+    instruments = new Map(answer.instruments.map((instrument) => [instrument.symbol, instrument]));
+    byId("symbols").replaceChildren(...[...instruments.keys()].sort().map((symbol) => {
       const option = document.createElement("option");
-      option.value = instrument.symbol;
+      option.value = symbol;
       return option;
     }));
+    selectInstrument();
   }
 
   ticket.addEventListener("input", ticketChanged);
@@ -133,56 +144,6 @@
     submitTicket();
   });
 
-  // ---- Dialogs ------------------------------------------------------------------------------------------------
-
-  /** Shows a dialog with a form; resolves with the form's elements when it was confirmed, else with null. */
-  function ask(dialog) {
-    const form = dialog.querySelector("form");
-    return new Promise((resolve) => {
-      dialog.returnValue = "";
-      dialog.addEventListener("close", () => {
-        resolve(dialog.returnValue === "confirm" ? form.elements : null);
-      }, { once: true });
-      dialog.showModal();
-      form.querySelector("input")?.select();
-    });
-  }
-
-  async function triggerKillSwitch() {
-    const dialog = byId("kill-switch-dialog");
-    dialog.querySelector("form").reset();
-    const answer = await ask(dialog);
-    if (!answer) return;
-    const order = { reason: answer.reason.value.trim(), flatten: answer.flatten.checked };
-    await performAction(() => omsClient.triggerKillSwitch(order), "Kill switch triggered");
-  }
-
-  async function modifyOrder(id) {
-    const current = await omsClient.getOrder(id);
-    const dialog = byId("modify-order-dialog");
-    byId("modify-order-title").textContent = `Modify order ${id}: ${current.side} ${current.symbol}`;
-    const form = dialog.querySelector("form").elements;
-    form.quantity.value = current.quantity;
-    form.price.value = current.price ?? "";
-    const before = { quantity: form.quantity.value, price: form.price.value };
-    const answer = await ask(dialog);
-    if (!answer) return;
-    const changes = {};
-    if (answer.quantity.value !== before.quantity) changes.quantity = Number(answer.quantity.value);
-    if (answer.price.value !== before.price) changes.price = answer.price.value;
-    if (Object.keys(changes).length === 0) return;
-    await performAction(() => omsClient.modifyOrder(id, changes), `Order ${id} modified`);
-  }
-
-  document.addEventListener("click", (click) => {
-    const button = click.target.closest("[data-action]");
-    if (button?.dataset.action === "close-dialog") button.closest("dialog").close();
-    if (button?.dataset.action === "open-kill-switch") triggerKillSwitch();
-    if (button?.dataset.action === "modify-order") {
-      modifyOrder(button.dataset.id).catch((error) => showToast(error.message, "error"));
-    }
-  });
-
   ticketChanged();
-  loadSymbols().catch((error) => showToast(`The list of symbols is missing: ${error.message}`, "error"));
+  loadInstruments().catch((error) => showToast(`The list of symbols is missing: ${error.message}`, "error"));
 })();
