@@ -12,7 +12,7 @@ use crate::alerts::{AlertRecord, AlertSubject, Alerts, reason_of};
 use crate::counters::DayCounters;
 use crate::fills::FillRecord;
 use crate::kills::{ActiveKill, Kills};
-use crate::limits::FILLS_KEPT;
+use crate::limits::{FILLS_KEPT, FINISHED_ORDERS_KEPT};
 use crate::log::Log;
 use crate::orders::{Order, Orders};
 use crate::positions::Positions;
@@ -49,7 +49,7 @@ pub struct History {
 impl History {
     pub fn new() -> History {
         History {
-            orders: Orders::default(),
+            orders: Orders::new(FINISHED_ORDERS_KEPT),
             fills: Log::new(FILLS_KEPT),
             positions: Positions::new(),
             alerts: Alerts::default(),

@@ -10,8 +10,6 @@ use engine::{
     Side, StrategyId, TimeInForce, Timestamp,
 };
 
-use crate::limits::FINISHED_ORDERS_KEPT;
-
 /// An order with everything that happened to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Order {
@@ -221,16 +219,28 @@ struct AccountOrders {
 }
 
 /// Orders by id, with the active ones of each account at hand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Orders {
     by_id: BTreeMap<OrderId, Order>,
     of_account: BTreeMap<AccountId, AccountOrders>,
     active: BTreeSet<OrderId>,
     /// In order of finishing: what is forgotten first.
     finished: VecDeque<OrderId>,
+    finished_max: usize,
 }
 
 impl Orders {
+    /// Keeps at most `finished_max` orders that are not active.
+    pub(crate) fn new(finished_max: usize) -> Orders {
+        Orders {
+            by_id: BTreeMap::new(),
+            of_account: BTreeMap::new(),
+            active: BTreeSet::new(),
+            finished: VecDeque::new(),
+            finished_max,
+        }
+    }
+
     pub fn order(&self, order: OrderId) -> Option<&Order> {
         self.by_id.get(&order)
     }
@@ -322,7 +332,7 @@ impl Orders {
 
     fn finish(&mut self, id: OrderId) {
         self.finished.push_back(id);
-        if self.finished.len() > FINISHED_ORDERS_KEPT
+        if self.finished.len() > self.finished_max
             && let Some(oldest) = self.finished.pop_front()
         {
             self.forget(oldest);
@@ -335,5 +345,67 @@ impl Orders {
         {
             orders.all.remove(&id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: AccountId = AccountId::new(1);
+    const B: AccountId = AccountId::new(2);
+
+    fn order(id: u64, account: AccountId, status: OrderStatus) -> Order {
+        let accepted = OrderAccepted {
+            order: OrderId::new(id),
+            account,
+            strategy: StrategyId::new(1),
+            instrument: InstrumentId::new(0),
+            position: PositionId::new(1),
+            quantity: Quantity::new(10).unwrap(),
+            limit: Price::MIN,
+            order_type: OrderType::Limit(Price::MIN),
+            stop_loss: None,
+            take_profit: None,
+            side: Side::Buy,
+            product: Product::Mis,
+            time_in_force: TimeInForce::Day,
+        };
+        Order {
+            status,
+            ..Order::accepted(&accepted, None, Warnings::NONE, Timestamp::ZERO)
+        }
+    }
+
+    fn ids<'a>(orders: impl Iterator<Item = &'a Order>) -> Vec<u64> {
+        orders.map(|order| order.id.get()).collect()
+    }
+
+    #[test]
+    fn what_finished_first_is_forgotten_first_and_open_orders_never() {
+        use OrderStatus::{Open, Rejected};
+        let mut orders = Orders::new(2);
+        for (id, account, status) in [
+            (1, A, Open),
+            (2, A, Rejected),
+            (3, B, Rejected),
+            (4, A, Open),
+            (5, A, Rejected),
+        ] {
+            orders.insert(order(id, account, status));
+        }
+        assert_eq!(ids(orders.newest_first(None, None)), [5, 4, 3, 1]);
+        assert_eq!(ids(orders.newest_first(Some(A), None)), [5, 4, 1]);
+        assert_eq!(
+            ids(orders.newest_first(Some(A), Some(OrderId::new(5)))),
+            [4, 1],
+            "a cursor is exclusive"
+        );
+        assert_eq!(ids(orders.active(Some(A))), [4, 1]);
+        assert_eq!(ids(orders.active(Some(B))), [0_u64; 0]);
+
+        orders.roll_day();
+        assert_eq!(ids(orders.newest_first(None, None)), [4, 1]);
+        assert_eq!(ids(orders.active(None)), [4, 1]);
     }
 }
