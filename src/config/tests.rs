@@ -524,3 +524,27 @@ fn loopback_trust_can_be_turned_off() {
         None
     );
 }
+
+/// What `deploy/` ships must load, and its environment must say what the defaults are.
+#[test]
+fn the_deployed_examples_load() {
+    let variables: Vec<(&str, &str)> = include_str!("../../deploy/pinion.env")
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| line.split_once('=').unwrap())
+        .collect();
+    let config = loaded(include_str!("../../deploy/pinion.toml"), &variables);
+    assert_eq!(main_limits(&config), &RiskLimits::dashboard());
+    assert_eq!(
+        config.account("scalper").unwrap().limits.order_quantity_max,
+        Some(500)
+    );
+    assert_eq!(
+        (config.loopback_account, config.mode),
+        (None, AppMode::Production)
+    );
+    let bare = Config::load(&ServeArgs::default(), &Environment::default(), &two_cores()).unwrap();
+    let mut expected = bare.server;
+    expected.allowed_origins = vec!["https://pinion.example.org".to_owned()];
+    assert_eq!(config.server, expected);
+}
