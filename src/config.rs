@@ -6,10 +6,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use api_sidecar::auth::{AccountAccess, AuthError, AuthTable, KeyHash, Role};
 use engine::{AccountName, Capacity, Money, RiskLimits, Text};
 
 use crate::cli::ServeArgs;
-use crate::keys::KeyHash;
 use crate::limits::{
     ALLOWED_ORIGINS_MAX, BALANCE_MAX, BUSY_SPIN_CORES_MIN, INSTRUMENT_CAPACITY_MAX, KEYS_PER_ACCOUNT_MAX,
     NAME_LEN_MAX, POSITION_CAPACITY_MAX,
@@ -95,14 +95,6 @@ pub struct Account {
     pub limits: RiskLimits,
     pub role: Role,
     pub key_hashes: Vec<KeyHash>,
-}
-
-/// What a key of the account may do; a later role may do everything that an earlier one may.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Role {
-    Viewer,
-    Trader,
-    Admin,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -201,6 +193,17 @@ impl Config {
             mode: mode(environment)?,
         };
         config.check()
+    }
+
+    /// Who may come in, for the gateway.
+    pub fn access(&self) -> Result<AuthTable, AuthError> {
+        let accounts = self.accounts.iter().map(|account| AccountAccess {
+            name: account.name,
+            role: account.role,
+            key_hashes: account.key_hashes.clone(),
+        });
+        let loopback = self.loopback_account.as_ref().map_or("", AccountName::as_str);
+        AuthTable::new(accounts.collect(), loopback)
     }
 
     /// The account of that name.
@@ -475,11 +478,17 @@ fn key_hashes(key: &str, section: Option<&AccountSection>) -> Result<Vec<KeyHash
             format!("lists more than {KEYS_PER_ACCOUNT_MAX} keys"),
         ));
     }
+    // The entry itself is not shown: it may be a key pasted by mistake.
+    let reason =
+        "holds an entry that is not \"sha256:\" and 64 hexadecimal digits (make one with: pinion keys new)";
     texts
         .iter()
-        .map(|text| text.as_str().parse())
-        .collect::<Result<Vec<KeyHash>, _>>()
-        .map_err(|error| ConfigError::setting(key, format!("holds an entry that {error}")))
+        .map(|text| {
+            text.as_str()
+                .parse()
+                .map_err(|_| ConfigError::setting(key, reason))
+        })
+        .collect()
 }
 
 fn loopback_account(file: &File, accounts: &[Account]) -> Result<Option<AccountName>, ConfigError> {

@@ -97,7 +97,7 @@ fn flags_override_environment_overrides_file() {
 
 #[test]
 fn the_example_of_the_documentation_loads() {
-    let hash = KeyHash::of("k");
+    let hash = KeyHash::of(b"k");
     let config = loaded(
         &format!(
             r#"
@@ -127,6 +127,7 @@ fn the_example_of_the_documentation_loads() {
     assert_eq!(counter.limits, RiskLimits::maker());
     let main = config.account("main").unwrap();
     assert_eq!((main.balance.paise(), main.role), (25_000_050, Role::Admin));
+    assert!(config.access().unwrap().has_keys());
 }
 
 #[test]
@@ -503,7 +504,7 @@ fn a_bad_flag_is_named() {
 
 #[test]
 fn an_open_listener_needs_a_key() {
-    let hash = KeyHash::of("k");
+    let hash = KeyHash::of(b"k");
     let toml = format!("[[accounts]]\nname = \"main\"\napi_key_hashes = [\"{hash}\"]");
     assert_eq!(
         loaded(&toml, &[("DASHBOARD_HOST", "0.0.0.0")])
