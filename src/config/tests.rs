@@ -279,10 +279,12 @@ fn every_limit_can_be_set_by_its_field_name() {
     assert_eq!(names, 19);
 }
 
-/// Each row: file, environment, what the message must hold.
+/// File, environment, what the message must hold.
+type BadValue<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[test]
 fn a_bad_value_is_named_in_one_sentence() {
-    let rows: &[(&str, &[(&str, &str)], &[&str])] = &[
+    let rows: &[BadValue<'_>] = &[
         (
             "",
             &[("MAX_POSITIONS", "11")],
