@@ -2,19 +2,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use engine::{AccountId, Alert, AlertKind, Money, Severity, Symbol, Timestamp};
+use engine::{AccountId, Alert, Money, Timestamp};
 
 use crate::limits::ALERTS_KEPT;
-use crate::text::plain;
 
-/// An alert as it is kept: what it says, and what the position was at that moment.
+/// An alert as it is kept: its numbers, and what the command and the position were at that moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AlertRecord {
     pub raised: Timestamp,
     /// `None` where the whole engine is meant.
     pub account: Option<AccountId>,
     pub subject: AlertSubject,
-    /// Breaks ties of `raised`.
+    /// Counts alerts, so that those of several accounts can be put in order.
     number: u64,
 }
 
@@ -24,8 +23,10 @@ pub enum AlertSubject {
     /// Raised by the engine's monitor.
     Monitor {
         alert: Alert,
-        /// The command's reason (or author, for a deactivation), where a command raised it. Safe to show.
+        /// Of the kill command, as its sender wrote it; empty for any other.
         reason: Box<str>,
+        /// Who sent the kill or rearm command; empty for any other.
+        author: Box<str>,
         /// Signed open quantity of the alert's position when it was raised.
         quantity: i64,
         /// Signed cost of that quantity.
@@ -33,33 +34,6 @@ pub enum AlertSubject {
     },
     /// This fold disagrees with the sequencer's state hash.
     StateDivergence { expected: u64, found: u64 },
-}
-
-impl AlertRecord {
-    /// `alert_type` as clients see it.
-    pub fn alert_type(&self) -> &'static str {
-        match &self.subject {
-            AlertSubject::Monitor { alert, .. } => alert.kind.as_str(),
-            AlertSubject::StateDivergence { .. } => "state_divergence",
-        }
-    }
-
-    pub fn severity(&self) -> Severity {
-        match &self.subject {
-            AlertSubject::Monitor { alert, .. } => alert.kind.severity(),
-            AlertSubject::StateDivergence { .. } => Severity::Critical,
-        }
-    }
-
-    /// The sentence of CONTRACT.md section 5. `symbol` is that of the alert's instrument.
-    pub fn message(&self, symbol: Symbol) -> String {
-        match &self.subject {
-            AlertSubject::Monitor { alert, reason, .. } => alert.message(symbol, reason).to_string(),
-            AlertSubject::StateDivergence { expected, found } => format!(
-                "State divergence: the read model's hash is {found:016x}, the engine's {expected:016x}"
-            ),
-        }
-    }
 }
 
 /// A ring of [`ALERTS_KEPT`] per account, and one for the engine.
@@ -96,19 +70,5 @@ impl Alerts {
         alerts.sort_unstable_by_key(|alert| alert.number);
         let count = count.min(ALERTS_KEPT);
         alerts.split_off(alerts.len().saturating_sub(count))
-    }
-}
-
-/// The text that a kill or rearm command gives its alert: the reason, or the author of a deactivation.
-pub(crate) fn reason_of(alert: &Alert, reason: &str, author: &str) -> Box<str> {
-    match alert.kind {
-        AlertKind::KillSwitchManual => plain(reason).into(),
-        AlertKind::KillSwitchDeactivated => plain(author).into(),
-        AlertKind::DailyLossWarning
-        | AlertKind::DrawdownWarning
-        | AlertKind::PositionLossLimit
-        | AlertKind::MissingStopLoss
-        | AlertKind::KillSwitchDailyLoss
-        | AlertKind::KillSwitchDrawdown => Box::from(""),
     }
 }

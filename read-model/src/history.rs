@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use engine::lane::Warnings;
 use engine::{
-    AccountId, Alert, Command, Event, Fill, NewOrder, OrderAccepted, OrderCancelled, OrderModified,
+    AccountId, Alert, Command, Event, Fill, Money, NewOrder, OrderAccepted, OrderCancelled, OrderModified,
     OrderRejected, PositionChanged, Seq, Sequenced, StrategyId, Text, Timestamp, TradingStateChanged,
 };
 
-use crate::alerts::{AlertRecord, AlertSubject, Alerts, reason_of};
+use crate::alerts::{AlertRecord, AlertSubject, Alerts};
 use crate::counters::DayCounters;
 use crate::fills::FillRecord;
 use crate::kills::{ActiveKill, Kills};
@@ -239,9 +239,10 @@ impl History {
         let position = alert.position.and_then(|id| self.positions.open_position(id));
         let subject = AlertSubject::Monitor {
             alert: *alert,
-            reason: reason_of(alert, reason.as_str(), author.as_str()),
+            reason: reason.as_str().into(),
+            author: author.as_str().into(),
             quantity: position.map_or(0, |position| position.quantity),
-            cost: position.map_or(engine::Money::ZERO, |position| position.cost),
+            cost: position.map_or(Money::ZERO, |position| position.cost),
         };
         self.alerts.raise(alert.account, subject, command.time);
     }

@@ -1,10 +1,6 @@
 //! Kill switches that are on, with their reason and author.
 
-use engine::{
-    AccountId, KillCause, KillScope, Percent, Rupees, Text, Timestamp, TradingState, TradingStateChanged,
-};
-
-use crate::text::plain;
+use engine::{AccountId, KillCause, KillScope, Text, Timestamp, TradingState, TradingStateChanged};
 
 /// A scope that is not in [`TradingState::Normal`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,37 +8,14 @@ pub struct ActiveKill {
     pub scope: KillScope,
     pub state: TradingState,
     pub cause: KillCause,
-    given_reason: Text<100>,
-    author: Text<50>,
+    /// Of a manual kill, as its sender wrote it.
+    pub reason: Text<100>,
+    /// Of a manual kill.
+    pub triggered_by: Text<50>,
     pub triggered: Timestamp,
 }
 
 impl ActiveKill {
-    /// The sentence for a person; for an automatic kill that of CONTRACT.md section 5. Safe to paste into HTML.
-    pub fn reason(&self) -> String {
-        match self.cause {
-            KillCause::DailyLoss { loss, balance } => format!(
-                "Daily loss limit exceeded: {} ({}%)",
-                Rupees(loss),
-                Percent::of(loss.paise(), balance.paise())
-            ),
-            KillCause::Drawdown { drawdown, peak } => format!(
-                "Drawdown limit exceeded: {} ({}%)",
-                Rupees(drawdown),
-                Percent::of(drawdown.paise(), peak.paise())
-            ),
-            KillCause::Manual | KillCause::Rearmed => plain(self.given_reason.as_str()),
-        }
-    }
-
-    /// Who triggered it; `risk_monitor` for an automatic kill. Safe to paste into HTML.
-    pub fn triggered_by(&self) -> String {
-        match self.cause {
-            KillCause::DailyLoss { .. } | KillCause::Drawdown { .. } => String::from("risk_monitor"),
-            KillCause::Manual | KillCause::Rearmed => plain(self.author.as_str()),
-        }
-    }
-
     /// Whether it stops the whole account (its own or the engine's switch, not one of its strategies').
     pub fn covers(&self, account: AccountId) -> bool {
         match self.scope {
@@ -82,8 +55,8 @@ impl Kills {
             scope: event.scope,
             state: event.state,
             cause: event.cause,
-            given_reason: reason,
-            author,
+            reason,
+            triggered_by: author,
             triggered: before.map_or(now, |before| before.triggered),
         });
     }

@@ -16,7 +16,6 @@ mod model;
 mod orders;
 mod positions;
 mod shared;
-mod text;
 
 pub use alerts::{AlertRecord, AlertSubject};
 pub use counters::DayCounters;
