@@ -1,12 +1,12 @@
 //! `/risk/summary` and `/risk/limits`.
 
-use engine::{AccountView, KillScope, Money, Percent, Ratio, RiskLimits};
+use engine::{AccountView, KillCause, KillScope, Money, Percent, Ratio, RiskLimits};
 use read_model::{ActiveKill, ReadModel};
 
 use super::answer::Answer;
 use super::limits::ALERTS_DEFAULT;
 use super::request::{Caller, Query};
-use crate::wire::{Iso8601, Object, net_pnl};
+use crate::wire::{Iso8601, Object, alert_safe, drawdown_reason, loss_reason, net_pnl};
 
 /// CONTRACT.md section 2, "Summary": every field, and none of those that the page calls methods on is ever null.
 pub(super) fn summary(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
@@ -79,10 +79,19 @@ fn kill_fields(body: &mut Object<'_>, kill: &ActiveKill) {
         KillScope::Account(_) => "account",
         KillScope::Strategy(..) => "strategy",
     };
-    body.string("scope", scope)
-        .string("state", kill.state.as_str())
-        .string("reason", &kill.reason())
-        .string("triggered_by", &kill.triggered_by())
+    body.string("scope", scope).string("state", kill.state.as_str());
+    match kill.cause {
+        KillCause::DailyLoss { loss, balance } => body.text("reason", loss_reason(loss, balance)),
+        KillCause::Drawdown { drawdown, peak } => body.text("reason", drawdown_reason(drawdown, peak)),
+        KillCause::Manual | KillCause::Rearmed => body.text("reason", alert_safe(kill.reason.as_str())),
+    };
+    let automatic = !matches!(kill.cause, KillCause::Manual | KillCause::Rearmed);
+    let author = if automatic {
+        "risk_monitor"
+    } else {
+        kill.triggered_by.as_str()
+    };
+    body.string("triggered_by", &alert_safe(author))
         .text("triggered_at", Iso8601(kill.triggered));
 }
 

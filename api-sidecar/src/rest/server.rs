@@ -276,3 +276,69 @@ fn response(answer: Answer) -> Response<Cursor<Vec<u8>>> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+    use std::time::{Duration, Instant};
+
+    use engine::Capacity;
+    use read_model::ReadModel;
+    use socket2::SockRef;
+
+    use super::*;
+
+    fn health_status(socket: &Path) -> Option<String> {
+        let mut stream = UnixStream::connect(socket).ok()?;
+        stream
+            .write_all(b"GET /api/oms/health HTTP/1.1\r\nHost: pinion\r\nConnection: close\r\n\r\n")
+            .ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        text.lines().next().map(str::to_owned)
+    }
+
+    #[test]
+    fn a_listener_that_fails_is_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("rest.sock");
+        let capacity = Capacity {
+            accounts: 1,
+            instruments: 1,
+            orders: 16,
+            positions: 16,
+        };
+        let shared = Shared {
+            socket: socket.clone(),
+            model: Arc::new(SharedReadModel::new(ReadModel::new(capacity))),
+            settings: RestSettings {
+                threads: 2,
+                health: Box::new(|| ProcessHealth {
+                    database: true,
+                    order_manager: true,
+                    written: 0,
+                    durable: 0,
+                }),
+            },
+            state: Mutex::new(State::default()),
+        };
+        let listener = open(&socket).unwrap();
+        let saboteur = listener.try_clone().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| shared.supervise(listener));
+            let answered = Some(String::from("HTTP/1.1 200 OK"));
+            assert_eq!(health_status(&socket), answered);
+
+            SockRef::from(&saboteur).shutdown(Shutdown::Both).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while health_status(&socket) != answered && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(10));
+            }
+            let again = health_status(&socket);
+            shared.stop();
+            assert_eq!(again, answered);
+        });
+    }
+}
