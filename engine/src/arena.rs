@@ -12,7 +12,10 @@ pub(crate) const NIL: u32 = u32::MAX;
 #[inline(always)]
 pub(crate) const fn index(slot: u32) -> usize {
     const { assert!(usize::BITS >= 32) };
-    #[expect(clippy::as_conversions, reason = "widening; `From` does not exist because of 16-bit targets")]
+    #[expect(
+        clippy::as_conversions,
+        reason = "widening; `From` does not exist because of 16-bit targets"
+    )]
     let index = slot as usize;
     index
 }
@@ -25,7 +28,10 @@ pub(crate) fn slot_of(index: usize) -> u32 {
 
 #[cold]
 #[inline(never)]
-#[expect(clippy::panic, reason = "a broken invariant of the engine must stop the process")]
+#[expect(
+    clippy::panic,
+    reason = "a broken invariant of the engine must stop the process"
+)]
 fn out_of_range(slot: u32) -> ! {
     panic!("engine bug: slot {slot} is out of range")
 }
@@ -67,7 +73,11 @@ pub(crate) struct Arena<T> {
 impl<T> Arena<T> {
     pub(crate) fn new(capacity: u32) -> Arena<T> {
         let length = index(capacity);
-        Arena { items: Vec::with_capacity(length), free: Vec::with_capacity(length), capacity }
+        Arena {
+            items: Vec::with_capacity(length),
+            free: Vec::with_capacity(length),
+            capacity,
+        }
     }
 
     /// Whether [`Arena::insert`] would succeed.
@@ -103,7 +113,10 @@ impl<T> Arena<T> {
     /// Gives a slot back. Its item stays readable until the slot is handed out again.
     #[inline]
     pub(crate) fn remove(&mut self, slot: u32) {
-        debug_assert!(self.free.len() < self.items.len(), "more slots freed than handed out");
+        debug_assert!(
+            self.free.len() < self.items.len(),
+            "more slots freed than handed out"
+        );
         self.free.push(slot);
     }
 
@@ -115,11 +128,5 @@ impl<T> Arena<T> {
     #[inline(always)]
     pub(crate) fn at_mut(&mut self, slot: u32) -> &mut T {
         self.items.as_mut_slice().at_mut(slot)
-    }
-
-    /// Every slot ever handed out, live or not, with its item.
-    #[cfg(any(test, debug_assertions))]
-    pub(crate) fn ever_used(&self) -> u32 {
-        slot_of(self.items.len())
     }
 }

@@ -1,16 +1,35 @@
 //! The engine: a fold of commands into state and events.
+//!
+//! [`Engine::apply`] dispatches to one file per kind of work: `entry` (new orders), `matching`, `settlement` (fills to
+//! positions), `modify`, `cancel`, `sweep` (mass cancels), `closing`, `kill`, `monitor` (marks and limits), `clock` and
+//! `definition`. Work that may be long is a [`Task`] that the run loop advances in steps of bounded size, so that a
+//! call never emits more than [`EVENTS_PER_CALL`](crate::limits::EVENTS_PER_CALL) events.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::account::Account;
+use crate::arena::{Slots, index};
+use crate::book::ladder::Nodes;
+use crate::closing::Closing;
 use crate::command::{Command, NewOrder, Sequenced};
-use crate::event::EventBuffer;
-use crate::ids::{AccountId, InstrumentId, PositionId, Seq};
-use crate::lane::Verdict;
-use crate::terms::Side;
+use crate::deadlines::Deadlines;
+use crate::entry::Remembering;
+use crate::event::{Event, EventBuffer, TopOfBook};
+use crate::idempotency::ClientOrderIds;
+use crate::ids::{AccountId, InstrumentId, Seq, StrategyId};
+use crate::instrument::Instrument;
+use crate::limits::{ACCOUNTS_MAX, OPEN_ORDERS_MAX};
+use crate::order::Orders;
+use crate::position::Positions;
+use crate::rejection::Refusal;
+use crate::state_hash::{Digest, StateHash};
+use crate::sweep::Sweep;
+use crate::terms::TradingState;
 use crate::units::Timestamp;
-use crate::view::{AccountView, DepthLevel, InstrumentView, PositionView};
 
-/// Sizes of the pools, fixed when the engine is built. They are part of the configuration, not of the state.
+/// Sizes of the pools, fixed when the engine is built. They are part of the configuration, not of the state; replaying
+/// a journal needs capacities at least as large as those it was written with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Capacity {
     pub accounts: u32,
@@ -40,76 +59,361 @@ pub enum Work {
     More,
 }
 
-#[derive(Debug)]
-pub struct Engine {}
+/// Work that goes on in steps. At most one is active; the others wait their turn within the same command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Task {
+    /// Match the order in this slot, then rest it or drop its remainder.
+    Match(u32),
+    Sweep(Sweep),
+    Close(Closing),
+    /// Publish the marks that have waited for their interval.
+    PublishMarks,
+    /// Cancel the GTD orders whose time has come.
+    ExpireGoodTill,
+    RollDay,
+    /// Move a book to its instrument's new price grid.
+    Regrid(InstrumentId),
+}
+
+/// Tasks that may wait behind the active one. A command queues at most a few of each kind.
+const TASKS_MAX: usize = 64;
+
+/// Strategies that may be outside the normal state at once.
+pub(crate) const STRATEGY_STATES_MAX: usize = 1_024;
+
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub(crate) capacity: Capacity,
+    pub(crate) seq: Seq,
+    pub(crate) time: Timestamp,
+    /// Trading day (IST) of the last roll.
+    pub(crate) day: u32,
+    pub(crate) orders: Orders,
+    pub(crate) nodes: Nodes,
+    pub(crate) positions: Positions,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) instruments: Vec<Instrument>,
+    pub(crate) client_order_ids: ClientOrderIds,
+    /// The kill switch of the whole engine.
+    pub(crate) state: TradingState,
+    /// Strategies outside the normal state.
+    pub(crate) strategy_states: Vec<(AccountId, StrategyId, TradingState)>,
+    pub(crate) next_trade: u64,
+    pub(crate) good_till: Deadlines,
+    /// Positions whose mark waits to be published, and when the first of them is due.
+    pub(crate) marks_pending: Vec<u32>,
+    pub(crate) marks_due: Option<Timestamp>,
+    pub(crate) hash: StateHash,
+
+    // The rest is empty between commands.
+    pub(crate) active: Option<Task>,
+    pub(crate) waiting: VecDeque<Task>,
+    /// Positions that shrank below their resting exits.
+    pub(crate) excess_exits: Vec<u32>,
+    /// Instruments that this command touched, and how many of them have been marked.
+    pub(crate) touched: Vec<u32>,
+    pub(crate) marked: usize,
+    /// Accounts whose P&L this command changed.
+    pub(crate) reviews: Vec<u32>,
+    /// The order whose outcome will be remembered under its `client_order_id`.
+    pub(crate) remembering: Option<Remembering>,
+}
 
 impl Engine {
-    pub fn new(_capacity: Capacity) -> Engine {
-        todo!()
+    /// Reserves everything the engine will ever use.
+    ///
+    /// # Panics
+    /// Where a capacity is above its bound in [`crate::limits`].
+    pub fn new(capacity: Capacity) -> Engine {
+        assert!(
+            capacity.accounts <= ACCOUNTS_MAX && capacity.orders <= OPEN_ORDERS_MAX,
+            "capacity above the bound"
+        );
+        Engine {
+            capacity,
+            seq: Seq::default(),
+            time: Timestamp::ZERO,
+            day: 0,
+            orders: Orders::new(capacity.orders),
+            nodes: Nodes::new(capacity.orders),
+            positions: Positions::new(capacity.positions, capacity.accounts, capacity.instruments),
+            accounts: Vec::with_capacity(index(capacity.accounts)),
+            instruments: Vec::with_capacity(index(capacity.instruments)),
+            client_order_ids: ClientOrderIds::new(capacity.orders),
+            state: TradingState::Normal,
+            strategy_states: Vec::with_capacity(STRATEGY_STATES_MAX),
+            next_trade: 1,
+            good_till: Deadlines::new(capacity.orders),
+            marks_pending: Vec::with_capacity(index(capacity.positions)),
+            marks_due: None,
+            hash: StateHash::default(),
+            active: None,
+            waiting: VecDeque::with_capacity(TASKS_MAX),
+            excess_exits: Vec::with_capacity(TASKS_MAX),
+            touched: Vec::with_capacity(index(capacity.instruments)),
+            marked: 0,
+            reviews: Vec::with_capacity(index(capacity.accounts)),
+            remembering: None,
+        }
     }
 
-    /// Folds one command. Emits at most [`crate::limits::EVENTS_PER_CALL`] events into `out`, which it does not clear.
-    /// After [`Work::More`] the caller publishes `out`, clears it and calls [`Engine::resume`] until it is done.
-    pub fn apply(&mut self, _command: &Sequenced<Command>, _out: &mut EventBuffer) -> Work {
-        todo!()
+    /// Folds one command. Emits at most [`EVENTS_PER_CALL`](crate::limits::EVENTS_PER_CALL) events into `out`, which
+    /// it does not clear. After [`Work::More`] the caller publishes `out`, clears it and calls [`Engine::resume`] until
+    /// it is done.
+    ///
+    /// The caller sequences a [`Command::Tick`] before any other command once [`Engine::next_deadline`] has passed.
+    ///
+    /// # Panics
+    /// Where the sequence number does not follow the last one or time runs backwards: a broken sequencer.
+    pub fn apply(&mut self, command: &Sequenced<Command>, out: &mut EventBuffer) -> Work {
+        assert!(
+            command.seq.get() == self.seq.get().wrapping_add(1),
+            "commands are applied in sequence"
+        );
+        assert!(command.time >= self.time, "time never runs backwards");
+        debug_assert!(
+            self.active.is_none(),
+            "the previous command must be resumed to its end"
+        );
+        self.seq = command.seq;
+        self.time = command.time;
+        if self.day == 0 {
+            self.day = command.time.trading_day();
+        }
+        match self.dispatch(&command.command, out) {
+            Ok(()) => {}
+            Err(refusal) => out.push(Event::Refused(refusal)),
+        }
+        self.run(out)
     }
 
     /// Goes on with the command that last answered [`Work::More`].
-    pub fn resume(&mut self, _out: &mut EventBuffer) -> Work {
-        todo!()
-    }
-
-    /// Evaluates an order exactly as [`Engine::apply`] would, at time `now`, without changing anything.
-    pub fn check(&self, _order: &NewOrder, _now: Timestamp) -> Verdict {
-        todo!()
-    }
-
-    /// When the next [`Command::Tick`] is due.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        todo!()
+    pub fn resume(&mut self, out: &mut EventBuffer) -> Work {
+        self.run(out)
     }
 
     /// A hash of the whole state, kept incrementally.
     pub fn state_hash(&self) -> u64 {
-        todo!()
+        self.hash.value().wrapping_add(self.totals_digest())
     }
 
-    /// The last command applied, and its time.
+    /// Digest of what belongs to no single entity.
+    pub(crate) fn totals_digest(&self) -> u64 {
+        let totals = Digest::new(7)
+            .word(self.orders.next_id())
+            .word(self.next_trade)
+            .pair(self.day, self.positions.len())
+            .pair(
+                u32::from(self.state >= TradingState::Reducing),
+                u32::from(self.state == TradingState::Halted),
+            );
+        totals.finish()
+    }
+
+    /// The last command applied.
     pub fn last_seq(&self) -> Seq {
-        todo!()
+        self.seq
     }
 
+    /// The time of the last command applied.
     pub fn time(&self) -> Timestamp {
-        todo!()
+        self.time
     }
 
-    pub fn instrument(&self, _instrument: InstrumentId) -> Option<InstrumentView<'_>> {
-        todo!()
+    fn dispatch(&mut self, command: &Command, out: &mut EventBuffer) -> Result<(), Refusal> {
+        match command {
+            Command::NewOrder(order) => self.new_order(order, out),
+            Command::ModifyOrder(modify) => self.modify_order(modify, out),
+            Command::CancelOrder(cancel) => self.cancel_order(cancel, out),
+            Command::CancelAll(cancel) => self.cancel_all(cancel),
+            Command::ClosePosition(close) => self.close_position(close),
+            Command::MarketPrice(price) => self.market_price(price),
+            Command::Tick => {
+                self.tick();
+                Ok(())
+            }
+            Command::KillSwitch(kill) => self.kill_switch(kill, out),
+            Command::Rearm(rearm) => self.rearm(rearm, out),
+            Command::AdjustCash(cash) => self.adjust_cash(cash, out),
+            Command::DefineInstrument(definition) => self.define_instrument(definition, out),
+            Command::DefineAccount(definition) => self.define_account(definition, out),
+            Command::DefineStrategy(definition) => self.define_strategy(definition, out),
+            Command::SetLimits(limits) => self.set_limits(limits, out),
+            Command::HashCheck(expected) => {
+                let found = self.state_hash();
+                if found != *expected {
+                    out.push(Event::HashMismatch {
+                        expected: *expected,
+                        found,
+                    });
+                }
+                Ok(())
+            }
+        }
     }
 
-    pub fn instruments(&self) -> impl Iterator<Item = InstrumentView<'_>> {
-        core::iter::empty()
+    /// Advances whatever there is to do until all is done or the buffer is full. The order is the ruling of RISK.md:
+    /// fills and positions first, then marks and limits, then what those set off.
+    fn run(&mut self, out: &mut EventBuffer) -> Work {
+        loop {
+            if !out.has_room_for_a_step() {
+                return Work::More;
+            }
+            if let Some(&position) = self.excess_exits.last() {
+                self.trim_one_exit(position, out);
+            } else if let Some(task) = self.active.take() {
+                self.active = self.advance(task, out);
+            } else if self.marked < self.touched.len() {
+                self.mark_next_instrument(out);
+            } else if let Some(account) = self.reviews.pop() {
+                self.review_account(account, out);
+            } else if let Some(task) = self.waiting.pop_front() {
+                self.active = Some(task);
+            } else {
+                break;
+            }
+        }
+        self.remember_outcome();
+        self.publish_tops(out)
     }
 
-    pub fn account(&self, _account: AccountId) -> Option<AccountView<'_>> {
-        todo!()
+    fn advance(&mut self, task: Task, out: &mut EventBuffer) -> Option<Task> {
+        match task {
+            Task::Match(slot) => self.match_order(slot, out),
+            Task::Sweep(sweep) => self.sweep(sweep, out),
+            Task::Close(closing) => self.close_next(closing, out),
+            Task::PublishMarks => self.publish_next_mark(out),
+            Task::ExpireGoodTill => self.expire_next_good_till(out),
+            Task::RollDay => {
+                self.roll_day();
+                None
+            }
+            Task::Regrid(instrument) => {
+                self.regrid(instrument);
+                None
+            }
+        }
     }
 
-    pub fn accounts(&self) -> impl Iterator<Item = AccountView<'_>> {
-        core::iter::empty()
+    pub(crate) fn later(&mut self, task: Task) {
+        debug_assert!(
+            self.waiting.len() < TASKS_MAX,
+            "more waiting tasks than a command can queue"
+        );
+        self.waiting.push_back(task);
     }
 
-    pub fn position(&self, _position: PositionId) -> Option<PositionView> {
-        todo!()
+    /// Emits the top of each touched book that differs from the one last published.
+    fn publish_tops(&mut self, out: &mut EventBuffer) -> Work {
+        while let Some(&slot) = self.touched.last() {
+            if !out.has_room_for_a_step() {
+                return Work::More;
+            }
+            self.touched.pop();
+            self.marked = self.marked.min(self.touched.len());
+            let instrument = self.instruments.as_mut_slice().at_mut(slot);
+            instrument.touched = false;
+            let digest = instrument.compute_digest();
+            self.hash.replace(&mut instrument.digest, digest);
+            let top = instrument.current_top();
+            if top != instrument.top {
+                instrument.top = top;
+                out.push(Event::TopOfBook(TopOfBook {
+                    instrument: InstrumentId::new(slot),
+                    bid: top.bid.price,
+                    ask: top.ask.price,
+                    bid_quantity: top.bid.visible,
+                    ask_quantity: top.ask.visible,
+                }));
+            }
+        }
+        Work::Done
     }
 
-    /// Every position key ever used, flat ones included, by id.
-    pub fn positions(&self) -> impl Iterator<Item = PositionView> {
-        core::iter::empty()
+    // Access to state by id. Ids in commands are checked where they enter; inside, they are known to exist.
+
+    #[inline(always)]
+    pub(crate) fn account_of(&self, id: AccountId) -> &Account {
+        self.accounts.as_slice().at(id.get())
     }
 
-    /// The best `levels` price levels of one side of a book, best first.
-    pub fn depth(&self, _instrument: InstrumentId, _side: Side, _levels: usize) -> Vec<DepthLevel> {
-        todo!()
+    #[inline(always)]
+    pub(crate) fn account_mut(&mut self, id: AccountId) -> &mut Account {
+        self.accounts.as_mut_slice().at_mut(id.get())
+    }
+
+    #[inline(always)]
+    pub(crate) fn instrument_of(&self, id: InstrumentId) -> &Instrument {
+        self.instruments.as_slice().at(id.get())
+    }
+
+    #[inline(always)]
+    pub(crate) fn instrument_mut(&mut self, id: InstrumentId) -> &mut Instrument {
+        self.instruments.as_mut_slice().at_mut(id.get())
+    }
+
+    pub(crate) fn known_account(&self, id: AccountId) -> Result<&Account, Refusal> {
+        self.accounts.get(index(id.get())).ok_or(Refusal::UnknownAccount)
+    }
+
+    pub(crate) fn known_instrument(&self, id: InstrumentId) -> Result<&Instrument, Refusal> {
+        self.instruments
+            .get(index(id.get()))
+            .ok_or(Refusal::UnknownInstrument)
+    }
+
+    /// Notes that an instrument's book or last price may have changed.
+    #[inline]
+    pub(crate) fn touch(&mut self, id: InstrumentId) {
+        let instrument = self.instruments.as_mut_slice().at_mut(id.get());
+        if !instrument.touched {
+            instrument.touched = true;
+            self.touched.push(id.get());
+        }
+    }
+
+    pub(crate) fn rehash_order(&mut self, slot: u32) {
+        let order = self.orders.at_mut(slot);
+        let digest = order.compute_digest();
+        self.hash.replace(&mut order.digest, digest);
+    }
+
+    pub(crate) fn rehash_position(&mut self, slot: u32) {
+        let position = self.positions.at_mut(slot);
+        let digest = position.compute_digest();
+        self.hash.replace(&mut position.digest, digest);
+    }
+
+    pub(crate) fn rehash_account(&mut self, id: AccountId) {
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
+        let digest = account.compute_digest();
+        self.hash.replace(&mut account.digest, digest);
+    }
+
+    /// The strictest state that covers a strategy of an account.
+    #[inline]
+    pub(crate) fn state_for(&self, account: AccountId, strategy: StrategyId) -> TradingState {
+        let holder = self.account_of(account);
+        let state = self.state.max(holder.state);
+        if holder.strategy_killed {
+            state.max(self.strategy_state(account, strategy))
+        } else {
+            state
+        }
+    }
+
+    pub(crate) fn strategy_state(&self, account: AccountId, strategy: StrategyId) -> TradingState {
+        let of = |entry: &&(AccountId, StrategyId, TradingState)| entry.0 == account && entry.1 == strategy;
+        self.strategy_states
+            .iter()
+            .find(of)
+            .map_or(TradingState::Normal, |entry| entry.2)
+    }
+}
+
+impl Engine {
+    /// Evaluates an order exactly as [`Engine::apply`] would, at time `now`, without changing anything.
+    pub fn check(&self, order: &NewOrder, now: Timestamp) -> crate::lane::Verdict {
+        self.verdict(order, now)
     }
 }

@@ -5,22 +5,51 @@
 //! no float and no hash map; time arrives in the command.
 
 #![no_std]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        reason = "tests may stop on overflow"
+    )
+)]
 
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod account;
 mod alert;
 mod arena;
+mod audit;
 pub mod book;
+mod cancel;
+mod charges;
+mod clock;
+mod closing;
 mod command;
+mod deadlines;
+mod definition;
 mod engine;
+mod entry;
 mod event;
+mod idempotency;
 mod ids;
+mod instrument;
+mod kill;
 pub mod lane;
 pub mod limits;
+mod matching;
+mod modify;
+mod monitor;
+mod order;
+mod position;
 mod rejection;
+mod risk;
 mod risk_limits;
+mod settlement;
+mod state_hash;
+mod sweep;
 mod terms;
 mod text;
 mod units;

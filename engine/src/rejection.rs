@@ -319,14 +319,23 @@ impl fmt::Display for Rupees {
         let magnitude = self.0.paise().unsigned_abs();
         f.write_str(if self.0.is_negative() { "-₹" } else { "₹" })?;
         let rupees = magnitude.wrapping_div(100);
-        let mut divisor = 1_u64;
-        while rupees.wrapping_div(divisor) >= 1_000 {
-            divisor = divisor.wrapping_mul(1_000);
+        // Groups of three digits, least significant first; 10^18 rupees need seven.
+        let mut groups = [0_u64; 7];
+        let (mut rest, mut count) = (rupees, 0_usize);
+        for group in &mut groups {
+            *group = rest.wrapping_rem(1_000);
+            rest = rest.wrapping_div(1_000);
+            count = count.saturating_add(1);
+            if rest == 0 {
+                break;
+            }
         }
-        write!(f, "{}", rupees.wrapping_div(divisor))?;
-        while divisor > 1 {
-            divisor = divisor.wrapping_div(1_000);
-            write!(f, ",{:03}", rupees.wrapping_div(divisor).wrapping_rem(1_000))?;
+        for (place, group) in groups.iter().take(count).rev().enumerate() {
+            if place == 0 {
+                write!(f, "{group}")?
+            } else {
+                write!(f, ",{group:03}")?
+            }
         }
         write!(f, ".{:02}", magnitude.wrapping_rem(100))
     }

@@ -376,13 +376,12 @@ impl Timestamp {
     /// The IST calendar day, counted from 1970-01-01: the trading day.
     pub const fn trading_day(self) -> u32 {
         let days = self.0.saturating_add(IST_OFFSET_NS).wrapping_div(NS_PER_DAY);
-        match days {
-            #[expect(
-                clippy::as_conversions,
-                reason = "2^64 ns are fewer than 2^32 days; `try_from` is not const"
-            )]
-            days => days as u32,
-        }
+        #[expect(
+            clippy::as_conversions,
+            reason = "2^64 ns are fewer than 2^32 days; `try_from` is not const"
+        )]
+        let day = days as u32;
+        day
     }
 
     /// The first instant of an IST calendar day.

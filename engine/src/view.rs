@@ -1,9 +1,16 @@
 //! Read-only views of the engine's state, for read models and reports. None of them is on the path of an order.
 
+use alloc::vec::Vec;
+
+use crate::account::{Account, ByProduct};
+use crate::arena::{index, slot_of};
 use crate::command::InstrumentDefinition;
+use crate::engine::Engine;
 use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
+use crate::instrument::Instrument;
+use crate::position::Positions;
 use crate::risk_limits::RiskLimits;
-use crate::terms::{Product, TradingState};
+use crate::terms::{Product, Side, TradingState};
 use crate::text::{AccountName, Text};
 use crate::units::{Money, Price};
 
@@ -95,4 +102,117 @@ pub struct DepthLevel {
     /// Visible quantity.
     pub quantity: u64,
     pub orders: u32,
+}
+
+impl Engine {
+    pub fn instrument(&self, instrument: InstrumentId) -> Option<InstrumentView<'_>> {
+        self.instruments
+            .get(index(instrument.get()))
+            .map(|of| view_instrument(instrument, of))
+    }
+
+    pub fn instruments(&self) -> impl Iterator<Item = InstrumentView<'_>> {
+        (0..slot_of(self.instruments.len())).filter_map(|slot| self.instrument(InstrumentId::new(slot)))
+    }
+
+    pub fn account(&self, account: AccountId) -> Option<AccountView<'_>> {
+        self.accounts
+            .get(index(account.get()))
+            .map(|of| self.view_account(account, of))
+    }
+
+    pub fn accounts(&self) -> impl Iterator<Item = AccountView<'_>> {
+        (0..slot_of(self.accounts.len())).filter_map(|slot| self.account(AccountId::new(slot)))
+    }
+
+    pub fn position(&self, position: PositionId) -> Option<PositionView> {
+        let of = self.positions.at(self.positions.slot(position)?);
+        Some(PositionView {
+            position,
+            account: of.account,
+            strategy: of.strategy,
+            instrument: of.instrument,
+            product: of.product,
+            quantity: of.quantity,
+            cost: of.cost,
+            realised: of.realised,
+            charges: of.charges,
+            unrealised: of.unrealised,
+            stop_loss: of.stop_loss,
+            take_profit: of.take_profit,
+        })
+    }
+
+    /// Every position key ever used, flat ones included, by id.
+    pub fn positions(&self) -> impl Iterator<Item = PositionView> {
+        (0..self.positions.len()).filter_map(|slot| self.position(Positions::id(slot)))
+    }
+
+    /// The best `levels` price levels of one side of a book, best first.
+    pub fn depth(&self, instrument: InstrumentId, side: Side, levels: usize) -> Vec<DepthLevel> {
+        let Some(instrument) = self.instruments.get(index(instrument.get())) else {
+            return Vec::new();
+        };
+        let level = |(price, quantity, orders)| DepthLevel {
+            price,
+            quantity,
+            orders,
+        };
+        instrument.sides.levels(side).take(levels).map(level).collect()
+    }
+
+    /// Orders open now, venue accounts' included.
+    pub fn open_orders(&self) -> u32 {
+        self.orders.open()
+    }
+
+    /// The kill switch of the whole engine.
+    pub fn trading_state(&self) -> TradingState {
+        self.state
+    }
+
+    fn view_account<'a>(&'a self, id: AccountId, of: &'a Account) -> AccountView<'a> {
+        let leverage = of.limits.mis_leverage.max(1);
+        let margin = |held: &ByProduct| {
+            let rounded_up = held
+                .leveraged(leverage)
+                .wrapping_add(i128::from(leverage))
+                .wrapping_sub(1);
+            Money::from_wide(rounded_up.div_euclid(i128::from(leverage)))
+        };
+        AccountView {
+            account: id,
+            name: of.name,
+            profile: of.profile,
+            venue: of.venue,
+            balance: of.balance,
+            realised: of.realised,
+            charges: of.charges,
+            unrealised: of.unrealised,
+            peak: of.peak,
+            position_margin: margin(&of.position_cost),
+            order_margin: margin(&of.entry_value),
+            available: Money::from_wide(of.available_leveraged().div_euclid(i128::from(leverage))),
+            open_positions: of.open_positions,
+            open_orders: of.open_orders,
+            state: self.state.max(of.state),
+            limits: &of.limits,
+        }
+    }
+}
+
+fn view_instrument(id: InstrumentId, of: &Instrument) -> InstrumentView<'_> {
+    InstrumentView {
+        instrument: id,
+        definition: &of.definition,
+        band_low: of.sides.domain().low(),
+        band_high: of.sides.domain().high(),
+        last_price: of.last_price,
+        open: of.day.open,
+        high: of.day.high,
+        low: of.day.low,
+        volume: of.day.volume,
+        turnover: of.day.turnover,
+        trades: of.day.trades,
+    }
 }

@@ -31,7 +31,11 @@ const fn lowest_from(word: u64, position: u32) -> Option<u32> {
         Some(mask) => word & mask,
         None => 0,
     };
-    if above == 0 { None } else { Some(above.trailing_zeros()) }
+    if above == 0 {
+        None
+    } else {
+        Some(above.trailing_zeros())
+    }
 }
 
 #[inline(always)]
@@ -44,7 +48,11 @@ impl Bitmap {
         assert!(len <= 64 * 64 * 64, "a bitmap of three levels holds 262,144 keys");
         let words = |len: u32| usize::try_from(len.div_ceil(64)).unwrap_or(0);
         let leaves = words(len);
-        Bitmap { leaves: vec![0; leaves], middle: vec![0; words(slot_of(leaves))], top: 0 }
+        Bitmap {
+            leaves: vec![0; leaves],
+            middle: vec![0; words(slot_of(leaves))],
+            top: 0,
+        }
     }
 
     #[inline]
@@ -75,7 +83,11 @@ impl Bitmap {
     #[inline]
     pub(super) fn next_from(&self, key: u32) -> Option<u32> {
         let (leaf, position) = split(key);
-        if let Some(found) = self.leaves.get(crate::arena::index(leaf)).and_then(|&word| lowest_from(word, position)) {
+        if let Some(found) = self
+            .leaves
+            .get(crate::arena::index(leaf))
+            .and_then(|&word| lowest_from(word, position))
+        {
             return Some(join(leaf, found));
         }
         self.next_leaf_after(leaf)
@@ -83,7 +95,10 @@ impl Bitmap {
 
     fn next_leaf_after(&self, leaf: u32) -> Option<u32> {
         let (middle, position) = split(leaf);
-        let here = self.middle.get(crate::arena::index(middle)).and_then(|&word| lowest_from(word, position.wrapping_add(1)));
+        let here = self
+            .middle
+            .get(crate::arena::index(middle))
+            .and_then(|&word| lowest_from(word, position.wrapping_add(1)));
         let leaf = match here {
             Some(found) => join(middle, found),
             None => {
@@ -94,7 +109,6 @@ impl Bitmap {
         Some(join(leaf, self.leaves.as_slice().at(leaf).trailing_zeros()))
     }
 
-    #[cfg(any(test, debug_assertions))]
     pub(super) fn contains(&self, key: u32) -> bool {
         let (leaf, position) = split(key);
         self.leaves.as_slice().at(leaf) & bit(position) != 0

@@ -37,7 +37,12 @@ impl Nodes {
     #[inline]
     fn cover(&mut self, slot: u32) {
         while slot_of(self.0.len()) <= slot {
-            self.0.push(Node { next: NIL, prev: NIL, level: NIL, visible: 0 });
+            self.0.push(Node {
+                next: NIL,
+                prev: NIL,
+                level: NIL,
+                visible: 0,
+            });
         }
     }
 
@@ -98,7 +103,13 @@ impl Ladder {
         if *entry != 0 {
             return u32::from(*entry).wrapping_sub(1);
         }
-        let level = self.levels.insert(Level { head: NIL, tail: NIL, key, orders: 0, visible: 0 });
+        let level = self.levels.insert(Level {
+            head: NIL,
+            tail: NIL,
+            key,
+            orders: 0,
+            visible: 0,
+        });
         *entry = u16::try_from(level.wrapping_add(1)).unwrap_or(0);
         self.occupied.insert(key);
         if key < self.best_key {
@@ -138,7 +149,12 @@ impl Ladder {
         let level_index = self.level_at(key);
         let level = self.levels.at_mut(level_index);
         let tail = level.tail;
-        *nodes.at_mut(slot) = Node { next: NIL, prev: tail, level: level_index, visible };
+        *nodes.at_mut(slot) = Node {
+            next: NIL,
+            prev: tail,
+            level: level_index,
+            visible,
+        };
         level.tail = slot;
         level.orders = level.orders.wrapping_add(1);
         level.visible = level.visible.wrapping_add(u64::from(visible));
@@ -151,7 +167,12 @@ impl Ladder {
 
     #[inline]
     fn unlink(&mut self, nodes: &mut Nodes, slot: u32) {
-        let Node { next, prev, level: level_index, visible } = *nodes.at(slot);
+        let Node {
+            next,
+            prev,
+            level: level_index,
+            visible,
+        } = *nodes.at(slot);
         let level = self.levels.at_mut(level_index);
         level.orders = level.orders.wrapping_sub(1);
         level.visible = level.visible.wrapping_sub(u64::from(visible));
@@ -175,7 +196,10 @@ impl Ladder {
     fn set_visible(&mut self, nodes: &mut Nodes, slot: u32, visible: u32) {
         let node = nodes.at_mut(slot);
         let level = self.levels.at_mut(node.level);
-        level.visible = level.visible.wrapping_sub(u64::from(node.visible)).wrapping_add(u64::from(visible));
+        level.visible = level
+            .visible
+            .wrapping_sub(u64::from(node.visible))
+            .wrapping_add(u64::from(visible));
         node.visible = visible;
     }
 }
@@ -197,16 +221,17 @@ impl PriceDomain {
         let tick = tick.paise();
         let first = low.paise().div_ceil(tick).checked_mul(tick)?;
         let span = high.paise().checked_sub(first)?;
-        let ticks = span.wrapping_div(tick).checked_add(1)?;
+        let ticks = span.checked_div(tick)?.checked_add(1)?;
         if ticks > LADDER_TICKS_MAX {
             return None;
         }
         let reciprocal = u64::MAX.wrapping_div(u64::from(tick)).wrapping_add(1);
-        Some(PriceDomain { low: first, tick, ticks, reciprocal })
-    }
-
-    pub(crate) fn ticks(&self) -> u32 {
-        self.ticks
+        Some(PriceDomain {
+            low: first,
+            tick,
+            ticks,
+            reciprocal,
+        })
     }
 
     /// `paise ÷ tick`, exactly, without a division.
@@ -231,7 +256,11 @@ impl PriceDomain {
     pub(crate) fn tick_of(&self, price: Price) -> Option<u32> {
         let offset = price.paise().checked_sub(self.low)?;
         let tick = self.quotient(offset);
-        if tick < self.ticks && tick.wrapping_mul(self.tick) == offset { Some(tick) } else { None }
+        if tick < self.ticks && tick.wrapping_mul(self.tick) == offset {
+            Some(tick)
+        } else {
+            None
+        }
     }
 
     #[inline]
@@ -250,7 +279,9 @@ impl PriceDomain {
     /// The highest price on the grid at or below `paise`, inside the domain.
     pub(crate) fn floor(&self, paise: i64) -> Price {
         let offset = paise.saturating_sub(i64::from(self.low)).max(0);
-        let tick = self.quotient(u32::try_from(offset).unwrap_or(u32::MAX)).min(self.ticks.wrapping_sub(1));
+        let tick = self
+            .quotient(u32::try_from(offset).unwrap_or(u32::MAX))
+            .min(self.ticks.wrapping_sub(1));
         self.price_of(tick)
     }
 
@@ -268,7 +299,6 @@ impl PriceDomain {
             Side::Buy => self.ticks.wrapping_sub(1).wrapping_sub(tick),
         }
     }
-
 }
 
 /// The resting orders of one instrument.
@@ -296,7 +326,11 @@ pub(crate) struct Best {
 
 impl Sides {
     pub(crate) fn new(domain: PriceDomain) -> Sides {
-        Sides { domain, bids: Ladder::new(domain.ticks), asks: Ladder::new(domain.ticks) }
+        Sides {
+            domain,
+            bids: Ladder::new(domain.ticks),
+            asks: Ladder::new(domain.ticks),
+        }
     }
 
     pub(crate) fn domain(&self) -> &PriceDomain {
@@ -359,7 +393,11 @@ impl Sides {
             return None;
         }
         let slot = ladder.levels.at(ladder.best_level).head;
-        Some(Head { slot, price: self.price_at(side, ladder.best_key), visible: nodes.at(slot).visible })
+        Some(Head {
+            slot,
+            price: self.price_at(side, ladder.best_key),
+            visible: nodes.at(slot).visible,
+        })
     }
 
     #[inline]
@@ -383,7 +421,12 @@ impl Sides {
     /// Visible quantity and order count at a tick.
     pub(crate) fn level_at(&self, side: Side, tick: u32) -> (u64, u32) {
         let ladder = self.ladder(side);
-        match ladder.level_of.as_slice().at(self.domain.key(side, tick)).checked_sub(1) {
+        match ladder
+            .level_of
+            .as_slice()
+            .at(self.domain.key(side, tick))
+            .checked_sub(1)
+        {
             Some(level) => {
                 let level = ladder.levels.at(u32::from(level));
                 (level.visible, level.orders)
@@ -395,59 +438,85 @@ impl Sides {
     /// Levels best first: price, visible quantity, orders.
     pub(crate) fn levels(&self, side: Side) -> impl Iterator<Item = (Price, u64, u32)> {
         let ladder = self.ladder(side);
-        core::iter::successors(ladder.occupied.next_from(0), |&key| ladder.occupied.next_from(key.wrapping_add(1))).map(
-            move |key| {
-                let level = ladder.levels.at(u32::from(*ladder.level_of.as_slice().at(key)).wrapping_sub(1));
-                (self.price_at(side, key), level.visible, level.orders)
-            },
-        )
+        core::iter::successors(ladder.occupied.next_from(0), |&key| {
+            ladder.occupied.next_from(key.wrapping_add(1))
+        })
+        .map(move |key| {
+            let level = ladder
+                .levels
+                .at(u32::from(*ladder.level_of.as_slice().at(key)).wrapping_sub(1));
+            (self.price_at(side, key), level.visible, level.orders)
+        })
     }
 
     /// Slots in order of priority, best level first.
     pub(crate) fn queue<'a>(&'a self, nodes: &'a Nodes, side: Side) -> impl Iterator<Item = u32> + 'a {
         let ladder = self.ladder(side);
-        core::iter::successors(ladder.occupied.next_from(0), |&key| ladder.occupied.next_from(key.wrapping_add(1)))
-            .flat_map(move |key| {
-                let level = ladder.levels.at(u32::from(*ladder.level_of.as_slice().at(key)).wrapping_sub(1));
-                core::iter::successors(Some(level.head), |&slot| Some(nodes.at(slot).next).filter(|&next| next != NIL))
+        core::iter::successors(ladder.occupied.next_from(0), |&key| {
+            ladder.occupied.next_from(key.wrapping_add(1))
+        })
+        .flat_map(move |key| {
+            let level = ladder
+                .levels
+                .at(u32::from(*ladder.level_of.as_slice().at(key)).wrapping_sub(1));
+            core::iter::successors(Some(level.head), |&slot| {
+                Some(nodes.at(slot).next).filter(|&next| next != NIL)
             })
+        })
     }
 
-    /// The order behind `slot` in its level.
-    #[inline]
-    pub(crate) fn behind(&self, nodes: &Nodes, slot: u32) -> Option<u32> {
-        Some(nodes.at(slot).next).filter(|&next| next != NIL)
+    /// Walks both sides and names the first structural invariant that does not hold: levels = bits = table, links,
+    /// Σ visible = level, the best is the best, not crossed.
+    pub(crate) fn audit(&self, nodes: &Nodes) -> Result<(), &'static str> {
+        for ladder in [&self.bids, &self.asks] {
+            ladder.audit(nodes)?;
+        }
+        match (self.best(Side::Buy).price, self.best(Side::Sell).price) {
+            (Some(bid), Some(ask)) if bid >= ask => Err("a book is crossed"),
+            _ => Ok(()),
+        }
     }
+}
 
-    /// Panics where a structural invariant does not hold: levels = bits = table, Σ visible = level, best is the best.
-    #[cfg(any(test, debug_assertions))]
-    pub(crate) fn assert_consistent(&self, nodes: &Nodes) {
-        for side in [Side::Buy, Side::Sell] {
-            let ladder = self.ladder(side);
-            let mut levels = 0;
-            let mut key = ladder.occupied.next_from(0);
-            assert_eq!(key.unwrap_or(NO_KEY), ladder.best_key, "{side} best key");
-            while let Some(present) = key {
-                assert!(ladder.occupied.contains(present));
-                let level_index = u32::from(*ladder.level_of.as_slice().at(present)).wrapping_sub(1);
-                let level = ladder.levels.at(level_index);
-                assert_eq!(level.key, present);
-                let (mut visible, mut orders, mut prev, mut slot) = (0_u64, 0_u32, NIL, level.head);
-                while slot != NIL {
-                    let node = nodes.at(slot);
-                    assert_eq!((node.prev, node.level), (prev, level_index), "links of slot {slot}");
-                    visible = visible.saturating_add(u64::from(node.visible));
-                    orders = orders.saturating_add(1);
-                    (prev, slot) = (slot, node.next);
-                }
-                assert_eq!((visible, orders, prev), (level.visible, level.orders, level.tail), "{side} level {present}");
-                levels = u32::saturating_add(levels, 1);
-                key = ladder.occupied.next_from(present.saturating_add(1));
+impl Ladder {
+    fn audit(&self, nodes: &Nodes) -> Result<(), &'static str> {
+        let ensure = |holds: bool, broken: &'static str| if holds { Ok(()) } else { Err(broken) };
+        let mut key = self.occupied.next_from(0);
+        ensure(
+            key.unwrap_or(NO_KEY) == self.best_key,
+            "the best level is not the first occupied one",
+        )?;
+        let mut levels = 0_u32;
+        while let Some(present) = key {
+            let index = u32::from(*self.level_of.as_slice().at(present)).wrapping_sub(1);
+            ensure(
+                index != NIL && self.occupied.contains(present),
+                "an occupied key has no level",
+            )?;
+            let level = self.levels.at(index);
+            let (mut visible, mut orders, mut prev, mut slot) = (0_u64, 0_u32, NIL, level.head);
+            while slot != NIL {
+                let node = nodes.at(slot);
+                ensure(
+                    node.prev == prev && node.level == index,
+                    "a queue's links disagree",
+                )?;
+                ensure(node.visible > 0, "a resting order shows nothing")?;
+                visible = visible.saturating_add(u64::from(node.visible));
+                orders = orders.saturating_add(1);
+                (prev, slot) = (slot, node.next);
             }
-            assert_eq!(levels, ladder.levels.len(), "{side} levels leaked");
+            ensure(
+                level.key == present && prev == level.tail,
+                "a level's ends disagree with its queue",
+            )?;
+            ensure(
+                (visible, orders) == (level.visible, level.orders),
+                "a level's sums differ from its orders'",
+            )?;
+            levels = levels.saturating_add(1);
+            key = self.occupied.next_from(present.saturating_add(1));
         }
-        if let (Some(bid), Some(ask)) = (self.best(Side::Buy).price, self.best(Side::Sell).price) {
-            assert!(bid < ask, "crossed book: bid {bid} ask {ask}");
-        }
+        ensure(levels == self.levels.len(), "a level is in use but not occupied")
     }
 }

@@ -123,7 +123,11 @@ impl Book {
         time_in_force: TimeInForce,
         mut report: impl FnMut(Execution),
     ) -> Result<Outcome, BookRefusal> {
-        let tick = self.sides.domain().tick_of(price).ok_or(BookRefusal::InvalidPrice)?;
+        let tick = self
+            .sides
+            .domain()
+            .tick_of(price)
+            .ok_or(BookRefusal::InvalidPrice)?;
         match self.slot_of_id.get(index(id)) {
             Some(0) => {}
             Some(_) => return Err(BookRefusal::IdInUse),
@@ -177,14 +181,22 @@ impl Book {
         mut report: impl FnMut(Execution),
     ) -> Result<Outcome, BookRefusal> {
         let slot = self.slot(id)?;
-        let tick = self.sides.domain().tick_of(price).ok_or(BookRefusal::InvalidPrice)?;
+        let tick = self
+            .sides
+            .domain()
+            .tick_of(price)
+            .ok_or(BookRefusal::InvalidPrice)?;
         if quantity.is_zero() {
             return Err(BookRefusal::ZeroQuantity);
         }
         let order = *self.orders.at(slot);
         if tick == order.tick && quantity.shares() <= self.nodes.at(slot).visible {
-            self.sides.set_visible(&mut self.nodes, order.side, slot, quantity.shares());
-            return Ok(Outcome { traded: Quantity::ZERO, resting: quantity });
+            self.sides
+                .set_visible(&mut self.nodes, order.side, slot, quantity.shares());
+            return Ok(Outcome {
+                traded: Quantity::ZERO,
+                resting: quantity,
+            });
         }
         self.reenter(slot, order, tick, quantity.shares(), &mut report)
     }
@@ -198,7 +210,11 @@ impl Book {
         mut report: impl FnMut(Execution),
     ) -> Result<Outcome, BookRefusal> {
         let slot = self.slot(id)?;
-        let tick = self.sides.domain().tick_of(price).ok_or(BookRefusal::InvalidPrice)?;
+        let tick = self
+            .sides
+            .domain()
+            .tick_of(price)
+            .ok_or(BookRefusal::InvalidPrice)?;
         let (order, quantity) = (*self.orders.at(slot), self.nodes.at(slot).visible);
         self.reenter(slot, order, tick, quantity, &mut report)
     }
@@ -212,7 +228,10 @@ impl Book {
 
     /// Quantity and number of orders at a price; zeros where nothing rests or the price is none of the book's.
     pub fn depth_at(&self, side: Side, price: Price) -> (u64, u32) {
-        self.sides.domain().tick_of(price).map_or((0, 0), |tick| self.sides.level_at(side, tick))
+        self.sides
+            .domain()
+            .tick_of(price)
+            .map_or((0, 0), |tick| self.sides.level_at(side, tick))
     }
 
     /// Levels of a side, best first: price, quantity, orders.
@@ -225,7 +244,11 @@ impl Book {
         self.sides.queue(&self.nodes, side).map(|slot| {
             let order = self.orders.at(slot);
             let price = self.sides.domain().price_of(order.tick);
-            (order.id, price, Quantity::clamped(i64::from(self.nodes.at(slot).visible)))
+            (
+                order.id,
+                price,
+                Quantity::clamped(i64::from(self.nodes.at(slot).visible)),
+            )
         })
     }
 
@@ -266,7 +289,11 @@ impl Book {
         quantity: u32,
         report: &mut impl FnMut(Execution),
     ) -> Result<Outcome, BookRefusal> {
-        let BookOrder { id, side, tick: old_tick } = order;
+        let BookOrder {
+            id,
+            side,
+            tick: old_tick,
+        } = order;
         if tick != old_tick && !self.sides.can_rest(side, tick) {
             return Err(BookRefusal::Full);
         }
@@ -296,7 +323,9 @@ impl Book {
     ) -> u32 {
         let other = side.opposite();
         while leaves > 0 {
-            let Some(head) = self.sides.head_within(&self.nodes, other, tick) else { break };
+            let Some(head) = self.sides.head_within(&self.nodes, other, tick) else {
+                break;
+            };
             let quantity = leaves.min(head.visible);
             let maker_leaves = head.visible.wrapping_sub(quantity);
             leaves = leaves.wrapping_sub(quantity);
@@ -305,7 +334,8 @@ impl Book {
                 self.sides.unlink(&mut self.nodes, other, head.slot);
                 self.release(head.slot, maker);
             } else {
-                self.sides.set_visible(&mut self.nodes, other, head.slot, maker_leaves);
+                self.sides
+                    .set_visible(&mut self.nodes, other, head.slot, maker_leaves);
             }
             report(Execution {
                 maker,
@@ -321,7 +351,13 @@ impl Book {
     /// Quantity that an order of `side` limited to `tick` could trade with, counted up to `wanted`.
     fn available(&self, side: Side, tick: u32, wanted: u32) -> u64 {
         let limit = self.sides.domain().price_of(tick);
-        let within = |price: Price| if side == Side::Buy { price <= limit } else { price >= limit };
+        let within = |price: Price| {
+            if side == Side::Buy {
+                price <= limit
+            } else {
+                price >= limit
+            }
+        };
         let mut sum = 0_u64;
         for (price, quantity, _) in self.sides.levels(side.opposite()) {
             if !within(price) || sum >= u64::from(wanted) {
@@ -366,14 +402,19 @@ mod tests {
 
     impl Bench {
         fn new() -> Bench {
-            Bench { book: book(1, 1_000), trades: StdVec::new() }
+            Bench {
+                book: book(1, 1_000),
+                trades: StdVec::new(),
+            }
         }
 
         fn add(&mut self, id: u32, side: Side, at: u32, shares: u32) -> Result<Outcome, BookRefusal> {
             let trades = &mut self.trades;
             let report = |e: Execution| trades.push((e.maker, e.taker, e.price.paise(), e.quantity.shares()));
-            let outcome = self.book.new_order(id, side, price(at), quantity(shares), TimeInForce::Day, report);
-            self.book.sides.assert_consistent(&self.book.nodes);
+            let outcome =
+                self.book
+                    .new_order(id, side, price(at), quantity(shares), TimeInForce::Day, report);
+            assert_eq!(self.book.sides.audit(&self.book.nodes), Ok(()));
             outcome
         }
     }
@@ -386,7 +427,13 @@ mod tests {
         b.add(3, Side::Sell, 99, 5).unwrap();
         let outcome = b.add(4, Side::Buy, 101, 12).unwrap();
         assert_eq!(b.trades, [(3, 4, 99, 5), (1, 4, 100, 5), (2, 4, 100, 2)]);
-        assert_eq!(outcome, Outcome { traded: quantity(12), resting: Quantity::ZERO });
+        assert_eq!(
+            outcome,
+            Outcome {
+                traded: quantity(12),
+                resting: Quantity::ZERO
+            }
+        );
         assert_eq!(b.book.best(Side::Sell), Some((price(100), 3)));
         assert_eq!(b.book.best(Side::Buy), None);
     }
@@ -413,21 +460,41 @@ mod tests {
         b.add(1, Side::Buy, 100, 10).unwrap();
         b.add(2, Side::Buy, 100, 10).unwrap();
         b.book.modify(1, price(100), quantity(4), |_| ()).unwrap();
-        assert_eq!(b.book.orders(Side::Buy).map(|o| o.0).collect::<StdVec<_>>(), [1, 2]);
+        assert_eq!(
+            b.book.orders(Side::Buy).map(|o| o.0).collect::<StdVec<_>>(),
+            [1, 2]
+        );
         b.book.modify(1, price(100), quantity(6), |_| ()).unwrap();
-        assert_eq!(b.book.orders(Side::Buy).map(|o| o.0).collect::<StdVec<_>>(), [2, 1]);
+        assert_eq!(
+            b.book.orders(Side::Buy).map(|o| o.0).collect::<StdVec<_>>(),
+            [2, 1]
+        );
         b.add(3, Side::Sell, 105, 7).unwrap();
         let mut trades = StdVec::new();
-        let outcome = b.book.modify(2, price(105), quantity(9), |e| trades.push((e.maker, e.price.paise()))).unwrap();
-        assert_eq!((trades.as_slice(), outcome.resting), ([(3, 105)].as_slice(), quantity(2)));
+        let outcome = b
+            .book
+            .modify(2, price(105), quantity(9), |e| {
+                trades.push((e.maker, e.price.paise()))
+            })
+            .unwrap();
+        assert_eq!(
+            (trades.as_slice(), outcome.resting),
+            ([(3, 105)].as_slice(), quantity(2))
+        );
         assert_eq!(b.book.best(Side::Buy), Some((price(105), 2)));
-        assert_eq!(b.book.modify(9, price(105), quantity(9), |_| ()), Err(BookRefusal::UnknownOrder));
+        assert_eq!(
+            b.book.modify(9, price(105), quantity(9), |_| ()),
+            Err(BookRefusal::UnknownOrder)
+        );
     }
 
     #[test]
     fn prices_up_to_the_types_ceiling() {
         let top = u32::MAX;
-        let mut b = Bench { book: book(top - 999, top), trades: StdVec::new() };
+        let mut b = Bench {
+            book: book(top - 999, top),
+            trades: StdVec::new(),
+        };
         b.add(1, Side::Sell, top, 3).unwrap();
         b.add(2, Side::Buy, top - 999, 3).unwrap();
         assert_eq!(b.add(3, Side::Buy, 5, 1), Err(BookRefusal::InvalidPrice));
@@ -440,9 +507,14 @@ mod tests {
     fn fill_or_kill_and_immediate_or_cancel_never_rest() {
         let mut b = Bench::new();
         b.add(1, Side::Sell, 100, 5).unwrap();
-        let fok = b.book.new_order(2, Side::Buy, price(100), quantity(6), TimeInForce::Fok, |_| ());
+        let fok = b
+            .book
+            .new_order(2, Side::Buy, price(100), quantity(6), TimeInForce::Fok, |_| ());
         assert_eq!(fok, Err(BookRefusal::CannotFill));
-        let ioc = b.book.new_order(3, Side::Buy, price(100), quantity(6), TimeInForce::Ioc, |_| ()).unwrap();
+        let ioc = b
+            .book
+            .new_order(3, Side::Buy, price(100), quantity(6), TimeInForce::Ioc, |_| ())
+            .unwrap();
         assert_eq!((ioc.traded, ioc.resting), (quantity(5), Quantity::ZERO));
         assert!(b.book.is_empty());
     }
@@ -451,7 +523,16 @@ mod tests {
     fn a_sweep_of_five_thousand_makers() {
         let mut b = Bench::new();
         for id in 0..5_000 {
-            b.book.new_order(id, Side::Sell, price(100 + id % 50), quantity(1), TimeInForce::Day, |_| ()).unwrap();
+            b.book
+                .new_order(
+                    id,
+                    Side::Sell,
+                    price(100 + id % 50),
+                    quantity(1),
+                    TimeInForce::Day,
+                    |_| (),
+                )
+                .unwrap();
         }
         let outcome = b.add(5_000, Side::Buy, 1_000, 5_001).unwrap();
         assert_eq!(b.trades.len(), 5_000);

@@ -1,0 +1,207 @@
+//! The audit: recomputes from scratch what the engine keeps incrementally, and compares.
+//!
+//! Its cost grows with the state, so it belongs to folds that have time: the replica at its check interval, a snapshot
+//! on load, tests after every command.
+
+use crate::arena::{NIL, Slots, slot_of};
+use crate::engine::Engine;
+use crate::ids::AccountId;
+use crate::position::{Position, Standing};
+use crate::state_hash::StateHash;
+use crate::terms::{Product, Side};
+use crate::units::{Money, Quantity};
+
+fn ensure(holds: bool, broken: &'static str) -> Result<(), &'static str> {
+    if holds { Ok(()) } else { Err(broken) }
+}
+
+impl Engine {
+    /// Names the first invariant that does not hold. Only meaningful between commands.
+    ///
+    /// Books are sound and not crossed; every open order is in its position's list and (once) in its book; sums of
+    /// orders equal what positions and accounts hold; sums of positions equal what accounts carry; the incremental
+    /// state hash equals the one recomputed.
+    pub fn audit(&self) -> Result<(), &'static str> {
+        let mut resting = 0_u32;
+        for instrument in &self.instruments {
+            instrument.sides.audit(&self.nodes)?;
+            for side in [Side::Buy, Side::Sell] {
+                for slot in instrument.sides.queue(&self.nodes, side) {
+                    let order = self.orders.at(slot);
+                    ensure(
+                        order.resting && order.side == side,
+                        "an order is in a queue that is not its own",
+                    )?;
+                    ensure(
+                        self.nodes.at(slot).visible <= order.leaves,
+                        "an order shows more than it has",
+                    )?;
+                    resting = resting.saturating_add(1);
+                }
+            }
+        }
+        ensure(resting == self.orders.open(), "an open order is in no book")?;
+        let mut totals = Totals::new(self.accounts.len());
+        for slot in 0..self.positions.len() {
+            self.audit_position(slot, &mut totals)?;
+        }
+        ensure(totals.orders == resting, "an open order is in no position's list")?;
+        for (slot, expected) in totals.accounts.iter().enumerate() {
+            let account = self.account_of(AccountId::new(slot_of(slot)));
+            ensure(
+                account.entry_value.mis == expected.entry_mis,
+                "margin of MIS entries leaked",
+            )?;
+            ensure(
+                account.entry_value.cnc == expected.entry_cnc,
+                "margin of CNC entries leaked",
+            )?;
+            ensure(
+                account.open_orders == expected.open_orders,
+                "an account miscounts its open orders",
+            )?;
+            ensure(
+                account.entry_orders == expected.entry_orders,
+                "an account miscounts its entry orders",
+            )?;
+            ensure(
+                account.open_positions == expected.open,
+                "an account miscounts its open positions",
+            )?;
+            ensure(
+                account.pending_positions == expected.pending,
+                "an account miscounts its pending positions",
+            )?;
+            let held = account
+                .position_cost
+                .mis
+                .saturating_add(account.position_cost.cnc);
+            ensure(held == expected.held, "margin of positions leaked")?;
+            ensure(
+                account.venue || account.unrealised == expected.unrealised,
+                "unrealised P&L drifted",
+            )?;
+        }
+        ensure(
+            self.recomputed_hash() == self.state_hash(),
+            "the incremental state hash drifted",
+        )
+    }
+
+    fn audit_position(&self, slot: u32, totals: &mut Totals) -> Result<(), &'static str> {
+        let position = self.positions.at(slot);
+        let (mut buy, mut sell, mut exits, mut entries, mut older) = (0_i64, 0_i64, 0_i64, 0_u32, NIL);
+        let mut order_slot = position.oldest;
+        while order_slot != NIL {
+            let account = totals.of(position.account);
+            let order = self.orders.at(order_slot);
+            ensure(
+                order.older == older && order.position == slot,
+                "a position's list of orders is broken",
+            )?;
+            match order.side {
+                Side::Buy => buy = buy.saturating_add(i64::from(order.leaves)),
+                Side::Sell => sell = sell.saturating_add(i64::from(order.leaves)),
+            }
+            exits = exits.saturating_add(i64::from(order.exit_leaves));
+            if order.entry_leaves() > 0 {
+                entries = entries.saturating_add(1);
+                account.entry_orders = account.entry_orders.saturating_add(1);
+            }
+            let entry = Quantity::clamped(i64::from(order.entry_leaves()));
+            let value = order.limit.notional(entry).paise();
+            let held = if order.product == Product::Mis {
+                &mut account.entry_mis
+            } else {
+                &mut account.entry_cnc
+            };
+            *held = held.saturating_add(value);
+            account.open_orders = account.open_orders.saturating_add(1);
+            (older, order_slot) = (order_slot, order.newer);
+            totals.orders = totals.orders.saturating_add(1);
+        }
+        ensure(older == position.newest, "a position's list of orders is broken")?;
+        ensure(
+            (buy, sell) == (position.open_buy, position.open_sell),
+            "a position miscounts its open quantity",
+        )?;
+        ensure(exits == position.exits, "a position miscounts its exits")?;
+        ensure(
+            exits <= position.quantity.saturating_abs(),
+            "resting exits exceed the position",
+        )?;
+        ensure(entries == position.entries, "a position miscounts its entries")?;
+        ensure(
+            position.quantity != 0 || position.cost == Money::ZERO,
+            "a flat position has a cost",
+        )?;
+        totals.add_position(position);
+        Ok(())
+    }
+
+    fn recomputed_hash(&self) -> u64 {
+        let mut fresh = StateHash::default();
+        let mut add = |digest: u64| {
+            let mut absent = 0;
+            fresh.replace(&mut absent, digest);
+        };
+        for slot in 0..self.positions.len() {
+            let position = self.positions.at(slot);
+            add(position.compute_digest());
+            let mut order = position.oldest;
+            while order != NIL {
+                add(self.orders.at(order).compute_digest());
+                order = self.orders.at(order).newer;
+            }
+        }
+        self.accounts
+            .iter()
+            .for_each(|account| add(account.compute_digest()));
+        self.instruments
+            .iter()
+            .for_each(|instrument| add(instrument.compute_digest()));
+        fresh.value().wrapping_add(self.totals_digest())
+    }
+}
+
+/// What the positions and orders of an account add up to.
+#[derive(Clone, Default)]
+struct AccountTotals {
+    entry_mis: i64,
+    entry_cnc: i64,
+    held: i64,
+    unrealised: Money,
+    open_orders: u32,
+    entry_orders: u32,
+    open: u32,
+    pending: u32,
+}
+
+struct Totals {
+    accounts: alloc::vec::Vec<AccountTotals>,
+    orders: u32,
+}
+
+impl Totals {
+    fn new(accounts: usize) -> Totals {
+        Totals {
+            accounts: alloc::vec![AccountTotals::default(); accounts],
+            orders: 0,
+        }
+    }
+
+    fn of(&mut self, account: AccountId) -> &mut AccountTotals {
+        self.accounts.as_mut_slice().at_mut(account.get())
+    }
+
+    fn add_position(&mut self, position: &Position) {
+        let account = self.of(position.account);
+        account.held = account.held.saturating_add(position.held());
+        account.unrealised = account.unrealised.saturating_add(position.unrealised);
+        match position.standing {
+            Standing::Flat => {}
+            Standing::Pending => account.pending = account.pending.saturating_add(1),
+            Standing::Open => account.open = account.open.saturating_add(1),
+        }
+    }
+}

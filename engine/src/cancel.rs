@@ -1,0 +1,172 @@
+//! Cancellation: by request, in part, and of exits that a smaller position no longer needs.
+
+use crate::arena::{NIL, Slots};
+use crate::command::{Actor, CancelOrder, OrderRef};
+use crate::engine::Engine;
+use crate::event::{CancelReason, Event, EventBuffer, OrderCancelled};
+use crate::ids::OrderId;
+use crate::order::Lookup;
+use crate::rejection::Refusal;
+use crate::terms::OrderStatus;
+use crate::units::Quantity;
+
+impl Engine {
+    pub(crate) fn cancel_order(
+        &mut self,
+        cancel: &CancelOrder,
+        out: &mut EventBuffer,
+    ) -> Result<(), Refusal> {
+        let slot = self.open_order(cancel.actor, cancel.order)?;
+        self.cancel_open(slot, CancelReason::Requested, out);
+        Ok(())
+    }
+
+    /// The open order that an actor names. An order of another account is as good as unknown, except to an admin.
+    pub(crate) fn open_order(&self, actor: Actor, order: OrderRef) -> Result<u32, Refusal> {
+        let id = match order {
+            OrderRef::Id(id) => id,
+            OrderRef::Client(id) => self.order_of_client(actor, &id)?,
+        };
+        match self.orders.find(id) {
+            Lookup::Open(slot) => {
+                let owner = self.orders.at(slot).account;
+                if actor.admin || owner == actor.account {
+                    Ok(slot)
+                } else {
+                    Err(Refusal::UnknownOrder)
+                }
+            }
+            Lookup::Finished { account, status } if actor.admin || account == actor.account => {
+                Err(Refusal::OrderFinished(status))
+            }
+            _ => Err(Refusal::UnknownOrder),
+        }
+    }
+
+    fn order_of_client(&self, actor: Actor, id: &crate::text::ClientOrderId) -> Result<OrderId, Refusal> {
+        let found = self
+            .client_order_ids
+            .find(actor.account, id)
+            .ok_or(Refusal::UnknownOrder)?;
+        Ok(found.order)
+    }
+
+    /// Cancels all that is left of an open order, resting or still incoming.
+    pub(crate) fn cancel_open(&mut self, slot: u32, reason: CancelReason, out: &mut EventBuffer) {
+        let order = self.orders.at(slot);
+        let (instrument, side, resting) = (order.instrument, order.side, order.resting);
+        let (entry, exit) = (order.entry_leaves(), order.exit_leaves);
+        if resting {
+            let sides = &mut self.instruments.as_mut_slice().at_mut(instrument.get()).sides;
+            sides.unlink(&mut self.nodes, side, slot);
+            self.touch(instrument);
+        }
+        self.release(slot, entry, exit);
+        self.emit_cancelled(
+            slot,
+            entry.wrapping_add(exit),
+            OrderStatus::Cancelled,
+            reason,
+            out,
+        );
+        self.finish(slot, OrderStatus::Cancelled);
+    }
+
+    /// Takes `quantity` off an open order: the entry part last, what is shown first. Taking all of it cancels it.
+    pub(crate) fn cancel_part(
+        &mut self,
+        slot: u32,
+        quantity: u32,
+        reason: CancelReason,
+        out: &mut EventBuffer,
+    ) {
+        if quantity >= self.orders.at(slot).leaves {
+            self.cancel_open(slot, reason, out);
+            return;
+        }
+        let exit = self.orders.at(slot).exit_leaves.min(quantity);
+        self.release(slot, quantity.wrapping_sub(exit), exit);
+        let order = self.orders.at(slot);
+        if order.resting {
+            let (instrument, side, slice) = (order.instrument, order.side, order.slice());
+            let visible = self.nodes.at(slot).visible.saturating_sub(quantity);
+            let sides = &mut self.instruments.as_mut_slice().at_mut(instrument.get()).sides;
+            if visible == 0 {
+                sides.requeue(&mut self.nodes, side, slot, slice);
+            } else {
+                sides.set_visible(&mut self.nodes, side, slot, visible);
+            }
+            self.touch(instrument);
+        }
+        self.rehash_order(slot);
+        self.rehash_account_of(slot);
+        self.emit_cancelled(slot, quantity, OrderStatus::Open, reason, out);
+    }
+
+    /// Cancels (part of) the newest exit of a position whose resting exits exceed what is open.
+    pub(crate) fn trim_one_exit(&mut self, position_slot: u32, out: &mut EventBuffer) {
+        let position = self.positions.at(position_slot);
+        let excess = position.exits.saturating_sub(position.quantity.saturating_abs());
+        if excess <= 0 {
+            self.excess_exits.pop();
+            return;
+        }
+        let mut slot = position.newest;
+        while slot != NIL && !(self.orders.at(slot).resting && self.orders.at(slot).exit_leaves > 0) {
+            slot = self.orders.at(slot).older;
+        }
+        if slot == NIL {
+            // The rest of it is the incoming order's, which consumes its own exit part as it fills.
+            self.excess_exits.pop();
+            return;
+        }
+        let excess = u32::try_from(excess).unwrap_or(u32::MAX);
+        let exit = self.orders.at(slot).exit_leaves.min(excess);
+        self.cancel_exit(slot, exit, out);
+    }
+
+    /// Takes `exit` off the exit part of an open order, hidden quantity first so that its place is kept.
+    fn cancel_exit(&mut self, slot: u32, exit: u32, out: &mut EventBuffer) {
+        if exit == self.orders.at(slot).leaves {
+            self.cancel_open(slot, CancelReason::ExcessExit, out);
+            return;
+        }
+        self.release(slot, 0, exit);
+        let order = self.orders.at(slot);
+        if order.resting {
+            let (instrument, side, leaves) = (order.instrument, order.side, order.leaves);
+            let visible = self.nodes.at(slot).visible.min(leaves);
+            let sides = &mut self.instruments.as_mut_slice().at_mut(instrument.get()).sides;
+            sides.set_visible(&mut self.nodes, side, slot, visible);
+            self.touch(instrument);
+        }
+        self.rehash_order(slot);
+        self.rehash_account_of(slot);
+        self.emit_cancelled(slot, exit, OrderStatus::Open, CancelReason::ExcessExit, out);
+    }
+
+    fn emit_cancelled(
+        &mut self,
+        slot: u32,
+        cancelled: u32,
+        status: OrderStatus,
+        reason: CancelReason,
+        out: &mut EventBuffer,
+    ) {
+        let order = self.orders.at(slot);
+        if order.venue {
+            return;
+        }
+        out.push(Event::OrderCancelled(OrderCancelled {
+            order: order.id,
+            account: order.account,
+            instrument: order.instrument,
+            cancelled_quantity: Quantity::clamped(i64::from(cancelled)),
+            leaves_quantity: order.leaves_quantity(),
+            cum_quantity: order.filled_quantity(),
+            side: order.side,
+            status,
+            reason,
+        }));
+    }
+}

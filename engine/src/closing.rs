@@ -1,0 +1,198 @@
+//! Closing positions: the engine's own exits, as protected market orders sliced to the freeze quantity.
+
+use crate::arena::{NIL, Slots, slot_of};
+use crate::command::{ClosePosition, KillScope, NewOrder};
+use crate::engine::{Engine, Task};
+use crate::event::{Event, EventBuffer};
+use crate::ids::{AccountId, OrderId, StrategyId};
+use crate::position::Positions;
+use crate::rejection::Refusal;
+use crate::risk::Plan;
+use crate::terms::{OrderType, Side, TimeInForce};
+use crate::text::ClientOrderId;
+use crate::units::Quantity;
+
+/// Positions still to be closed, and how far that has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closing {
+    scope: Scope,
+    /// The position under way; [`NIL`] before the first.
+    position: u32,
+    /// Shares of it that still need an exit.
+    remaining: u32,
+    /// Shares of it that got one.
+    placed: u32,
+    first: OrderId,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Scope {
+    One,
+    /// Every open position under a kill switch.
+    All(KillScope),
+}
+
+impl Closing {
+    pub(crate) fn flatten(scope: KillScope) -> Closing {
+        Closing {
+            scope: Scope::All(scope),
+            position: NIL,
+            remaining: 0,
+            placed: 0,
+            first: OrderId::default(),
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn close_position(&mut self, close: &ClosePosition) -> Result<(), Refusal> {
+        let slot = self
+            .positions
+            .slot(close.position)
+            .ok_or(Refusal::UnknownPosition)?;
+        let position = self.positions.at(slot);
+        if !close.actor.admin && position.account != close.actor.account {
+            return Err(Refusal::UnknownPosition);
+        }
+        let side = position.closing_side().ok_or(Refusal::PositionClosed)?;
+        let open = position.quantity.saturating_abs();
+        let closable = position.closable_by(side);
+        let wanted = close
+            .quantity
+            .map_or(open, |quantity| i64::from(quantity.shares()));
+        if wanted > open || wanted == 0 {
+            return Err(Refusal::AboveOpenQuantity(Quantity::clamped(open)));
+        }
+        let remaining = u32::try_from(wanted.min(closable)).unwrap_or(0);
+        if remaining == 0 {
+            return Err(Refusal::AlreadyClosing(self.newest_exit(slot)));
+        }
+        let closing = Closing {
+            scope: Scope::One,
+            position: slot,
+            remaining,
+            placed: 0,
+            first: OrderId::default(),
+        };
+        self.active = Some(Task::Close(closing));
+        Ok(())
+    }
+
+    fn newest_exit(&self, position: u32) -> OrderId {
+        let mut slot = self.positions.at(position).newest;
+        while slot != NIL {
+            let order = self.orders.at(slot);
+            if order.exit_leaves > 0 {
+                return order.id;
+            }
+            slot = order.older;
+        }
+        OrderId::default()
+    }
+
+    /// Places the next exit and has it matched, or reports a position as done and moves on.
+    pub(crate) fn close_next(&mut self, mut closing: Closing, out: &mut EventBuffer) -> Option<Task> {
+        // A fill of an earlier slice may have shrunk the position or freed nothing: look at it as it is now.
+        let closable = self.closable(closing.position);
+        let slice = closing.remaining.min(closable);
+        if slice > 0 {
+            let placed = self.place_exit(closing.position, slice, out);
+            let order = self.orders.at(placed);
+            closing.first = if closing.placed == 0 {
+                order.id
+            } else {
+                closing.first
+            };
+            closing.remaining = closing.remaining.saturating_sub(order.quantity);
+            closing.placed = closing.placed.saturating_add(order.quantity);
+            // Match this slice before the next is placed: first the active task, then the rest of the closing.
+            self.waiting.push_front(Task::Close(closing));
+            return Some(Task::Match(placed));
+        }
+        if closing.placed > 0 && !self.positions.at(closing.position).venue {
+            out.push(Event::PositionClosing {
+                position: Positions::id(closing.position),
+                order: closing.first,
+                quantity: Quantity::clamped(i64::from(closing.placed)),
+            });
+        }
+        self.next_to_close(closing).map(Task::Close)
+    }
+
+    fn closable(&self, position: u32) -> u32 {
+        if position == NIL || !self.orders.has_room() {
+            return 0;
+        }
+        let position = self.positions.at(position);
+        let closable = position
+            .closing_side()
+            .map_or(0, |side| position.closable_by(side));
+        u32::try_from(closable).unwrap_or(u32::MAX)
+    }
+
+    fn next_to_close(&self, closing: Closing) -> Option<Closing> {
+        let Scope::All(scope) = closing.scope else {
+            return None;
+        };
+        let mut slot = closing.position.wrapping_add(1);
+        while slot < slot_of(usize::try_from(self.positions.len()).unwrap_or(0)) {
+            let position = self.positions.at(slot);
+            if position.quantity != 0 && !position.venue && covers(scope, position.account, position.strategy)
+            {
+                let remaining = u32::try_from(position.quantity.unsigned_abs()).unwrap_or(u32::MAX);
+                return Some(Closing {
+                    position: slot,
+                    remaining,
+                    placed: 0,
+                    ..closing
+                });
+            }
+            slot = slot.wrapping_add(1);
+        }
+        None
+    }
+
+    /// One exit of at most the freeze quantity, at the protected price or, without a last price, the band's edge.
+    fn place_exit(&mut self, position_slot: u32, shares: u32, out: &mut EventBuffer) -> u32 {
+        let position = self.positions.at(position_slot);
+        let side = position.closing_side().unwrap_or(Side::Sell);
+        let instrument = self.instruments.as_slice().at(position.instrument.get());
+        let quantity = shares.min(instrument.definition.freeze_quantity.shares().max(1));
+        let limit = instrument
+            .protected_price(side)
+            .unwrap_or_else(|| instrument.band_edge(side));
+        let order = NewOrder {
+            account: position.account,
+            strategy: position.strategy,
+            instrument: position.instrument,
+            side,
+            product: position.product,
+            order_type: OrderType::Market,
+            time_in_force: TimeInForce::Day,
+            quantity: Quantity::clamped(i64::from(quantity)),
+            post_only: false,
+            disclosed: None,
+            minimum: None,
+            stop_loss: None,
+            take_profit: None,
+            client_order_id: ClientOrderId::EMPTY,
+            metadata: None,
+        };
+        let plan = Plan {
+            limit,
+            exit_quantity: quantity,
+            stop_loss: None,
+            take_profit: None,
+        };
+        self.accept(&order, plan, out)
+    }
+}
+
+/// Whether a kill scope covers a strategy of an account.
+pub(crate) fn covers(scope: KillScope, account: AccountId, strategy: StrategyId) -> bool {
+    match scope {
+        KillScope::Engine => true,
+        KillScope::Account(killed) => killed == account,
+        KillScope::Strategy(killed, killed_strategy) => killed == account && killed_strategy == strategy,
+    }
+}

@@ -1,0 +1,157 @@
+//! Definitions and administrative changes: instruments, accounts, strategies, limits, cash.
+
+use alloc::vec::Vec;
+
+use crate::account::Account;
+use crate::arena::{Slots, index, slot_of};
+use crate::book::ladder::Sides;
+use crate::command::{AccountDefinition, AdjustCash, InstrumentDefinition, SetLimits, StrategyDefinition};
+use crate::engine::{Engine, Task};
+use crate::event::{AccountChanged, CancelReason, Event, EventBuffer};
+use crate::ids::{AccountId, InstrumentId};
+use crate::instrument::{Instrument, price_domain};
+use crate::rejection::Refusal;
+use crate::sweep::{Filter, Sweep};
+use crate::terms::Side;
+
+impl Engine {
+    pub(crate) fn define_instrument(
+        &mut self,
+        definition: &InstrumentDefinition,
+        out: &mut EventBuffer,
+    ) -> Result<(), Refusal> {
+        if definition.lot_size.is_zero() || definition.freeze_quantity.is_zero() {
+            return Err(Refusal::InvalidDefinition(
+                "lot size and freeze quantity must be at least 1",
+            ));
+        }
+        let domain = price_domain(definition).ok_or(Refusal::InvalidDefinition(
+            "the price band holds no tick, or more ticks than a book can",
+        ))?;
+        let same = |instrument: &Instrument| {
+            instrument.definition.symbol == definition.symbol
+                && instrument.definition.exchange == definition.exchange
+        };
+        let Some(slot) = self.instruments.iter().position(same).map(slot_of) else {
+            if self.instruments.len() >= index(self.capacity.instruments) {
+                return Err(Refusal::InvalidDefinition(
+                    "the engine holds its maximum of instruments",
+                ));
+            }
+            let id = InstrumentId::new(slot_of(self.instruments.len()));
+            self.instruments.push(Instrument::new(definition, domain));
+            self.touch(id);
+            out.push(Event::InstrumentDefined(id));
+            return Ok(());
+        };
+        let id = InstrumentId::new(slot);
+        let instrument = self.instruments.as_mut_slice().at_mut(slot);
+        let same_grid = *instrument.sides.domain() == domain;
+        instrument.definition = definition.clone();
+        if !same_grid {
+            let outside = Filter {
+                instrument: Some(id),
+                outside: Some(domain),
+                ..Filter::default()
+            };
+            self.active = Some(Task::Sweep(Sweep::new(outside, CancelReason::PriceBand, false)));
+            self.later(Task::Regrid(id));
+        }
+        self.touch(id);
+        out.push(Event::InstrumentDefined(id));
+        Ok(())
+    }
+
+    /// Moves a book whose orders all fit onto its instrument's new price grid, keeping every queue's order.
+    pub(crate) fn regrid(&mut self, id: InstrumentId) {
+        let instrument = self.instruments.as_mut_slice().at_mut(id.get());
+        let Some(domain) = price_domain(&instrument.definition) else {
+            return;
+        };
+        let old = core::mem::replace(&mut instrument.sides, Sides::new(domain));
+        for side in [Side::Buy, Side::Sell] {
+            let queue: Vec<u32> = old.queue(&self.nodes, side).collect();
+            for slot in queue {
+                let order = self.orders.at_mut(slot);
+                let visible = self.nodes.at(slot).visible;
+                order.tick = domain.tick_of(order.limit).unwrap_or(0);
+                instrument
+                    .sides
+                    .rest(&mut self.nodes, side, slot, order.tick, visible);
+            }
+        }
+    }
+
+    pub(crate) fn define_account(
+        &mut self,
+        definition: &AccountDefinition,
+        out: &mut EventBuffer,
+    ) -> Result<(), Refusal> {
+        if let Some(slot) = self
+            .accounts
+            .iter()
+            .position(|account| account.name == definition.name)
+            .map(slot_of)
+        {
+            // What the configuration says is kept in the journal; limits change by SetLimits, balances by AdjustCash.
+            self.accounts.as_mut_slice().at_mut(slot).profile = definition.profile;
+            out.push(Event::AccountDefined(AccountId::new(slot)));
+            return Ok(());
+        }
+        if definition.limits.mis_leverage == 0 {
+            return Err(Refusal::InvalidDefinition("MIS leverage must be at least 1"));
+        }
+        if self.accounts.len() >= index(self.capacity.accounts) {
+            return Err(Refusal::InvalidDefinition(
+                "the engine holds its maximum of accounts",
+            ));
+        }
+        let id = AccountId::new(slot_of(self.accounts.len()));
+        self.accounts.push(Account::new(definition));
+        self.rehash_account(id);
+        out.push(Event::AccountDefined(id));
+        Ok(())
+    }
+
+    pub(crate) fn define_strategy(
+        &mut self,
+        definition: &StrategyDefinition,
+        out: &mut EventBuffer,
+    ) -> Result<(), Refusal> {
+        self.known_account(definition.account)?;
+        out.push(Event::StrategyDefined(definition.account, definition.strategy));
+        Ok(())
+    }
+
+    pub(crate) fn set_limits(&mut self, set: &SetLimits, out: &mut EventBuffer) -> Result<(), Refusal> {
+        self.known_account(set.account)?;
+        if !set.actor.admin {
+            return Err(Refusal::NotAuthorised);
+        }
+        if set.limits.mis_leverage == 0 {
+            return Err(Refusal::InvalidDefinition("MIS leverage must be at least 1"));
+        }
+        self.account_mut(set.account).limits = set.limits.clone();
+        self.review_later(set.account);
+        out.push(Event::LimitsSet(set.account));
+        Ok(())
+    }
+
+    pub(crate) fn adjust_cash(&mut self, cash: &AdjustCash, out: &mut EventBuffer) -> Result<(), Refusal> {
+        self.known_account(cash.account)?;
+        let account = self.account_mut(cash.account);
+        account.balance = account.balance.saturating_add(cash.amount);
+        account.peak = account.peak.saturating_add(cash.amount);
+        let changed = AccountChanged {
+            account: cash.account,
+            balance: account.balance,
+            realised: account.realised,
+            charges: account.charges,
+            unrealised: account.unrealised,
+        };
+        self.review_later(cash.account);
+        self.rehash_account(cash.account);
+        out.push(Event::AccountChanged(changed));
+        Ok(())
+    }
+}

@@ -1,0 +1,484 @@
+//! New orders: idempotency, the risk pass, the book's own conditions, reservation, and the way into matching.
+
+use crate::arena::NIL;
+use crate::command::NewOrder;
+use crate::engine::{Engine, Task};
+use crate::event::{Event, EventBuffer, OrderAccepted, OrderRejected, OrderRepeated};
+use crate::idempotency::{Remembered, payload_digest};
+use crate::ids::{AccountId, OrderId};
+use crate::lane::{Verdict, Warnings};
+use crate::order::{Lookup, Order};
+use crate::position::{Positions, Standing};
+use crate::rejection::{Refusal, RejectCode, Rejection};
+use crate::risk::{self, Plan, Subject};
+use crate::terms::{OrderStatus, OrderType, SelfTrade, Side, TimeInForce};
+use crate::text::ClientOrderId;
+use crate::units::{Money, Price, Quantity, Timestamp};
+
+/// An order of this command whose outcome is kept for repeats of its `client_order_id`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remembering {
+    account: AccountId,
+    client_order_id: ClientOrderId,
+    order: OrderId,
+    payload: u64,
+}
+
+impl Engine {
+    pub(crate) fn new_order(&mut self, order: &NewOrder, out: &mut EventBuffer) -> Result<(), Refusal> {
+        self.known_account(order.account)?;
+        self.known_instrument(order.instrument)?;
+        if !order.client_order_id.is_empty() && self.repeat_outcome(order, out)? {
+            return Ok(());
+        }
+        match self.assess(order, self.time).0 {
+            Ok(plan) => {
+                self.remember_later(order, OrderId::new(self.orders.next_id()));
+                let slot = self.accept(order, plan, out);
+                self.active = Some(Task::Match(slot));
+            }
+            Err(rejection) => self.reject(order, rejection, out),
+        }
+        Ok(())
+    }
+
+    /// Answers a repeated `client_order_id` as it was answered before; `false` where this is its first use.
+    fn repeat_outcome(&self, order: &NewOrder, out: &mut EventBuffer) -> Result<bool, Refusal> {
+        let Some(first) = self.client_order_ids.find(order.account, &order.client_order_id) else {
+            return Ok(false);
+        };
+        if first.payload != payload_digest(order) {
+            return Err(Refusal::Rejected(Rejection::bare(
+                RejectCode::ClientOrderIdReused,
+            )));
+        }
+        out.push(Event::OrderRepeated(OrderRepeated {
+            order: first.order,
+            account: order.account,
+            status: first.status,
+            rejection: first.rejection,
+        }));
+        Ok(true)
+    }
+
+    /// Everything that can refuse an order, in order, without changing anything.
+    pub(crate) fn verdict(&self, order: &NewOrder, now: Timestamp) -> Verdict {
+        if self.known_account(order.account).is_err() {
+            return Verdict {
+                rejection: Some(Rejection::bare(RejectCode::UnknownAccount)),
+                ..Verdict::default()
+            };
+        }
+        if self.known_instrument(order.instrument).is_err() {
+            return Verdict {
+                rejection: Some(Rejection::bare(RejectCode::UnknownInstrument)),
+                ..Verdict::default()
+            };
+        }
+        let (plan, warnings) = self.assess(order, now);
+        Verdict {
+            rejection: plan.err(),
+            warnings,
+        }
+    }
+
+    fn assess(&self, order: &NewOrder, now: Timestamp) -> (Result<Plan, Rejection>, Warnings) {
+        let position = self
+            .positions
+            .find(order.account, order.instrument, order.strategy, order.product);
+        let subject = Subject {
+            order,
+            account: self.account_of(order.account),
+            instrument: self.instrument_of(order.instrument),
+            position: position.map(|slot| self.positions.at(slot)),
+            state: self.state_for(order.account, order.strategy),
+            now,
+        };
+        let (plan, warnings) = risk::evaluate(&subject);
+        let plan = plan.and_then(|plan| {
+            self.attribute_checks(order, now)?;
+            self.capacity_checks(order, &plan, position.is_none())?;
+            self.book_checks(order, &plan)?;
+            Ok(plan)
+        });
+        (plan, warnings)
+    }
+
+    /// Attributes that contradict each other or the quantity.
+    fn attribute_checks(&self, order: &NewOrder, now: Timestamp) -> Result<(), Rejection> {
+        let immediate = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
+        let is_market = matches!(order.order_type, OrderType::Market);
+        let contradiction = order.post_only && (immediate || is_market || order.minimum.is_some())
+            || order.disclosed.is_some() && immediate;
+        if contradiction {
+            return Err(Rejection::bare(RejectCode::Incompatible));
+        }
+        let quantity = i64::from(order.quantity.shares());
+        let within = |part: Quantity| !part.is_zero() && part <= order.quantity;
+        if let Some(disclosed) = order.disclosed.filter(|&disclosed| !within(disclosed)) {
+            let observed = i64::from(disclosed.shares());
+            return Err(Rejection::new(RejectCode::DisclosedQuantity, observed, quantity));
+        }
+        if let Some(minimum) = order.minimum.filter(|&minimum| !within(minimum)) {
+            return Err(Rejection::new(
+                RejectCode::MinimumQuantity,
+                i64::from(minimum.shares()),
+                quantity,
+            ));
+        }
+        match order.time_in_force {
+            TimeInForce::Gtd(until) if until <= now => Err(Rejection::bare(RejectCode::GoodTillInPast)),
+            _ => Ok(()),
+        }
+    }
+
+    fn capacity_checks(&self, order: &NewOrder, plan: &Plan, new_key: bool) -> Result<(), Rejection> {
+        let sides = &self.instrument_of(order.instrument).sides;
+        let can_rest = sides
+            .domain()
+            .tick_of(plan.limit)
+            .is_some_and(|tick| sides.can_rest(order.side, tick));
+        let can_remember = order.client_order_id.is_empty() || self.client_order_ids.has_room();
+        if !(self.orders.has_room() && can_rest && can_remember) {
+            let limit = i64::from(self.orders.capacity());
+            return Err(Rejection::new(
+                RejectCode::OrderCapacity,
+                limit.saturating_add(1),
+                limit,
+            ));
+        }
+        if new_key && !self.positions.has_room() {
+            let limit = i64::from(self.positions.capacity());
+            return Err(Rejection::new(
+                RejectCode::PositionCapacity,
+                limit.saturating_add(1),
+                limit,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Post-only, fill-or-kill and minimum quantity, against the book as it is.
+    pub(crate) fn book_checks(&self, order: &NewOrder, plan: &Plan) -> Result<(), Rejection> {
+        let instrument = self.instrument_of(order.instrument);
+        if order.post_only {
+            let touch = instrument.sides.best(order.side.opposite()).price;
+            let crosses = |touch: Price| match order.side {
+                Side::Buy => touch <= plan.limit,
+                Side::Sell => touch >= plan.limit,
+            };
+            if let Some(touch) = touch.filter(|&touch| crosses(touch)) {
+                let limit = i64::from(plan.limit.paise());
+                return Err(Rejection::new(
+                    RejectCode::PostOnlyWouldCross,
+                    limit,
+                    i64::from(touch.paise()),
+                ));
+            }
+        }
+        let (wanted, code) = match (order.time_in_force, order.minimum) {
+            (TimeInForce::Fok, _) => (order.quantity.shares(), RejectCode::FillOrKill),
+            (_, Some(minimum)) => (minimum.shares(), RejectCode::MinimumQuantity),
+            _ => return Ok(()),
+        };
+        let available = self.tradable_at_once(order, plan.limit, wanted);
+        if available < u64::from(wanted) {
+            let available = i64::try_from(available).unwrap_or(i64::MAX);
+            return Err(Rejection::new(code, i64::from(wanted), available));
+        }
+        Ok(())
+    }
+
+    /// Quantity of other accounts' orders that the order would trade with, counted up to `wanted`. A policy that stops
+    /// at the account's own order ends the count there.
+    fn tradable_at_once(&self, order: &NewOrder, limit: Price, wanted: u32) -> u64 {
+        let instrument = self.instrument_of(order.instrument);
+        let policy = self.account_of(order.account).limits.self_trade;
+        let mut sum = 0_u64;
+        for slot in instrument.sides.queue(&self.nodes, order.side.opposite()) {
+            let maker = self.orders.at(slot);
+            let within = match order.side {
+                Side::Buy => maker.limit <= limit,
+                Side::Sell => maker.limit >= limit,
+            };
+            if !within || sum >= u64::from(wanted) {
+                break;
+            }
+            if maker.account != order.account || policy == SelfTrade::Off {
+                sum = sum.saturating_add(u64::from(maker.leaves));
+            } else if policy != SelfTrade::CancelResting {
+                break;
+            }
+        }
+        sum
+    }
+
+    fn reject(&mut self, order: &NewOrder, rejection: Rejection, out: &mut EventBuffer) {
+        let id = self.orders.take_id();
+        self.orders
+            .record_finished(id, order.account, OrderStatus::Rejected);
+        // A throttled order may be sent again, so its outcome is not kept.
+        if rejection.code != RejectCode::OrderRate && self.client_order_ids.has_room() {
+            self.remember(order, id, OrderStatus::Rejected, Some(rejection));
+        }
+        if !self.account_of(order.account).venue {
+            out.push(Event::OrderRejected(OrderRejected {
+                order: id,
+                account: order.account,
+                instrument: order.instrument,
+                rejection,
+            }));
+        }
+    }
+
+    fn remember(&mut self, order: &NewOrder, id: OrderId, status: OrderStatus, rejection: Option<Rejection>) {
+        if !order.client_order_id.is_empty() {
+            let payload = payload_digest(order);
+            let outcome = Remembered {
+                order: id,
+                payload,
+                status,
+                rejection,
+            };
+            self.client_order_ids
+                .remember(order.account, order.client_order_id, outcome);
+        }
+    }
+
+    /// Keeps a place for the outcome now, and fills it in when the command is done.
+    fn remember_later(&mut self, order: &NewOrder, id: OrderId) {
+        if !order.client_order_id.is_empty() {
+            self.remember(order, id, OrderStatus::Submitted, None);
+            self.remembering = Some(Remembering {
+                account: order.account,
+                client_order_id: order.client_order_id,
+                order: id,
+                payload: payload_digest(order),
+            });
+        }
+    }
+
+    pub(crate) fn remember_outcome(&mut self) {
+        let Some(Remembering {
+            account,
+            client_order_id,
+            order,
+            payload,
+        }) = self.remembering.take()
+        else {
+            return;
+        };
+        let status = match self.orders.find(order) {
+            Lookup::Open(_) => OrderStatus::Open,
+            Lookup::Finished { status, .. } => status,
+            Lookup::Unknown => OrderStatus::Failed,
+        };
+        self.client_order_ids.remember(
+            account,
+            client_order_id,
+            Remembered {
+                order,
+                payload,
+                status,
+                rejection: None,
+            },
+        );
+    }
+
+    /// Makes an order that passed every check: position key, reservation, list, event. It is not in the book yet.
+    pub(crate) fn accept(&mut self, order: &NewOrder, plan: Plan, out: &mut EventBuffer) -> u32 {
+        let key = (order.account, order.instrument, order.strategy, order.product);
+        let position = self
+            .positions
+            .find(key.0, key.1, key.2, key.3)
+            .unwrap_or_else(|| self.open_key(order));
+        let quantity = order.quantity.shares();
+        let venue = self.account_of(order.account).venue;
+        let tick = self
+            .instrument_of(order.instrument)
+            .sides
+            .domain()
+            .tick_of(plan.limit)
+            .unwrap_or(0);
+        let id = self.orders.take_id();
+        let newest = self.positions.at(position).newest;
+        let slot = self.orders.insert(Order {
+            id,
+            account: order.account,
+            instrument: order.instrument,
+            position,
+            limit: plan.limit,
+            tick,
+            quantity,
+            cum: 0,
+            leaves: quantity,
+            exit_leaves: plan.exit_quantity,
+            disclosed: order.disclosed.map_or(0, Quantity::shares),
+            modifications: 0,
+            cum_notional: Money::ZERO,
+            charged: Default::default(),
+            order_type: order.order_type,
+            time_in_force: order.time_in_force,
+            stop_loss: plan.stop_loss,
+            take_profit: plan.take_profit,
+            side: order.side,
+            product: order.product,
+            post_only: order.post_only,
+            venue,
+            resting: false,
+            older: newest,
+            newer: NIL,
+            digest: 0,
+        });
+        if newest == NIL {
+            self.positions.at_mut(position).oldest = slot;
+        } else {
+            self.orders.at_mut(newest).newer = slot;
+        }
+        self.positions.at_mut(position).newest = slot;
+        if let TimeInForce::Gtd(until) = order.time_in_force {
+            self.good_till.insert(until, id, slot);
+        }
+        self.reserve(
+            slot,
+            quantity.wrapping_sub(plan.exit_quantity),
+            plan.exit_quantity,
+        );
+        self.count_order(order.account);
+        self.rehash_order(slot);
+        if !venue {
+            out.push(Event::OrderAccepted(OrderAccepted {
+                order: id,
+                account: order.account,
+                strategy: order.strategy,
+                instrument: order.instrument,
+                position: Positions::id(position),
+                quantity: order.quantity,
+                limit: plan.limit,
+                order_type: order.order_type,
+                stop_loss: plan.stop_loss,
+                take_profit: plan.take_profit,
+                side: order.side,
+                product: order.product,
+                time_in_force: order.time_in_force,
+            }));
+        }
+        slot
+    }
+
+    fn open_key(&mut self, order: &NewOrder) -> u32 {
+        let venue = self.account_of(order.account).venue;
+        let slot = self.positions.insert(
+            order.account,
+            order.instrument,
+            order.strategy,
+            order.product,
+            venue,
+        );
+        let account = self.account_mut(order.account);
+        let last = account.last_position;
+        account.last_position = slot;
+        if last == NIL {
+            account.first_position = slot;
+        } else {
+            self.positions.at_mut(last).next_of_account = slot;
+        }
+        self.rehash_position(slot);
+        slot
+    }
+
+    /// Counts an accepted order: the day's orders, the open ones, the rate.
+    fn count_order(&mut self, id: AccountId) {
+        let account = self.account_mut(id);
+        account.orders_today = account.orders_today.saturating_add(1);
+        account.open_orders = account.open_orders.saturating_add(1);
+        self.take_token(id);
+    }
+
+    /// Takes one token from an account's order rate.
+    pub(crate) fn take_token(&mut self, id: AccountId) {
+        let now = self.time;
+        let account = self.account_mut(id);
+        if !account.venue {
+            account.rate_horizon = risk::horizon_after_token(account, now);
+        }
+    }
+
+    /// Holds margin for `entry` and counts `exit` of an order's open quantity, which already includes both.
+    pub(crate) fn reserve(&mut self, slot: u32, entry: u32, exit: u32) {
+        let order = self.orders.at(slot);
+        let value = order.limit.notional(Quantity::clamped(i64::from(entry))).paise();
+        let (side, product, had_entry) = (order.side, order.product, order.entry_leaves() > entry);
+        let (account, position_slot) = (order.account, order.position);
+        let position = self.positions.at_mut(position_slot);
+        let open = position.open_of(side);
+        *open = open
+            .saturating_add(i64::from(entry))
+            .saturating_add(i64::from(exit));
+        position.exits = position.exits.saturating_add(i64::from(exit));
+        if entry > 0 {
+            let account = self.account_mut(account);
+            let held = account.entry_value.of(product);
+            *held = held.saturating_add(value);
+            if !had_entry {
+                account.entry_orders = account.entry_orders.saturating_add(1);
+                let position = self.positions.at_mut(position_slot);
+                position.entries = position.entries.saturating_add(1);
+                self.restand(position_slot);
+            }
+        }
+    }
+
+    /// Gives back what was held for `entry` and `exit` of an order's open quantity, and takes them off it.
+    pub(crate) fn release(&mut self, slot: u32, entry: u32, exit: u32) {
+        let order = self.orders.at_mut(slot);
+        let value = order.limit.notional(Quantity::clamped(i64::from(entry))).paise();
+        order.leaves = order.leaves.wrapping_sub(entry).wrapping_sub(exit);
+        order.exit_leaves = order.exit_leaves.wrapping_sub(exit);
+        let (side, product, has_entry) = (order.side, order.product, order.entry_leaves() > 0);
+        let (account, position_slot) = (order.account, order.position);
+        let position = self.positions.at_mut(position_slot);
+        let open = position.open_of(side);
+        *open = open
+            .saturating_sub(i64::from(entry))
+            .saturating_sub(i64::from(exit));
+        position.exits = position.exits.saturating_sub(i64::from(exit));
+        if entry > 0 {
+            let account = self.account_mut(account);
+            let held = account.entry_value.of(product);
+            *held = held.saturating_sub(value);
+            if !has_entry {
+                account.entry_orders = account.entry_orders.saturating_sub(1);
+                let position = self.positions.at_mut(position_slot);
+                position.entries = position.entries.saturating_sub(1);
+                self.restand(position_slot);
+            }
+        }
+    }
+
+    /// Brings a position's standing, and its account's counts, up to date.
+    pub(crate) fn restand(&mut self, slot: u32) {
+        let position = self.positions.at_mut(slot);
+        let standing = match (position.quantity, position.entries) {
+            (0, 0) => Standing::Flat,
+            (0, _) => Standing::Pending,
+            _ => Standing::Open,
+        };
+        let before = core::mem::replace(&mut position.standing, standing);
+        if before == standing {
+            return;
+        }
+        let account = position.account;
+        let account = self.account_mut(account);
+        match before {
+            Standing::Flat => {}
+            Standing::Pending => account.pending_positions = account.pending_positions.saturating_sub(1),
+            Standing::Open => account.open_positions = account.open_positions.saturating_sub(1),
+        }
+        match standing {
+            Standing::Flat => {}
+            Standing::Pending => account.pending_positions = account.pending_positions.saturating_add(1),
+            Standing::Open => account.open_positions = account.open_positions.saturating_add(1),
+        }
+    }
+}

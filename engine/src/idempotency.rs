@@ -1,0 +1,156 @@
+//! Outcomes by `client_order_id`: the same order sent twice is answered as it was the first time.
+//!
+//! Kept per account for the trading day it was used on and the day after. Nothing is looked up for orders without a
+//! `client_order_id`, so the table costs the others nothing.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::arena::{Slots, index, slot_of};
+use crate::command::NewOrder;
+use crate::ids::{AccountId, OrderId};
+use crate::rejection::Rejection;
+use crate::state_hash::Digest;
+use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce};
+use crate::text::ClientOrderId;
+use crate::units::{Price, Quantity};
+
+/// The first outcome of a `client_order_id`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remembered {
+    pub(crate) order: OrderId,
+    /// Digest of everything that was asked for.
+    pub(crate) payload: u64,
+    pub(crate) status: OrderStatus,
+    pub(crate) rejection: Option<Rejection>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    account: AccountId,
+    id: ClientOrderId,
+    outcome: Remembered,
+}
+
+/// One day's outcomes: open addressing with linear probing, at most half full.
+#[derive(Clone, Debug)]
+struct Day {
+    buckets: Vec<u32>,
+    entries: Vec<Entry>,
+    capacity: u32,
+}
+
+impl Day {
+    fn new(capacity: u32) -> Day {
+        let buckets = capacity.saturating_mul(2).next_power_of_two().max(16);
+        Day {
+            buckets: vec![0; index(buckets)],
+            entries: Vec::with_capacity(index(capacity)),
+            capacity,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.buckets.fill(0);
+        self.entries.clear();
+    }
+
+    /// The bucket of an id: its entry's, or the empty one where it belongs.
+    fn bucket(&self, account: AccountId, id: &ClientOrderId) -> (u32, Option<u32>) {
+        let mask = slot_of(self.buckets.len()).wrapping_sub(1);
+        let mut digest = Digest::new(5).word(u64::from(account.get()));
+        for chunk in id.as_str().as_bytes().chunks(8) {
+            let mut word = [0_u8; 8];
+            for (to, from) in word.iter_mut().zip(chunk) {
+                *to = *from;
+            }
+            digest = digest.word(u64::from_le_bytes(word));
+        }
+        let mut bucket = u32::try_from(digest.finish() >> 32).unwrap_or(0) & mask;
+        loop {
+            let Some(entry) = self.buckets.as_slice().at(bucket).checked_sub(1) else {
+                return (bucket, None);
+            };
+            let found = self.entries.as_slice().at(entry);
+            if found.account == account && found.id == *id {
+                return (bucket, Some(entry));
+            }
+            bucket = bucket.wrapping_add(1) & mask;
+        }
+    }
+}
+
+/// Today's and yesterday's outcomes.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientOrderIds {
+    today: Day,
+    yesterday: Day,
+}
+
+impl ClientOrderIds {
+    pub(crate) fn new(capacity: u32) -> ClientOrderIds {
+        ClientOrderIds {
+            today: Day::new(capacity),
+            yesterday: Day::new(capacity),
+        }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        slot_of(self.today.entries.len()) < self.today.capacity
+    }
+
+    pub(crate) fn find(&self, account: AccountId, id: &ClientOrderId) -> Option<&Remembered> {
+        for day in [&self.today, &self.yesterday] {
+            if let (_, Some(entry)) = day.bucket(account, id) {
+                return Some(&day.entries.as_slice().at(entry).outcome);
+            }
+        }
+        None
+    }
+
+    /// Remembers an outcome, or replaces the one remembered today; the caller has checked [`Self::has_room`].
+    pub(crate) fn remember(&mut self, account: AccountId, id: ClientOrderId, outcome: Remembered) {
+        let (bucket, entry) = self.today.bucket(account, &id);
+        match entry {
+            Some(entry) => self.today.entries.as_mut_slice().at_mut(entry).outcome = outcome,
+            None => {
+                self.today.entries.push(Entry { account, id, outcome });
+                *self.today.buckets.as_mut_slice().at_mut(bucket) = slot_of(self.today.entries.len());
+            }
+        }
+    }
+
+    /// Yesterday's are forgotten, today's become yesterday's.
+    pub(crate) fn roll_day(&mut self) {
+        core::mem::swap(&mut self.today, &mut self.yesterday);
+        self.today.clear();
+    }
+}
+
+/// A digest of what an order asks for, its `client_order_id` aside.
+pub(crate) fn payload_digest(order: &NewOrder) -> u64 {
+    let price = |price: Option<Price>| price.map_or(0, Price::paise);
+    let shares =
+        |quantity: Option<Quantity>| quantity.map_or(0, |quantity| quantity.shares().wrapping_add(1));
+    let flags = u32::from(order.side == Side::Sell)
+        | u32::from(order.product == Product::Cnc) << 1
+        | u32::from(order.post_only) << 2
+        | u32::from(matches!(order.order_type, OrderType::Market)) << 3;
+    let (validity, until) = match order.time_in_force {
+        TimeInForce::Day => (0, 0),
+        TimeInForce::Ioc => (1, 0),
+        TimeInForce::Fok => (2, 0),
+        TimeInForce::Gtd(until) => (3, until.nanos()),
+    };
+    let mut digest = Digest::new(6)
+        .pair(order.strategy.get(), order.instrument.get())
+        .pair(order.quantity.shares(), price(order.order_type.price()))
+        .pair(price(order.stop_loss), price(order.take_profit))
+        .pair(shares(order.disclosed), shares(order.minimum))
+        .pair(flags, validity)
+        .word(until);
+    for byte in order.metadata.iter().flat_map(|metadata| metadata.bytes()) {
+        digest = digest.word(u64::from(byte));
+    }
+    digest.finish()
+}

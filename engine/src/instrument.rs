@@ -1,0 +1,129 @@
+//! Instruments: definition, price band, order book, last traded price and the day's statistics.
+
+use crate::arena::NIL;
+use crate::book::ladder::{Best, PriceDomain, Sides};
+use crate::command::InstrumentDefinition;
+use crate::state_hash::Digest;
+use crate::terms::Side;
+use crate::units::{Price, Quantity};
+
+/// The day's trading in an instrument.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DayStatistics {
+    pub(crate) open: Option<Price>,
+    pub(crate) high: Option<Price>,
+    pub(crate) low: Option<Price>,
+    pub(crate) volume: u64,
+    pub(crate) turnover: i128,
+    pub(crate) trades: u64,
+}
+
+impl DayStatistics {
+    #[inline]
+    pub(crate) fn record(&mut self, price: Price, quantity: Quantity) {
+        self.open = self.open.or(Some(price));
+        self.high = self.high.max(Some(price));
+        self.low = Some(self.low.map_or(price, |low| low.min(price)));
+        self.volume = self.volume.saturating_add(u64::from(quantity.shares()));
+        self.turnover = self.turnover.saturating_add(price.notional(quantity).wide());
+        self.trades = self.trades.saturating_add(1);
+    }
+}
+
+/// Best bid and ask with their visible quantities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Top {
+    pub(crate) bid: Best,
+    pub(crate) ask: Best,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Instrument {
+    pub(crate) definition: InstrumentDefinition,
+    pub(crate) sides: Sides,
+    /// The last print or market-price command; never the reference price.
+    pub(crate) last_price: Option<Price>,
+    /// The last price that open positions were marked with.
+    pub(crate) marked_price: Option<Price>,
+    pub(crate) day: DayStatistics,
+    /// First in the list of open positions that are marked with its last price.
+    pub(crate) first_open: u32,
+    /// As last published.
+    pub(crate) top: Top,
+    /// On the list of instruments that this command touched.
+    pub(crate) touched: bool,
+    pub(crate) digest: u64,
+}
+
+/// The price band: multiples of the tick within `reference ± band`.
+pub(crate) fn price_domain(definition: &InstrumentDefinition) -> Option<PriceDomain> {
+    let reference = definition.reference_price.money();
+    let width = i64::try_from(definition.price_band.of(reference).wrapping_div(1_000_000)).ok()?;
+    let low = Price::from_paise_clamped(reference.paise().saturating_sub(width));
+    let high = Price::from_paise_clamped(reference.paise().saturating_add(width));
+    PriceDomain::new(low, high, definition.tick_size)
+}
+
+impl Instrument {
+    pub(crate) fn new(definition: &InstrumentDefinition, domain: PriceDomain) -> Instrument {
+        Instrument {
+            definition: definition.clone(),
+            sides: Sides::new(domain),
+            last_price: None,
+            marked_price: None,
+            day: DayStatistics::default(),
+            first_open: NIL,
+            top: Top::default(),
+            touched: false,
+            digest: 0,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn current_top(&self) -> Top {
+        Top {
+            bid: self.sides.best(Side::Buy),
+            ask: self.sides.best(Side::Sell),
+        }
+    }
+
+    /// The price a market order is limited to: last price ± p, toward the last price on the tick grid, inside the
+    /// band (RISK.md, `market_protection`).
+    pub(crate) fn protected_price(&self, side: Side) -> Option<Price> {
+        let last = self.last_price?;
+        let paise = i64::from(last.paise());
+        // In thousandths: 2 % under ₹100, 1 % up to ₹500, 0.5 % above.
+        let share = if paise < 10_000 {
+            20
+        } else if paise <= 50_000 {
+            10
+        } else {
+            5
+        };
+        let scaled = paise.saturating_mul(share);
+        let domain = self.sides.domain();
+        Some(match side {
+            Side::Buy => domain.floor(paise.saturating_add(scaled.div_euclid(1_000))),
+            Side::Sell => domain.ceil(paise.saturating_sub(scaled.div_euclid(1_000))),
+        })
+    }
+
+    /// The band's edge that a close of `side` may go to when there is no last price.
+    pub(crate) fn band_edge(&self, side: Side) -> Price {
+        match side {
+            Side::Buy => self.sides.domain().high(),
+            Side::Sell => self.sides.domain().low(),
+        }
+    }
+
+    pub(crate) fn compute_digest(&self) -> u64 {
+        Digest::new(4)
+            .pair(
+                self.last_price.map_or(0, Price::paise),
+                self.definition.reference_price.paise(),
+            )
+            .word(self.day.volume)
+            .word(self.day.trades)
+            .finish()
+    }
+}

@@ -1,0 +1,204 @@
+//! Modification (VENUE.md): the quantity given is the new total; down in place keeps priority; a price change or an
+//! increase is checked like an entry of the difference and goes to the tail. A failed modify changes nothing.
+
+use crate::arena::Slots;
+use crate::command::{ModifyOrder, NewOrder};
+use crate::engine::{Engine, Task};
+use crate::event::{Event, EventBuffer, OrderModified};
+use crate::order::Order;
+use crate::rejection::{Refusal, RejectCode, Rejection};
+use crate::risk::{self, Subject};
+use crate::terms::{OrderStatus, OrderType};
+use crate::text::ClientOrderId;
+use crate::units::{Price, Quantity};
+
+/// What a modify comes to.
+struct Change {
+    quantity: u32,
+    limit: Price,
+    tick: u32,
+    order_type: OrderType,
+}
+
+impl Engine {
+    pub(crate) fn modify_order(
+        &mut self,
+        modify: &ModifyOrder,
+        out: &mut EventBuffer,
+    ) -> Result<(), Refusal> {
+        let slot = self.open_order(modify.actor, modify.order)?;
+        let order = self.orders.at(slot);
+        let quantity = modify.quantity.map_or(order.quantity, Quantity::shares);
+        if quantity < order.cum {
+            return Err(Refusal::BelowFilled(order.filled_quantity()));
+        }
+        if let Some(limit) = self.account_of(order.account).limits.modifications_max {
+            let count = order.modifications.saturating_add(1);
+            if count > limit {
+                let rejection = Rejection::new(RejectCode::ModifyCap, i64::from(count), i64::from(limit));
+                return Err(Refusal::Rejected(rejection));
+            }
+        }
+        let limit = modify.price.unwrap_or(order.limit);
+        let change = self.change(order, quantity, limit)?;
+        let leaves = quantity.wrapping_sub(order.cum);
+        let requeues = limit != order.limit || leaves > order.leaves;
+        if requeues && leaves > 0 {
+            self.recheck(slot, &change, leaves)?;
+        }
+        self.carry_out(slot, &change, leaves, requeues, out);
+        Ok(())
+    }
+
+    fn change(&self, order: &Order, quantity: u32, limit: Price) -> Result<Change, Refusal> {
+        let instrument = self.instrument_of(order.instrument);
+        let lot = instrument.definition.lot_size.shares();
+        if quantity.checked_rem(lot) != Some(0) {
+            let rejection = Rejection::new(RejectCode::LotSize, i64::from(quantity), i64::from(lot));
+            return Err(Refusal::Rejected(rejection));
+        }
+        let disclosed = order.disclosed;
+        if disclosed > quantity && quantity > order.cum {
+            let rejection = Rejection::new(
+                RejectCode::DisclosedQuantity,
+                i64::from(disclosed),
+                i64::from(quantity),
+            );
+            return Err(Refusal::Rejected(rejection));
+        }
+        let tick = instrument.sides.domain().tick_of(limit);
+        // A price outside the grid or band fails the risk pass with its own code; the tick is then not used.
+        Ok(Change {
+            quantity,
+            limit,
+            tick: tick.unwrap_or(0),
+            order_type: OrderType::Limit(limit),
+        })
+    }
+
+    /// The risk pass for what the order would become, on the state without it.
+    fn recheck(&mut self, slot: u32, change: &Change, leaves: u32) -> Result<(), Refusal> {
+        let order = self.orders.at(slot).clone();
+        let (entry, exit) = (order.entry_leaves(), order.exit_leaves);
+        let position = self.positions.at(order.position);
+        let request = NewOrder {
+            account: order.account,
+            strategy: position.strategy,
+            instrument: order.instrument,
+            side: order.side,
+            product: order.product,
+            order_type: change.order_type,
+            time_in_force: order.time_in_force,
+            quantity: Quantity::clamped(i64::from(leaves)),
+            post_only: order.post_only,
+            disclosed: None,
+            minimum: None,
+            stop_loss: order.stop_loss,
+            take_profit: order.take_profit,
+            client_order_id: ClientOrderId::EMPTY,
+            metadata: None,
+        };
+        self.release(slot, entry, exit);
+        let subject = Subject {
+            order: &request,
+            account: self.account_of(order.account),
+            instrument: self.instrument_of(order.instrument),
+            position: Some(self.positions.at(order.position)),
+            state: self.state_for(order.account, request.strategy),
+            now: self.time,
+        };
+        let verdict = risk::evaluate(&subject)
+            .0
+            .and_then(|plan| self.book_checks(&request, &plan));
+        let fits = self
+            .instrument_of(order.instrument)
+            .sides
+            .can_rest(order.side, change.tick);
+        let restored = self.orders.at_mut(slot);
+        (restored.leaves, restored.exit_leaves) = (order.leaves, order.exit_leaves);
+        self.reserve(slot, entry, exit);
+        verdict.map_err(Refusal::Rejected)?;
+        if fits {
+            Ok(())
+        } else {
+            Err(Refusal::Rejected(Rejection::bare(RejectCode::OrderCapacity)))
+        }
+    }
+
+    fn carry_out(&mut self, slot: u32, change: &Change, leaves: u32, requeues: bool, out: &mut EventBuffer) {
+        let order = self.orders.at(slot).clone();
+        let unchanged = change.limit == order.limit && leaves == order.leaves;
+        let shrinks = leaves < order.leaves && !requeues;
+        if shrinks {
+            self.shrink(slot, order.leaves.wrapping_sub(leaves));
+        } else if requeues {
+            self.unlink_from_book(slot);
+            self.release(slot, order.entry_leaves(), order.exit_leaves);
+            let closable = self.positions.at(order.position).closable_by(order.side);
+            let exit = u32::try_from(closable).unwrap_or(u32::MAX).min(leaves);
+            let modified = self.orders.at_mut(slot);
+            (modified.leaves, modified.exit_leaves) = (leaves, exit);
+            (modified.limit, modified.tick) = (change.limit, change.tick);
+            self.reserve(slot, leaves.wrapping_sub(exit), exit);
+            self.take_token(order.account);
+        }
+        let modified = self.orders.at_mut(slot);
+        modified.quantity = change.quantity;
+        if !unchanged || change.quantity != order.quantity {
+            modified.modifications = modified.modifications.saturating_add(1);
+            modified.order_type = change.order_type;
+        }
+        let event = OrderModified {
+            order: order.id,
+            account: order.account,
+            instrument: order.instrument,
+            quantity: Quantity::clamped(i64::from(change.quantity)),
+            leaves_quantity: Quantity::clamped(i64::from(leaves)),
+            limit: change.limit,
+            order_type: modified.order_type,
+            side: order.side,
+            status: if leaves == 0 {
+                OrderStatus::Filled
+            } else {
+                OrderStatus::Open
+            },
+            kept_priority: !requeues,
+        };
+        self.rehash_order(slot);
+        if !order.venue {
+            out.push(Event::OrderModified(event));
+        }
+        if leaves == 0 {
+            self.unlink_from_book(slot);
+            self.finish(slot, OrderStatus::Filled);
+        } else if requeues {
+            self.active = Some(Task::Match(slot));
+        }
+        self.rehash_account(order.account);
+    }
+
+    /// Takes quantity off an order where it stands: hidden quantity first, and the entry part first.
+    fn shrink(&mut self, slot: u32, by: u32) {
+        let entry = self.orders.at(slot).entry_leaves().min(by);
+        self.release(slot, entry, by.wrapping_sub(entry));
+        let order = self.orders.at(slot);
+        let (instrument, side, leaves) = (order.instrument, order.side, order.leaves);
+        let visible = self.nodes.at(slot).visible.min(leaves);
+        if visible > 0 {
+            let sides = &mut self.instruments.as_mut_slice().at_mut(instrument.get()).sides;
+            sides.set_visible(&mut self.nodes, side, slot, visible);
+        }
+        self.touch(instrument);
+    }
+
+    fn unlink_from_book(&mut self, slot: u32) {
+        let order = self.orders.at_mut(slot);
+        if !core::mem::replace(&mut order.resting, false) {
+            return;
+        }
+        let (instrument, side) = (order.instrument, order.side);
+        let sides = &mut self.instruments.as_mut_slice().at_mut(instrument.get()).sides;
+        sides.unlink(&mut self.nodes, side, slot);
+        self.touch(instrument);
+    }
+}

@@ -1,0 +1,247 @@
+//! The risk monitor: marks open positions with the last price and watches the limits, edge-triggered (RISK.md).
+
+use crate::alert::{Alert, AlertKind};
+use crate::arena::{NIL, Slots};
+use crate::closing::Closing;
+use crate::command::{KillScope, MarketPrice};
+use crate::engine::{Engine, Task};
+use crate::event::{Event, EventBuffer, KillCause, PositionMarked};
+use crate::ids::AccountId;
+use crate::position::Positions;
+use crate::rejection::Refusal;
+use crate::terms::TradingState;
+use crate::units::{Money, Ratio};
+
+/// A position whose mark moved is published at most this often: 2 s.
+const MARK_INTERVAL_NS: u64 = 2_000_000_000;
+/// Warnings come at this share of a limit: 80 %.
+const WARN_PERCENT: i128 = 80;
+/// An alert is armed again below this share of its threshold: 90 %.
+const RECOVER_PERCENT: i128 = 90;
+const MILLION: i128 = 1_000_000;
+
+/// Whether `amount` is above `percent` of `ratio` of `basis`, exactly.
+fn exceeds(amount: Money, basis: Money, ratio: Ratio, percent: i128) -> bool {
+    let amount = amount.wide().wrapping_mul(MILLION).wrapping_mul(100);
+    amount > ratio.of(basis).wrapping_mul(percent)
+}
+
+/// An alert with hysteresis: fires when its threshold is crossed, again only after a recovery. `percent` is the
+/// threshold as a share of the limit.
+fn edge(raised: &mut bool, amount: Money, basis: Money, ratio: Ratio, percent: i128) -> bool {
+    if exceeds(amount, basis, ratio, percent) {
+        return !core::mem::replace(raised, true);
+    }
+    let recovered = percent.wrapping_mul(RECOVER_PERCENT).wrapping_div(100);
+    if *raised && !exceeds(amount, basis, ratio, recovered) {
+        *raised = false;
+    }
+    false
+}
+
+impl Engine {
+    pub(crate) fn market_price(&mut self, price: &MarketPrice) -> Result<(), Refusal> {
+        self.known_instrument(price.instrument)?;
+        self.instrument_mut(price.instrument).last_price = Some(price.price);
+        self.touch(price.instrument);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn review_later(&mut self, id: AccountId) {
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
+        if !account.under_review {
+            account.under_review = true;
+            self.reviews.push(id.get());
+        }
+    }
+
+    /// Marks the open positions of the next touched instrument whose last price moved.
+    pub(crate) fn mark_next_instrument(&mut self, out: &mut EventBuffer) {
+        let slot = *self.touched.as_slice().at(crate::arena::slot_of(self.marked));
+        let instrument = self.instruments.as_mut_slice().at_mut(slot);
+        let Some(mark) = instrument
+            .last_price
+            .filter(|_| instrument.last_price != instrument.marked_price)
+        else {
+            self.marked = self.marked.saturating_add(1);
+            return;
+        };
+        let mut position = instrument.first_open;
+        while position != NIL {
+            if !out.has_room_for_a_step() {
+                // Marking is idempotent: the next call starts over with the same mark.
+                return;
+            }
+            let next = self.positions.at(position).next_open;
+            self.mark(position, mark, out);
+            position = next;
+        }
+        self.instruments.as_mut_slice().at_mut(slot).marked_price = Some(mark);
+        self.marked = self.marked.saturating_add(1);
+    }
+
+    fn mark(&mut self, slot: u32, mark: crate::units::Price, out: &mut EventBuffer) {
+        let position = self.positions.at_mut(slot);
+        let unrealised = position.unrealised_at(mark);
+        let before = core::mem::replace(&mut position.unrealised, unrealised);
+        let moved = before != unrealised;
+        let account = position.account;
+        if moved {
+            let waits = core::mem::replace(&mut position.mark_pending, true);
+            let holder = self.accounts.as_mut_slice().at_mut(account.get());
+            holder.unrealised = holder
+                .unrealised
+                .saturating_add(unrealised)
+                .saturating_sub(before);
+            if !waits {
+                self.marks_pending.push(slot);
+                self.marks_due
+                    .get_or_insert(self.time.saturating_add_nanos(MARK_INTERVAL_NS));
+            }
+            self.rehash_position(slot);
+            self.review_later(account);
+        }
+        self.watch_position(slot, out);
+    }
+
+    /// `position_loss_limit`: one position's loss against a share of the balance.
+    fn watch_position(&mut self, slot: u32, out: &mut EventBuffer) {
+        let position = self.positions.at_mut(slot);
+        let account = self.accounts.as_slice().at(position.account.get());
+        let Some(limit) = account.limits.position_loss_max else {
+            return;
+        };
+        let net = position
+            .realised
+            .saturating_sub(position.charges)
+            .saturating_add(position.unrealised);
+        let loss = net.negated();
+        if edge(&mut position.loss_alerted, loss, account.balance, limit, 100) {
+            out.push(Event::Alert(Alert {
+                kind: AlertKind::PositionLossLimit,
+                account: Some(position.account),
+                position: Some(Positions::id(slot)),
+                instrument: Some(position.instrument),
+                amount: loss,
+                basis: account.balance,
+                realised: position.realised.saturating_sub(position.charges),
+                unrealised: position.unrealised,
+                limit,
+            }));
+        }
+    }
+
+    /// `missing_stop_loss`, once when a position opens without one.
+    pub(crate) fn alert_missing_stop(&mut self, slot: u32, out: &mut EventBuffer) {
+        let position = self.positions.at(slot);
+        if position.venue || position.stop_loss.is_some() {
+            return;
+        }
+        out.push(Event::Alert(Alert {
+            kind: AlertKind::MissingStopLoss,
+            account: Some(position.account),
+            position: Some(Positions::id(slot)),
+            instrument: Some(position.instrument),
+            amount: Money::ZERO,
+            basis: Money::ZERO,
+            realised: position.realised.saturating_sub(position.charges),
+            unrealised: position.unrealised,
+            limit: Ratio::ZERO,
+        }));
+    }
+
+    /// Peak, daily loss and drawdown of an account whose P&L changed.
+    pub(crate) fn review_account(&mut self, slot: u32, out: &mut EventBuffer) {
+        let id = AccountId::new(slot);
+        let account = self.account_mut(id);
+        account.under_review = false;
+        account.peak = account.peak.max(account.current_value());
+        if account.state == TradingState::Normal {
+            self.watch_account(id, out);
+        }
+        self.rehash_account(id);
+    }
+
+    fn watch_account(&mut self, id: AccountId, out: &mut EventBuffer) {
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
+        let (balance, peak) = (account.balance, account.peak);
+        let loss = account.counted_pnl().negated();
+        let drawdown = peak.saturating_sub(account.current_value());
+        let realised = account.realised.saturating_sub(account.charges);
+        let alert = |kind, amount, basis, limit| Alert {
+            kind,
+            account: Some(id),
+            position: None,
+            instrument: None,
+            amount,
+            basis,
+            realised,
+            unrealised: account.unrealised,
+            limit,
+        };
+        let daily = account.limits.daily_loss_max;
+        let fall = account.limits.drawdown_max;
+        if let Some(limit) = daily.filter(|&limit| exceeds(loss, balance, limit, 100)) {
+            let alert = alert(AlertKind::KillSwitchDailyLoss, loss, balance, limit);
+            self.trip(id, KillCause::DailyLoss { loss, balance }, alert, out);
+            return;
+        }
+        if let Some(limit) = fall.filter(|&limit| exceeds(drawdown, peak, limit, 100)) {
+            let alert = alert(AlertKind::KillSwitchDrawdown, drawdown, peak, limit);
+            self.trip(id, KillCause::Drawdown { drawdown, peak }, alert, out);
+            return;
+        }
+        let daily_warning =
+            daily.map(|limit| (alert(AlertKind::DailyLossWarning, loss, balance, limit), limit));
+        let fall_warning =
+            fall.map(|limit| (alert(AlertKind::DrawdownWarning, drawdown, peak, limit), limit));
+        if let Some((warning, limit)) = daily_warning
+            && edge(
+                &mut account.daily_loss_alerted,
+                loss,
+                balance,
+                limit,
+                WARN_PERCENT,
+            )
+        {
+            out.push(Event::Alert(warning));
+        }
+        if let Some((warning, limit)) = fall_warning
+            && edge(&mut account.drawdown_alerted, drawdown, peak, limit, WARN_PERCENT)
+        {
+            out.push(Event::Alert(warning));
+        }
+    }
+
+    /// The automatic kill switch of an account.
+    fn trip(&mut self, id: AccountId, cause: KillCause, alert: Alert, out: &mut EventBuffer) {
+        let scope = KillScope::Account(id);
+        let tripped = self
+            .tighten(scope, TradingState::Reducing, cause, alert, out)
+            .unwrap_or(false);
+        if tripped && self.account_of(id).limits.flatten_on_kill {
+            self.later(Task::Close(Closing::flatten(scope)));
+        }
+    }
+
+    /// Publishes one waiting mark a step.
+    pub(crate) fn publish_next_mark(&mut self, out: &mut EventBuffer) -> Option<Task> {
+        let slot = self.marks_pending.pop()?;
+        let position = self.positions.at_mut(slot);
+        position.mark_pending = false;
+        if position.quantity != 0 {
+            out.push(Event::PositionMarked(PositionMarked {
+                position: Positions::id(slot),
+                account: position.account,
+                instrument: position.instrument,
+                quantity: i32::try_from(position.quantity).unwrap_or(0),
+                cost: position.cost,
+                realised: position.realised,
+                charges: position.charges,
+                unrealised: position.unrealised,
+            }));
+        }
+        Some(Task::PublishMarks)
+    }
+}

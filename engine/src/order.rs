@@ -1,0 +1,240 @@
+//! Open orders, and the map from an order's id to its slot without hashing.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::arena::{Arena, NIL, Slots, index};
+use crate::event::Charges;
+use crate::ids::{AccountId, InstrumentId, OrderId};
+use crate::state_hash::Digest;
+use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce};
+use crate::units::{Money, Price, Quantity};
+
+/// An order from acceptance until it is finished.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) id: OrderId,
+    pub(crate) account: AccountId,
+    pub(crate) instrument: InstrumentId,
+    /// Slot of its position key.
+    pub(crate) position: u32,
+    pub(crate) limit: Price,
+    /// Number of `limit` in its book's price domain.
+    pub(crate) tick: u32,
+    pub(crate) quantity: u32,
+    /// Filled quantity.
+    pub(crate) cum: u32,
+    /// Open quantity, shown or not.
+    pub(crate) leaves: u32,
+    /// The part of `leaves` that reduces the position: no margin is held for it.
+    pub(crate) exit_leaves: u32,
+    /// Iceberg slice; 0 shows everything.
+    pub(crate) disclosed: u32,
+    pub(crate) modifications: u32,
+    pub(crate) cum_notional: Money,
+    pub(crate) charged: Charges,
+    pub(crate) order_type: OrderType,
+    pub(crate) time_in_force: TimeInForce,
+    pub(crate) stop_loss: Option<Price>,
+    pub(crate) take_profit: Option<Price>,
+    pub(crate) side: Side,
+    pub(crate) product: Product,
+    pub(crate) post_only: bool,
+    pub(crate) venue: bool,
+    /// In the book (rather than on its way into it).
+    pub(crate) resting: bool,
+    /// Neighbours in the list of its position's open orders, by acceptance.
+    pub(crate) older: u32,
+    pub(crate) newer: u32,
+    pub(crate) digest: u64,
+}
+
+impl Order {
+    pub(crate) const fn entry_leaves(&self) -> u32 {
+        self.leaves.wrapping_sub(self.exit_leaves)
+    }
+
+    /// The slice to show when it (re)joins the queue.
+    pub(crate) fn slice(&self) -> u32 {
+        if self.disclosed == 0 {
+            self.leaves
+        } else {
+            self.leaves.min(self.disclosed)
+        }
+    }
+
+    pub(crate) fn compute_digest(&self) -> u64 {
+        Digest::new(1)
+            .word(self.id.get())
+            .pair(self.account.get(), self.position)
+            .pair(self.limit.paise(), self.leaves)
+            .pair(self.quantity, self.exit_leaves)
+            .pair(self.cum, self.modifications)
+            .signed(self.cum_notional.paise())
+            .finish()
+    }
+}
+
+/// What is known of an order id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lookup {
+    Open(u32),
+    Finished {
+        account: AccountId,
+        status: OrderStatus,
+    },
+    /// Never used, or finished so long ago that its entry was used again.
+    Unknown,
+}
+
+const FINISHED: u32 = 1 << 31;
+const STATUS_SHIFT: u32 = 24;
+const ACCOUNT_MASK: u32 = (1 << STATUS_SHIFT) - 1;
+
+/// All open orders. Ids are counted up; a window over the most recent ids maps them to slots. An id whose place in
+/// the window is held by an order still open is skipped.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    arena: Arena<Order>,
+    /// By `id & mask`: slot + 1 of an open order, [`FINISHED`] with status and account, or 0.
+    window: Vec<u32>,
+    mask: u64,
+    next_id: u64,
+}
+
+impl Orders {
+    pub(crate) fn new(capacity: u32) -> Orders {
+        let window = u64::from(capacity)
+            .saturating_mul(4)
+            .next_power_of_two()
+            .max(1 << 16);
+        let length = usize::try_from(window).unwrap_or(usize::MAX);
+        Orders {
+            arena: Arena::new(capacity),
+            window: vec![0; length],
+            mask: window.wrapping_sub(1),
+            next_id: 1,
+        }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.arena.has_room()
+    }
+
+    pub(crate) fn capacity(&self) -> u32 {
+        self.arena.capacity()
+    }
+
+    pub(crate) fn open(&self) -> u32 {
+        self.arena.len()
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
+    #[inline]
+    fn place(&self, id: OrderId) -> u32 {
+        u32::try_from(id.get() & self.mask).unwrap_or(0)
+    }
+
+    /// Takes the next id. The window is at least four times the capacity, so a free place is near.
+    #[inline]
+    pub(crate) fn take_id(&mut self) -> OrderId {
+        loop {
+            let id = OrderId::new(self.next_id);
+            self.next_id = self.next_id.wrapping_add(1);
+            let entry = *self.window.as_slice().at(self.place(id));
+            if entry == 0 || entry & FINISHED != 0 {
+                return id;
+            }
+        }
+    }
+
+    /// Stores an order under its id; the caller has checked [`Orders::has_room`].
+    #[inline]
+    pub(crate) fn insert(&mut self, order: Order) -> u32 {
+        let place = self.place(order.id);
+        let slot = self.arena.insert(order);
+        *self.window.as_mut_slice().at_mut(place) = slot.wrapping_add(1);
+        slot
+    }
+
+    /// Records an order that never was open.
+    #[inline]
+    pub(crate) fn record_finished(&mut self, id: OrderId, account: AccountId, status: OrderStatus) {
+        let place = self.place(id);
+        #[expect(clippy::as_conversions, reason = "the discriminant of a repr(u8) enum")]
+        let status = u32::from(status as u8);
+        *self.window.as_mut_slice().at_mut(place) =
+            FINISHED | (status << STATUS_SHIFT) | (account.get() & ACCOUNT_MASK);
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, slot: u32, status: OrderStatus) {
+        let order = self.arena.at(slot);
+        let (id, account) = (order.id, order.account);
+        self.arena.remove(slot);
+        self.record_finished(id, account, status);
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, id: OrderId) -> Lookup {
+        let known = self.next_id.saturating_sub(1);
+        if id.get() == 0 || id.get() > known || known.saturating_sub(id.get()) > self.mask {
+            // Older than the window: open orders of that age still hold their place.
+            return self.find_open(id).map_or(Lookup::Unknown, Lookup::Open);
+        }
+        match *self.window.as_slice().at(self.place(id)) {
+            0 => Lookup::Unknown,
+            entry if entry & FINISHED != 0 => {
+                let status = (entry >> STATUS_SHIFT) & 0x7f;
+                let status = OrderStatus::ALL
+                    .get(index(status))
+                    .copied()
+                    .unwrap_or(OrderStatus::Failed);
+                Lookup::Finished {
+                    account: AccountId::new(entry & ACCOUNT_MASK),
+                    status,
+                }
+            }
+            _ => self.find_open(id).map_or(Lookup::Unknown, Lookup::Open),
+        }
+    }
+
+    fn find_open(&self, id: OrderId) -> Option<u32> {
+        let entry = *self.window.as_slice().at(self.place(id));
+        let slot = if entry & FINISHED == 0 {
+            entry.checked_sub(1)?
+        } else {
+            return None;
+        };
+        (self.arena.at(slot).id == id).then_some(slot)
+    }
+
+    #[inline(always)]
+    pub(crate) fn at(&self, slot: u32) -> &Order {
+        self.arena.at(slot)
+    }
+
+    #[inline(always)]
+    pub(crate) fn at_mut(&mut self, slot: u32) -> &mut Order {
+        self.arena.at_mut(slot)
+    }
+}
+
+impl Order {
+    pub(crate) fn leaves_quantity(&self) -> Quantity {
+        Quantity::clamped(i64::from(self.leaves))
+    }
+
+    pub(crate) fn filled_quantity(&self) -> Quantity {
+        Quantity::clamped(i64::from(self.cum))
+    }
+}
+
+const _: () = assert!(crate::limits::ACCOUNTS_MAX == 1 << STATUS_SHIFT);
+const _: () = assert!(
+    NIL & FINISHED != 0,
+    "slot + 1 of a slot in use never looks finished"
+);

@@ -1,0 +1,294 @@
+//! Positions: what each account holds of each instrument, by strategy and product, with its exact cost.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::arena::{NIL, Slots, index, slot_of};
+use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
+use crate::state_hash::Digest;
+use crate::terms::{Product, Side};
+use crate::units::{Money, Price};
+
+/// How a position counts against its account's position limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// Flat, and nothing is on its way.
+    Flat,
+    /// Flat, with entry orders working.
+    Pending,
+    Open,
+}
+
+/// A position key and what is held under it. Keys are never removed, so an id is a slot + 1.
+#[derive(Clone, Debug)]
+pub(crate) struct Position {
+    pub(crate) account: AccountId,
+    pub(crate) instrument: InstrumentId,
+    pub(crate) strategy: StrategyId,
+    pub(crate) product: Product,
+    pub(crate) standing: Standing,
+    pub(crate) venue: bool,
+    /// `position_loss_limit` has been raised and the loss has not recovered.
+    pub(crate) loss_alerted: bool,
+    /// A mark is waiting to be published.
+    pub(crate) mark_pending: bool,
+    /// Signed: negative is short.
+    pub(crate) quantity: i64,
+    /// Signed cost of the open quantity.
+    pub(crate) cost: Money,
+    /// Since it was last flat.
+    pub(crate) realised: Money,
+    pub(crate) charges: Money,
+    /// `quantity × mark − cost`, as included in the account's sum.
+    pub(crate) unrealised: Money,
+    pub(crate) stop_loss: Option<Price>,
+    pub(crate) take_profit: Option<Price>,
+    /// Open quantity of its orders by side (worst-case position).
+    pub(crate) open_buy: i64,
+    pub(crate) open_sell: i64,
+    /// Σ `exit_leaves` of its orders; never above `|quantity|` between steps.
+    pub(crate) exits: i64,
+    /// Orders with an entry part.
+    pub(crate) entries: u32,
+    /// Ends of the list of its open orders, by acceptance.
+    pub(crate) oldest: u32,
+    pub(crate) newest: u32,
+    /// Next key of the same account and instrument.
+    next_alike: u32,
+    /// Next key of the same account, by id.
+    pub(crate) next_of_account: u32,
+    /// Neighbours in the list of open positions of its instrument.
+    pub(crate) previous_open: u32,
+    pub(crate) next_open: u32,
+    pub(crate) digest: u64,
+}
+
+impl Position {
+    /// What an order of `side` could still close: the open quantity less other resting exits.
+    pub(crate) fn closable_by(&self, side: Side) -> i64 {
+        let closes = match side {
+            Side::Sell => self.quantity > 0,
+            Side::Buy => self.quantity < 0,
+        };
+        if closes {
+            self.quantity.saturating_abs().saturating_sub(self.exits).max(0)
+        } else {
+            0
+        }
+    }
+
+    /// The largest absolute position if every open order of a side filled, with `more` of it added.
+    pub(crate) fn worst_case(&self, side: Side, more: i64) -> i64 {
+        match side {
+            Side::Buy => self
+                .quantity
+                .saturating_add(self.open_buy)
+                .saturating_add(more)
+                .saturating_abs(),
+            Side::Sell => self
+                .quantity
+                .saturating_sub(self.open_sell)
+                .saturating_sub(more)
+                .saturating_abs(),
+        }
+    }
+
+    pub(crate) fn open_of(&mut self, side: Side) -> &mut i64 {
+        match side {
+            Side::Buy => &mut self.open_buy,
+            Side::Sell => &mut self.open_sell,
+        }
+    }
+
+    /// The side whose orders reduce it; `None` when it is flat.
+    pub(crate) fn closing_side(&self) -> Option<Side> {
+        match self.quantity {
+            0 => None,
+            quantity if quantity > 0 => Some(Side::Sell),
+            _ => Some(Side::Buy),
+        }
+    }
+
+    pub(crate) fn unrealised_at(&self, mark: Price) -> Money {
+        let value = i128::from(self.quantity).wrapping_mul(i128::from(mark.paise()));
+        Money::from_wide(value.wrapping_sub(self.cost.wide()))
+    }
+
+    /// The cost that margin is held for. Delivery sells reduce holdings and hold none.
+    pub(crate) fn held(&self) -> i64 {
+        match self.product {
+            Product::Cnc => self.cost.paise().max(0),
+            Product::Mis => self.cost.paise().saturating_abs(),
+        }
+    }
+
+    pub(crate) fn compute_digest(&self) -> u64 {
+        Digest::new(2)
+            .pair(self.account.get(), self.instrument.get())
+            .pair(self.strategy.get(), u32::from(self.product == Product::Cnc))
+            .signed(self.quantity)
+            .signed(self.cost.paise())
+            .signed(self.realised.paise())
+            .signed(self.charges.paise())
+            .signed(self.unrealised.paise())
+            .pair(
+                self.stop_loss.map_or(0, Price::paise),
+                self.take_profit.map_or(0, Price::paise),
+            )
+            .finish()
+    }
+}
+
+/// Instruments per page of the account × instrument index.
+const PAGE: u32 = 64;
+
+/// All position keys, found by account and instrument through a two-level table.
+#[derive(Clone, Debug)]
+pub(crate) struct Positions {
+    items: Vec<Position>,
+    capacity: u32,
+    /// `account × pages_per_account + instrument ÷ PAGE` → page + 1, or 0.
+    directory: Vec<u32>,
+    pages_per_account: u32,
+    /// Page after page of first keys: slot + 1, or 0. A key opens at most one page.
+    pages: Vec<u32>,
+}
+
+impl Positions {
+    pub(crate) fn new(capacity: u32, accounts: u32, instruments: u32) -> Positions {
+        let pages_per_account = instruments.div_ceil(PAGE);
+        let directory = index(accounts).saturating_mul(index(pages_per_account));
+        let pages_max = directory.min(index(capacity));
+        Positions {
+            items: Vec::with_capacity(index(capacity)),
+            capacity,
+            directory: vec![0; directory],
+            pages_per_account,
+            pages: Vec::with_capacity(pages_max.saturating_mul(index(PAGE))),
+        }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.len() < self.capacity
+    }
+
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        slot_of(self.items.len())
+    }
+
+    fn directory_slot(&self, account: AccountId, instrument: InstrumentId) -> u32 {
+        let row = account.get().wrapping_mul(self.pages_per_account);
+        row.wrapping_add(instrument.get().wrapping_div(PAGE))
+    }
+
+    /// The first key of an account in an instrument.
+    #[inline]
+    fn first_alike(&self, account: AccountId, instrument: InstrumentId) -> u32 {
+        let page = *self
+            .directory
+            .as_slice()
+            .at(self.directory_slot(account, instrument));
+        let Some(page) = page.checked_sub(1) else {
+            return NIL;
+        };
+        let entry = page
+            .wrapping_mul(PAGE)
+            .wrapping_add(instrument.get() & (PAGE - 1));
+        self.pages.as_slice().at(entry).wrapping_sub(1)
+    }
+
+    #[inline]
+    pub(crate) fn find(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+        strategy: StrategyId,
+        product: Product,
+    ) -> Option<u32> {
+        let mut slot = self.first_alike(account, instrument);
+        while slot != NIL {
+            let position = self.at(slot);
+            if position.strategy == strategy && position.product == product {
+                return Some(slot);
+            }
+            slot = position.next_alike;
+        }
+        None
+    }
+
+    /// Adds a key; the caller has checked that it is new and that there is room.
+    pub(crate) fn insert(
+        &mut self,
+        account: AccountId,
+        instrument: InstrumentId,
+        strategy: StrategyId,
+        product: Product,
+        venue: bool,
+    ) -> u32 {
+        let place = self.directory_slot(account, instrument);
+        if *self.directory.as_slice().at(place) == 0 {
+            let page = slot_of(self.pages.len()).wrapping_div(PAGE);
+            self.pages.resize(self.pages.len().saturating_add(index(PAGE)), 0);
+            *self.directory.as_mut_slice().at_mut(place) = page.wrapping_add(1);
+        }
+        let page = self.directory.as_slice().at(place).wrapping_sub(1);
+        let entry = page
+            .wrapping_mul(PAGE)
+            .wrapping_add(instrument.get() & (PAGE - 1));
+        let slot = self.len();
+        let first = self.pages.as_mut_slice().at_mut(entry);
+        let next_alike = first.wrapping_sub(1);
+        *first = slot.wrapping_add(1);
+        self.items.push(Position {
+            account,
+            instrument,
+            strategy,
+            product,
+            standing: Standing::Flat,
+            venue,
+            loss_alerted: false,
+            mark_pending: false,
+            quantity: 0,
+            cost: Money::ZERO,
+            realised: Money::ZERO,
+            charges: Money::ZERO,
+            unrealised: Money::ZERO,
+            stop_loss: None,
+            take_profit: None,
+            open_buy: 0,
+            open_sell: 0,
+            exits: 0,
+            entries: 0,
+            oldest: NIL,
+            newest: NIL,
+            next_alike,
+            next_of_account: NIL,
+            previous_open: NIL,
+            next_open: NIL,
+            digest: 0,
+        });
+        slot
+    }
+
+    #[inline(always)]
+    pub(crate) fn at(&self, slot: u32) -> &Position {
+        self.items.as_slice().at(slot)
+    }
+
+    #[inline(always)]
+    pub(crate) fn at_mut(&mut self, slot: u32) -> &mut Position {
+        self.items.as_mut_slice().at_mut(slot)
+    }
+
+    pub(crate) fn id(slot: u32) -> PositionId {
+        PositionId::new(slot.wrapping_add(1))
+    }
+
+    pub(crate) fn slot(&self, id: PositionId) -> Option<u32> {
+        id.get().checked_sub(1).filter(|&slot| slot < self.len())
+    }
+}

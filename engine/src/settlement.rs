@@ -1,0 +1,357 @@
+//! Settlement: what a fill does to its order, position and account.
+
+use crate::arena::{NIL, Slots};
+use crate::charges;
+use crate::engine::Engine;
+use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionChanged};
+use crate::ids::{AccountId, TradeId};
+use crate::order::Order;
+use crate::position::{Position, Positions};
+use crate::terms::{OrderStatus, Side};
+use crate::units::{Money, Price, Quantity};
+
+impl Engine {
+    /// Books a fill on its order: quantities, turnover, charges, reservation. Returns the fill's charges.
+    #[inline]
+    pub(crate) fn fill(
+        &mut self,
+        slot: u32,
+        trade: TradeId,
+        price: Price,
+        quantity: Quantity,
+        out: &mut EventBuffer,
+    ) -> Charges {
+        let shares = quantity.shares();
+        let exit = self.orders.at(slot).exit_leaves.min(shares);
+        self.release(slot, shares.wrapping_sub(exit), exit);
+        let order = self.orders.at_mut(slot);
+        order.cum = order.cum.wrapping_add(shares);
+        order.cum_notional = order.cum_notional.saturating_add(price.notional(quantity));
+        if order.venue {
+            return Charges::default();
+        }
+        let so_far = charges::on_turnover(order.cum_notional, order.side, order.product);
+        let charges = charges::difference(&so_far, &order.charged);
+        order.charged = so_far;
+        out.push(Event::Fill(Fill {
+            trade,
+            order: order.id,
+            position: Positions::id(order.position),
+            account: order.account,
+            instrument: order.instrument,
+            last_quantity: quantity,
+            last_price: price,
+            cum_quantity: order.filled_quantity(),
+            leaves_quantity: order.leaves_quantity(),
+            cum_notional: order.cum_notional,
+            charges,
+            side: order.side,
+            status: if order.leaves == 0 {
+                OrderStatus::Filled
+            } else {
+                OrderStatus::Open
+            },
+        }));
+        self.rehash_order(slot);
+        charges
+    }
+
+    /// Books a fill on its position and account.
+    #[inline]
+    pub(crate) fn settle(
+        &mut self,
+        slot: u32,
+        price: Price,
+        shares: u32,
+        charges: Charges,
+        out: &mut EventBuffer,
+    ) {
+        let order = self.orders.at(slot);
+        let (position_slot, side, account) = (order.position, order.side, order.account);
+        let conditions = (order.stop_loss, order.take_profit);
+        let position = self.positions.at(position_slot);
+        let open = position.quantity.unsigned_abs();
+        let closes = position.closing_side() == Some(side);
+        let closed = if closes {
+            u32::try_from(open).unwrap_or(u32::MAX).min(shares)
+        } else {
+            0
+        };
+        let opened = shares.wrapping_sub(closed);
+        let mut charges = charges.total();
+        if closed > 0 {
+            self.reduce(position_slot, side, price, closed, charges, out);
+            charges = Money::ZERO;
+        }
+        if opened > 0 {
+            self.extend(position_slot, side, price, opened, charges, conditions, out);
+        }
+        self.restand(position_slot);
+        self.rehash_position(position_slot);
+        self.rehash_account(account);
+        let position = self.positions.at(position_slot);
+        if position.exits > position.quantity.saturating_abs() {
+            self.excess_exits.push(position_slot);
+        }
+    }
+
+    /// Closes `shares` of a position: their share of the cost is released and the difference to the proceeds realised.
+    fn reduce(
+        &mut self,
+        slot: u32,
+        side: Side,
+        price: Price,
+        shares: u32,
+        charges: Money,
+        out: &mut EventBuffer,
+    ) {
+        let position = self.positions.at_mut(slot);
+        let before = Carried::of(position);
+        let released = released_cost(
+            position.cost,
+            i64::from(shares),
+            position.quantity.saturating_abs(),
+        );
+        let paid = price
+            .notional(Quantity::clamped(i64::from(shares)))
+            .paise()
+            .saturating_mul(side.sign());
+        let realised = Money::from_paise(paid.saturating_neg()).saturating_sub(released);
+        position.quantity = position
+            .quantity
+            .saturating_add(i64::from(shares).saturating_mul(side.sign()));
+        position.cost = position.cost.saturating_sub(released);
+        position.realised = position.realised.saturating_add(realised);
+        position.charges = position.charges.saturating_add(charges);
+        let change = if position.quantity == 0 {
+            PositionChange::Closed
+        } else {
+            PositionChange::Changed
+        };
+        self.carry(slot, before, price, realised, charges);
+        if change == PositionChange::Closed {
+            self.unlist_open(slot);
+        }
+        self.emit_position(slot, change, out);
+    }
+
+    /// Opens or adds to a position.
+    fn extend(
+        &mut self,
+        slot: u32,
+        side: Side,
+        price: Price,
+        shares: u32,
+        charges: Money,
+        conditions: (Option<Price>, Option<Price>),
+        out: &mut EventBuffer,
+    ) {
+        let position = self.positions.at_mut(slot);
+        let before = Carried::of(position);
+        let opens = position.quantity == 0;
+        if opens {
+            position.realised = Money::ZERO;
+            position.charges = Money::ZERO;
+            (position.stop_loss, position.take_profit) = conditions;
+            position.loss_alerted = false;
+        }
+        let value = price
+            .notional(Quantity::clamped(i64::from(shares)))
+            .paise()
+            .saturating_mul(side.sign());
+        position.quantity = position
+            .quantity
+            .saturating_add(i64::from(shares).saturating_mul(side.sign()));
+        position.cost = position.cost.saturating_add(Money::from_paise(value));
+        position.charges = position.charges.saturating_add(charges);
+        self.carry(slot, before, price, Money::ZERO, charges);
+        if opens {
+            self.list_open(slot);
+        }
+        self.emit_position(
+            slot,
+            if opens {
+                PositionChange::Opened
+            } else {
+                PositionChange::Changed
+            },
+            out,
+        );
+        if opens {
+            self.alert_missing_stop(slot, out);
+        }
+    }
+
+    /// Brings the account's sums up to date after a position changed, marking it at the print.
+    fn carry(&mut self, slot: u32, before: Carried, price: Price, realised: Money, charges: Money) {
+        let position = self.positions.at_mut(slot);
+        if !position.venue {
+            position.unrealised = position.unrealised_at(price);
+        }
+        let after = Carried::of(position);
+        let (account_id, product) = (position.account, position.product);
+        let account = self.account_mut(account_id);
+        let held = account.position_cost.of(product);
+        *held = held.saturating_add(after.held).saturating_sub(before.held);
+        account.unrealised = account
+            .unrealised
+            .saturating_add(after.unrealised)
+            .saturating_sub(before.unrealised);
+        account.realised = account.realised.saturating_add(realised);
+        account.charges = account.charges.saturating_add(charges);
+        if !account.venue {
+            self.review_later(account_id);
+        }
+    }
+
+    fn emit_position(&mut self, slot: u32, change: PositionChange, out: &mut EventBuffer) {
+        let position = self.positions.at(slot);
+        if position.venue {
+            return;
+        }
+        out.push(Event::PositionChanged(PositionChanged {
+            position: Positions::id(slot),
+            account: position.account,
+            strategy: position.strategy,
+            instrument: position.instrument,
+            quantity: i32::try_from(position.quantity).unwrap_or(0),
+            cost: position.cost,
+            realised: position.realised,
+            charges: position.charges,
+            unrealised: position.unrealised,
+            stop_loss: position.stop_loss,
+            take_profit: position.take_profit,
+            product: position.product,
+            change,
+        }));
+    }
+
+    /// Puts a position on the list of those marked with its instrument's last price.
+    fn list_open(&mut self, slot: u32) {
+        let position = self.positions.at_mut(slot);
+        if position.venue {
+            return;
+        }
+        let instrument = self.instruments.as_mut_slice().at_mut(position.instrument.get());
+        let first = core::mem::replace(&mut instrument.first_open, slot);
+        position.next_open = first;
+        position.previous_open = NIL;
+        if first != NIL {
+            self.positions.at_mut(first).previous_open = slot;
+        }
+    }
+
+    fn unlist_open(&mut self, slot: u32) {
+        let Position {
+            venue,
+            previous_open,
+            next_open,
+            instrument,
+            ..
+        } = *self.positions.at(slot);
+        if venue {
+            return;
+        }
+        if previous_open == NIL {
+            self.instrument_mut(instrument).first_open = next_open;
+        } else {
+            self.positions.at_mut(previous_open).next_open = next_open;
+        }
+        if next_open != NIL {
+            self.positions.at_mut(next_open).previous_open = previous_open;
+        }
+    }
+
+    pub(crate) fn rehash_account_of(&mut self, order: u32) {
+        let account = self.orders.at(order).account;
+        self.rehash_account(account);
+    }
+
+    /// Takes an order that is no longer in the book out of everything else.
+    pub(crate) fn finish(&mut self, slot: u32, status: OrderStatus) {
+        let Order {
+            position,
+            older,
+            newer,
+            account,
+            digest,
+            ..
+        } = *self.orders.at(slot);
+        if older == NIL {
+            self.positions.at_mut(position).oldest = newer;
+        } else {
+            self.orders.at_mut(older).newer = newer;
+        }
+        if newer == NIL {
+            self.positions.at_mut(position).newest = older;
+        } else {
+            self.orders.at_mut(newer).older = older;
+        }
+        self.good_till.remove(slot);
+        self.hash.remove(digest);
+        self.orders.remove(slot, status);
+        self.close_count(account);
+    }
+
+    fn close_count(&mut self, id: AccountId) {
+        let account = self.account_mut(id);
+        account.open_orders = account.open_orders.saturating_sub(1);
+        self.rehash_account(id);
+    }
+}
+
+/// The part of a position that its account's sums contain.
+#[derive(Clone, Copy)]
+struct Carried {
+    held: i64,
+    unrealised: Money,
+}
+
+impl Carried {
+    fn of(position: &Position) -> Carried {
+        Carried {
+            held: position.held(),
+            unrealised: position.unrealised,
+        }
+    }
+}
+
+/// The share of `cost` that `shares` of `open` carry, rounded half away from zero; the whole cost for all of them.
+fn released_cost(cost: Money, shares: i64, open: i64) -> Money {
+    if shares >= open {
+        return cost;
+    }
+    let product = cost.wide().wrapping_mul(i128::from(shares));
+    let doubled = product
+        .unsigned_abs()
+        .wrapping_mul(2)
+        .wrapping_add(u128::from(open.unsigned_abs()));
+    let magnitude = doubled
+        .checked_div(u128::from(open.unsigned_abs()).wrapping_mul(2))
+        .unwrap_or(0);
+    let magnitude = i128::try_from(magnitude).unwrap_or(i128::MAX);
+    Money::from_wide(if product < 0 {
+        magnitude.wrapping_neg()
+    } else {
+        magnitude
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn released_cost_is_exact_in_sum() {
+        let check = |cost: i64, shares: i64, open: i64, expected: i64| {
+            assert_eq!(
+                released_cost(Money::from_paise(cost), shares, open).paise(),
+                expected
+            );
+        };
+        check(100, 1, 3, 33);
+        check(67, 1, 2, 34);
+        check(-67, 1, 2, -34);
+        check(33, 1, 1, 33);
+    }
+}
