@@ -1,7 +1,7 @@
 use super::*;
 use crate::cli::ServeArgs;
 use crate::config::{Environment, Machine};
-use engine::{AdjustCash, Money};
+use engine::{AccountView, AdjustCash, Capacity, Event, EventBuffer, Money, Seq, Sequenced, Timestamp, Work};
 
 fn config(toml: &str) -> Config {
     let folder = tempfile::tempdir().unwrap();
@@ -18,38 +18,52 @@ fn instruments() -> Vec<InstrumentDefinition> {
     crate::instruments::load(None, 1_024).unwrap()
 }
 
-/// A journal and what an engine makes of it, as far as genesis sees it: definitions define, `SetLimits` sets.
-#[derive(Default)]
+/// A journal's definitions and the engine that folded them.
 struct World {
-    held: Held,
+    engine: Engine,
     applied: AppliedConfig,
+    events: EventBuffer,
 }
 
 impl World {
+    fn new() -> World {
+        let capacity = Capacity {
+            accounts: 16,
+            instruments: 64,
+            orders: 64,
+            positions: 64,
+        };
+        World {
+            engine: Engine::new(capacity),
+            applied: AppliedConfig::default(),
+            events: EventBuffer::new(),
+        }
+    }
+
     fn plan(&self, toml: &str) -> Genesis {
-        Genesis::plan(&config(toml), &instruments(), &self.held, &self.applied).unwrap()
+        Genesis::plan(
+            &config(toml),
+            &instruments(),
+            &Held::by(&self.engine),
+            &self.applied,
+        )
+        .unwrap()
     }
 
     fn apply(&mut self, command: &Command) {
         self.applied.observe(command);
-        match command {
-            Command::DefineInstrument(definition) => {
-                self.held.instruments.insert(key_of(definition));
-            }
-            Command::DefineAccount(definition) => {
-                let id = id_of(self.held.accounts.len());
-                self.held
-                    .accounts
-                    .entry(definition.name.as_str().to_owned())
-                    .or_insert_with(|| (id, definition.limits.clone()));
-            }
-            Command::SetLimits(set) => {
-                let mut accounts = self.held.accounts.values_mut();
-                let (_, limits) = accounts.find(|(id, _)| *id == set.account).unwrap();
-                *limits = set.limits.clone();
-            }
-            _ => {}
-        }
+        let sequenced = Sequenced {
+            seq: Seq::new(self.engine.last_seq().get() + 1),
+            time: Timestamp::from_nanos(1),
+            command: command.clone(),
+        };
+        self.events.clear();
+        assert_eq!(self.engine.apply(&sequenced, &mut self.events), Work::Done);
+        let refused = self
+            .events
+            .iter()
+            .find(|event| matches!(event, Event::Refused(_)));
+        assert_eq!(refused, None, "{command:?}");
     }
 
     fn start(&mut self, toml: &str) -> Genesis {
@@ -62,7 +76,8 @@ impl World {
 
     /// What an operator does at run time.
     fn set_limits(&mut self, name: &str, change: impl FnOnce(&mut RiskLimits)) {
-        let (account, mut limits) = self.held.accounts[name].clone();
+        let view = self.account(name);
+        let (account, mut limits) = (view.account, view.limits.clone());
         change(&mut limits);
         let actor = Actor { account, admin: true };
         self.apply(&Command::SetLimits(Box::new(SetLimits {
@@ -72,8 +87,21 @@ impl World {
         })));
     }
 
+    fn has(&self, name: &str) -> bool {
+        self.engine
+            .accounts()
+            .any(|account| account.name.as_str() == name)
+    }
+
+    fn account(&self, name: &str) -> AccountView<'_> {
+        self.engine
+            .accounts()
+            .find(|account| account.name.as_str() == name)
+            .unwrap()
+    }
+
     fn limits(&self, name: &str) -> &RiskLimits {
-        &self.held.accounts[name].1
+        self.account(name).limits
     }
 }
 
@@ -81,7 +109,7 @@ const MAIN_SEVEN: &str = "[[accounts]]\nname = \"main\"\nlimits.positions_max = 
 
 #[test]
 fn a_first_start_defines_everything_once() {
-    let mut world = World::default();
+    let mut world = World::new();
     let genesis = world.start("[[accounts]]\nname = \"counter\"\nprofile = \"maker\"\nbalance = \"5\"");
     let defined: Vec<String> = genesis
         .commands
@@ -117,24 +145,24 @@ fn a_first_start_defines_everything_once() {
 
 #[test]
 fn a_restart_with_the_same_file_says_nothing() {
-    let mut world = World::default();
+    let mut world = World::new();
     world.start(MAIN_SEVEN);
     assert_eq!(world.plan(MAIN_SEVEN), Genesis::default());
 }
 
 #[test]
 fn without_the_paper_market_there_are_no_venue_accounts() {
-    let mut world = World::default();
+    let mut world = World::new();
     world.start("[market]\nmode = \"none\"");
-    assert!(!world.held.accounts.contains_key("sim-maker"));
+    assert!(!world.has("sim-maker"));
     // Turned on later, they are defined then.
     assert_eq!(world.start("").commands.len(), 2);
-    assert!(world.held.accounts.contains_key("sim-taker"));
+    assert!(world.has("sim-taker"));
 }
 
 #[test]
 fn a_limit_tightened_at_run_time_survives_a_restart() {
-    let mut world = World::default();
+    let mut world = World::new();
     world.start("");
     world.set_limits("main", |limits| limits.positions_max = Some(2));
     assert_eq!(world.start(""), Genesis::default());
@@ -147,7 +175,7 @@ fn a_limit_tightened_at_run_time_survives_a_restart() {
 
 #[test]
 fn the_file_cannot_loosen_what_was_tightened_at_run_time() {
-    let mut world = World::default();
+    let mut world = World::new();
     world.start("");
     world.set_limits("main", |limits| limits.positions_max = Some(2));
     let genesis = world.start(MAIN_SEVEN);
@@ -164,7 +192,7 @@ fn the_file_cannot_loosen_what_was_tightened_at_run_time() {
 
 #[test]
 fn a_limit_changed_in_the_file_is_applied() {
-    let mut world = World::default();
+    let mut world = World::new();
     world.start("");
     let genesis = world.start(MAIN_SEVEN);
     assert_eq!(genesis.commands.len(), 2);
@@ -177,7 +205,7 @@ fn a_limit_changed_in_the_file_is_applied() {
 
 #[test]
 fn a_changed_balance_is_recorded_and_never_applied() {
-    let mut world = World::default();
+    let mut world = World::new();
     world.start("");
     let toml = "[[accounts]]\nname = \"main\"\nbalance = \"7\"";
     let genesis = world.start(toml);
@@ -185,17 +213,18 @@ fn a_changed_balance_is_recorded_and_never_applied() {
     assert!(matches!(&genesis.commands[0], Command::DefineAccount(_)));
     let account = AccountName::cut("main");
     assert_eq!(genesis.notices, [Notice::BalanceKept { account }]);
+    assert_eq!(world.account("main").balance.to_string(), "100000.00");
     assert_eq!(world.start(toml), Genesis::default());
 }
 
 #[test]
 fn a_changed_instrument_is_defined_again() {
-    let mut world = World::default();
+    let mut world = World::new();
     world.start("");
     let mut list = instruments();
     list[3].price_band = engine::Ratio::from_ppm(200_000);
     list.truncate(10);
-    let genesis = Genesis::plan(&config(""), &list, &world.held, &world.applied).unwrap();
+    let genesis = Genesis::plan(&config(""), &list, &Held::by(&world.engine), &world.applied).unwrap();
     assert_eq!(
         genesis.commands,
         [Command::DefineInstrument(Box::new(list[3].clone()))]
@@ -204,19 +233,28 @@ fn a_changed_instrument_is_defined_again() {
 
 #[test]
 fn a_definition_that_the_engine_refused_is_tried_again() {
-    let mut world = World::default();
+    let mut world = World::new();
     world.start("");
-    world.held.accounts.remove("main");
+    // The journal holds the definitions, this engine refused them all.
+    world.engine = World::new().engine;
     let commands = world.plan("").commands;
+    assert_eq!(commands.len(), 50 + 4);
+    let commands = &commands[50..];
     assert!(matches!(&commands[0], Command::DefineAccount(account) if account.name.as_str() == "main"));
 }
 
 #[test]
 fn what_leaves_the_file_still_counts_against_the_capacity() {
-    let mut world = World::default();
+    let mut world = World::new();
     world.start("[[accounts]]\nname = \"a\"\n[[accounts]]\nname = \"b\"");
     let toml = "[engine.capacity]\naccounts = 5\n[[accounts]]\nname = \"c\"";
-    let error = Genesis::plan(&config(toml), &instruments(), &world.held, &world.applied).unwrap_err();
+    let error = Genesis::plan(
+        &config(toml),
+        &instruments(),
+        &Held::by(&world.engine),
+        &world.applied,
+    )
+    .unwrap_err();
     assert_eq!(
         error,
         GenesisError::Capacity {
