@@ -1,0 +1,219 @@
+//! Reads one segment, record by record.
+
+use std::io;
+
+use engine::Seq;
+
+use super::error::{Context, Flaw, JournalError};
+use super::frame::{FRAME_HEADER_BYTES, FrameHeader, framed_bytes, is_intact};
+use super::header::{
+    FORMAT_VERSION, HEADER_BYTES, NotAHeader, SEMANTICS_VERSION, SegmentHeader, segment_name,
+};
+use super::storage::{Access, Storage, StorageFile};
+use crate::limits::BLOCK_BYTES;
+
+/// A place in the journal: after one record and before the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    pub(super) segment: u32,
+    /// Where the last record's frame ended.
+    pub(super) offset: u64,
+    pub(super) next_seq: u64,
+    /// Checksum of the last frame.
+    pub(super) chain: u32,
+    /// Place in its batch of the next record, if it continues the last one's batch.
+    pub(super) next_index: u32,
+}
+
+impl Position {
+    pub(super) fn start_of(header: &SegmentHeader) -> Position {
+        Position {
+            segment: header.segment,
+            offset: HEADER_BYTES as u64,
+            next_seq: header.first_seq,
+            chain: header.chain,
+            next_index: 0,
+        }
+    }
+
+    fn after(frame: &FrameHeader, at: u64) -> Position {
+        Position {
+            segment: frame.segment,
+            offset: at + framed_bytes(frame.length as usize) as u64,
+            next_seq: frame.seq + 1,
+            chain: frame.crc,
+            next_index: frame.index + 1,
+        }
+    }
+
+    /// The record before this place; zero at the beginning of the journal.
+    pub fn seq(&self) -> Seq {
+        Seq::new(self.next_seq - 1)
+    }
+}
+
+/// What stands at a position.
+#[derive(Debug)]
+pub(super) enum Probe<'a> {
+    Record {
+        /// Offset of the frame.
+        at: u64,
+        next: Position,
+        payload: &'a [u8],
+    },
+    /// No record follows in this segment.
+    End,
+    /// Something that is not the next record.
+    Flawed(Flaw),
+}
+
+pub(super) struct SegmentReader<F> {
+    file: F,
+    pub(super) header: SegmentHeader,
+    window: Vec<u8>,
+    /// Offset in the file of the window's first byte.
+    window_start: u64,
+    /// Bytes read at a time.
+    chunk_bytes: usize,
+}
+
+impl<F: StorageFile> SegmentReader<F> {
+    pub(super) fn open<S: Storage<File = F>>(
+        storage: &S,
+        segment: u32,
+        chunk_bytes: usize,
+    ) -> Result<SegmentReader<F>, JournalError> {
+        let name = segment_name(segment);
+        let file = storage
+            .open(&name, Access::Read)
+            .context(storage, "open", &name)?;
+        let mut block = vec![0; HEADER_BYTES];
+        let read = file.read_full_at(&mut block, 0).context(storage, "read", &name)?;
+        block.truncate(read);
+        let path = storage.path(&name);
+        let header = SegmentHeader::decode(&block).map_err(|why| match why {
+            NotAHeader::Damaged => JournalError::Damaged {
+                path: path.clone(),
+                offset: 0,
+                flaw: Flaw::Header,
+            },
+            NotAHeader::Format(found) => JournalError::UnknownFormat {
+                path: path.clone(),
+                found,
+                known: FORMAT_VERSION,
+            },
+            NotAHeader::Semantics(found) => JournalError::UnknownSemantics {
+                path: path.clone(),
+                found,
+                known: SEMANTICS_VERSION,
+            },
+        })?;
+        if header.segment != segment {
+            return Err(JournalError::Damaged {
+                path,
+                offset: 0,
+                flaw: Flaw::ForeignSegment,
+            });
+        }
+        Ok(SegmentReader {
+            file,
+            header,
+            window: Vec::with_capacity(chunk_bytes),
+            window_start: 0,
+            chunk_bytes,
+        })
+    }
+
+    /// What stands at `position`, which must be in this segment.
+    pub(super) fn probe(&mut self, position: &Position) -> io::Result<Probe<'_>> {
+        let mut at = position.offset;
+        if self.record_length_at(at)? == 0 {
+            let block = at.next_multiple_of(BLOCK_BYTES);
+            let padding = usize::try_from(block - at).unwrap_or(0);
+            if self.bytes(at, padding)?.iter().any(|&byte| byte != 0) {
+                return Ok(Probe::Flawed(Flaw::Padding));
+            }
+            if block == at || self.record_length_at(block)? == 0 {
+                return Ok(Probe::End);
+            }
+            at = block;
+        }
+        let Some(frame) = self.frame_header_at(at)? else {
+            return Ok(Probe::Flawed(Flaw::Length));
+        };
+        let begins_batch = frame.index == 0 && at.is_multiple_of(BLOCK_BYTES);
+        let continues_batch = frame.index == position.next_index && at == position.offset;
+        let (segment, len) = (self.header.segment, frame.bytes());
+        let flaw = match self.whole_frame(at, &frame)? {
+            None => Flaw::Length,
+            Some(bytes) if !is_intact(&frame, bytes) => Flaw::Checksum,
+            Some(_) if frame.segment != segment => Flaw::ForeignSegment,
+            Some(_) if frame.seq != position.next_seq || frame.previous != position.chain => Flaw::Sequence,
+            Some(_) if !begins_batch && !continues_batch => Flaw::Batch,
+            Some(_) => {
+                let next = Position::after(&frame, at);
+                let bytes = self.bytes(at, len.unwrap_or(0))?;
+                let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
+                return Ok(Probe::Record { at, next, payload });
+            }
+        };
+        Ok(Probe::Flawed(flaw))
+    }
+
+    /// Header and record of the frame at `at`; `None` where its length is impossible there.
+    pub(super) fn whole_frame(&mut self, at: u64, frame: &FrameHeader) -> io::Result<Option<&[u8]>> {
+        match frame.bytes() {
+            Some(len) => {
+                let bytes = self.bytes(at, len)?;
+                Ok((bytes.len() == len).then_some(bytes))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// `None` where the segment ends before it.
+    pub(super) fn frame_header_at(&mut self, at: u64) -> io::Result<Option<FrameHeader>> {
+        let bytes = self.bytes(at, FRAME_HEADER_BYTES)?;
+        Ok(bytes.first_chunk().map(FrameHeader::decode))
+    }
+
+    /// 0 at the end of the segment.
+    fn record_length_at(&mut self, at: u64) -> io::Result<u32> {
+        let bytes = self.bytes(at, 8)?;
+        Ok(match bytes.get(4..8) {
+            Some(&[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]),
+            _ => 0,
+        })
+    }
+
+    /// `len` bytes from `offset`; fewer at the end of the file or of the segment.
+    pub(super) fn bytes(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
+        let room = u64::from(self.header.segment_bytes).saturating_sub(offset);
+        let len = len.min(usize::try_from(room).unwrap_or(usize::MAX));
+        let cached = offset
+            .checked_sub(self.window_start)
+            .and_then(|start| usize::try_from(start).ok())
+            .filter(|start| start + len <= self.window.len());
+        let start = match cached {
+            Some(start) => start,
+            None => {
+                let wanted = usize::try_from(room)
+                    .unwrap_or(usize::MAX)
+                    .min(self.chunk_bytes.max(len));
+                self.window.resize(wanted, 0);
+                self.window_start = offset;
+                let read = self.file.read_full_at(&mut self.window, offset);
+                self.window.truncate(*read.as_ref().unwrap_or(&0));
+                read?;
+                0
+            }
+        };
+        let end = self.window.len().min(start + len);
+        Ok(&self.window[start.min(end)..end])
+    }
+
+    /// Forgets what has been read: the writer may have written there since.
+    pub(super) fn forget(&mut self) {
+        self.window.clear();
+    }
+}

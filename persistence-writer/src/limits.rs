@@ -1,0 +1,71 @@
+//! Every bound of this crate, with its reason.
+
+use std::time::Duration;
+
+/// A batch begins on a block of this many bytes, so that no later write touches a sector that has been acknowledged.
+/// The page size of the file cache and the physical sector of today's disks.
+pub const BLOCK_BYTES: u64 = 4_096;
+
+/// Default size of a segment. Large enough that the two extra syncs of a change of segment are lost in half a million
+/// records, small enough to be zero-filled in well under a second.
+pub const SEGMENT_BYTES_DEFAULT: u32 = 64 * 1024 * 1024;
+
+/// Smallest segment: a header and a few blocks. Tests use it to change segments often.
+pub const SEGMENT_BYTES_MIN: u32 = 4 * 4_096;
+
+/// Largest segment; recovery searches the rest of the last one after a torn write.
+pub const SEGMENT_BYTES_MAX: u32 = 1024 * 1024 * 1024;
+
+/// Longest record. The longest today is an order with a full client id and full metadata (about 2.2 KiB).
+pub const PAYLOAD_BYTES_MAX: usize = 4_000;
+
+/// Unsynced bytes that force a sync when nobody waits (DESIGN.md section 5).
+pub const UNSYNCED_BYTES_MAX: u64 = 256 * 1024;
+
+/// Age of the oldest unsynced record that forces a sync when nobody waits (DESIGN.md section 5).
+pub const UNSYNCED_AGE_MAX: Duration = Duration::from_millis(100);
+
+/// Entries taken from the ring before the writer writes and looks at its sync policy again: bounds the memory of a
+/// batch (about 9 MiB if every order carried full metadata) and how long the first of them waits for the last.
+pub const ENTRIES_PER_TURN: usize = 4_096;
+
+/// Turns without work that the writer spins through, then yields through, before it parks. The spins cover the gap
+/// between two orders of a burst; the yields let the other threads of a small machine run.
+pub const IDLE_SPINS: u32 = 2_000;
+pub const IDLE_YIELDS: u32 = 50;
+
+/// Park times of an idle writer: the first, doubling up to the longest. The engine never wakes the writer, so the
+/// longest is the most that a lone order can wait for it (less if somebody calls `Progress::nudge_writer`).
+pub const PARK_MIN: Duration = Duration::from_micros(50);
+pub const PARK_MAX: Duration = Duration::from_micros(200);
+
+/// Bytes of zeros written and synced at a time while a segment is prepared, so that the device queue is never long
+/// when the writer needs it.
+pub const ZERO_FILL_CHUNK_BYTES: usize = 1024 * 1024;
+
+/// How often the helper that prepares segments looks at the free space, and retries after a failure.
+pub const SPACE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Free space below which the disk counts as low, in segments: one that may be in preparation, and three that
+/// cancels, exits and kills may still use while new orders are refused.
+pub const RESERVE_SEGMENTS: u64 = 4;
+
+/// Bytes read at a time by a walk over the whole journal, and by a tailer (which reads again at every new position).
+pub const WALK_CHUNK_BYTES: usize = 1024 * 1024;
+pub const TAIL_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Commands that the replica folds under one write lock of the read model: bounds how long a reader waits (about
+/// 50 µs).
+pub const REPLICA_SLICE: usize = 256;
+
+/// How long the replica sleeps without news before it looks at its stop flag.
+pub const REPLICA_WAIT: Duration = Duration::from_millis(50);
+
+/// Longest reason kept in the failure marker, in bytes: it must fit in the marker's one preallocated block.
+pub const FAILURE_REASON_BYTES_MAX: usize = 3_000;
+
+const _: () = assert!(PAYLOAD_BYTES_MAX > engine::limits::METADATA_LEN_MAX + 512);
+const _: () = assert!(SEGMENT_BYTES_MIN as u64 >= BLOCK_BYTES * 3);
+const _: () = assert!(SEGMENT_BYTES_DEFAULT as u64 % BLOCK_BYTES == 0);
+const _: () = assert!(FAILURE_REASON_BYTES_MAX < BLOCK_BYTES as usize);
+const _: () = assert!(TAIL_CHUNK_BYTES > 2 * PAYLOAD_BYTES_MAX);
