@@ -3,38 +3,39 @@
 use super::answer::Answer;
 
 struct Asset {
-    /// Path segments below `/`.
-    path: &'static [&'static str],
+    /// Below `/`; the page itself is empty.
+    path: &'static str,
     content_type: &'static str,
     body: &'static [u8],
 }
 
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// An asset whose path is that of its file.
+macro_rules! asset {
+    ($path:literal, $content_type:expr) => {
+        Asset {
+            path: $path,
+            content_type: $content_type,
+            body: include_bytes!(concat!("../../assets/", $path)),
+        }
+    };
+}
+
 const ASSETS: &[Asset] = &[
     Asset {
-        path: &[""],
-        content_type: "text/html; charset=utf-8",
-        body: include_bytes!("../../assets/index.html"),
+        path: "",
+        ..asset!("index.html", HTML)
     },
-    Asset {
-        path: &["static", "css", "dashboard.css"],
-        content_type: "text/css; charset=utf-8",
-        body: include_bytes!("../../assets/static/css/dashboard.css"),
-    },
-    Asset {
-        path: &["static", "js", "oms-client.js"],
-        content_type: "text/javascript; charset=utf-8",
-        body: include_bytes!("../../assets/static/js/oms-client.js"),
-    },
-    Asset {
-        path: &["static", "js", "order-ticket.js"],
-        content_type: "text/javascript; charset=utf-8",
-        body: include_bytes!("../../assets/static/js/order-ticket.js"),
-    },
-    Asset {
-        path: &["static", "favicon.svg"],
-        content_type: "image/svg+xml",
-        body: include_bytes!("../../assets/static/favicon.svg"),
-    },
+    asset!("static/css/dashboard.css", CSS),
+    asset!("static/favicon.svg", SVG),
+    asset!("static/js/dialogs.js", JAVASCRIPT),
+    asset!("static/js/market-depth.js", JAVASCRIPT),
+    asset!("static/js/oms-client.js", JAVASCRIPT),
+    asset!("static/js/order-ticket.js", JAVASCRIPT),
 ];
 
 /// Nothing but our own files may run, load or embed (the page has no inline handlers); its data comes from this
@@ -44,10 +45,52 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 /// The page at `/`, or one of its files. `None` for an unknown path.
 pub(super) fn page(path: &[&str]) -> Option<Answer> {
+    let path = path.join("/");
     let asset = ASSETS.iter().find(|asset| asset.path == path)?;
     let answer = Answer::of_bytes(200, asset.content_type, asset.body.to_vec())
         .with_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         .with_header("Referrer-Policy", "no-referrer")
         .with_header("X-Frame-Options", "DENY");
     Some(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    fn files_below(directory: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        entries
+            .flat_map(|path| {
+                if path.is_dir() {
+                    files_below(&path)
+                } else {
+                    vec![path]
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_file_of_the_dashboard_is_served() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+        let files: BTreeSet<PathBuf> = files_below(&root).into_iter().collect();
+        let served: BTreeSet<PathBuf> = ASSETS
+            .iter()
+            .map(|asset| {
+                root.join(if asset.path.is_empty() {
+                    "index.html"
+                } else {
+                    asset.path
+                })
+            })
+            .collect();
+        assert_eq!(files, served);
+    }
 }

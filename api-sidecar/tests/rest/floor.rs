@@ -137,7 +137,7 @@ impl Floor {
     /// counterparty, order 2 of the trader, one trade of 10 at ₹2,450.
     pub(crate) fn trade(&mut self) {
         self.apply(Command::NewOrder(sell(10, "2450.00")));
-        self.apply(Command::NewOrder(sample_buy("mine-1")));
+        self.apply(Command::NewOrder(sample_buy("")));
     }
 
     pub(crate) fn cancel(&mut self, account: AccountId, order: u64) {
