@@ -1,1 +1,371 @@
+//! The engine against the oracle: the same events after every command, the same state after every stream.
+//!
+//! Set `ORACLE_SEEDS` and `ORACLE_COMMANDS` for longer runs (`make soak`).
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    unreachable_pub,
+    reason = "the oracle is plain arithmetic in a test: overflow and bad indices should stop it"
+)]
+
 mod oracle;
+mod streams;
+
+use std::fmt::{self, Write as _};
+
+use engine::{
+    AccountId, Capacity, Command, Engine, Event, EventBuffer, InstrumentId, NewOrder, OrderRejected,
+    PositionId, Rejection, Sequenced, Side, Work,
+};
+use proptest::prelude::*;
+
+use oracle::Oracle;
+use streams::{OpenOrder, Stream};
+
+const CAPACITY: Capacity = Capacity {
+    accounts: 16,
+    instruments: 8,
+    orders: 1 << 14,
+    positions: 256,
+};
+
+/// What the two disagree about, and the commands that led there.
+struct Difference {
+    commands: Vec<Sequenced<Command>>,
+    why: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for command in &self.commands {
+            writeln!(f, "{:?} {:?}", command.time, command.command)?;
+        }
+        f.write_str(&self.why)
+    }
+}
+
+/// Runs one stream through both, to the first difference.
+fn compare(seeds: &[u64]) -> Result<(), Difference> {
+    let mut pair = Pair::default();
+    let mut stream = Stream::default();
+    for command in stream.begin() {
+        pair.step(&command)
+            .unwrap_or_else(|why| panic!("definitions differ: {why}"));
+    }
+    let mut commands = Vec::with_capacity(seeds.len());
+    for &seed in seeds {
+        stream.turn(seed);
+        while let Some(tick) = stream.tick(pair.oracle.next_deadline()) {
+            pair.follow(tick, &mut commands)?;
+        }
+        let open = pair.oracle.open_orders_of_all();
+        let open: Vec<_> = open
+            .map(|(id, account, instrument)| OpenOrder {
+                id,
+                account,
+                instrument,
+            })
+            .collect();
+        pair.follow(stream.command(&open), &mut commands)?;
+    }
+    Ok(())
+}
+
+/// The engine and the oracle side by side.
+struct Pair {
+    engine: Engine,
+    oracle: Oracle,
+    buffer: EventBuffer,
+}
+
+impl Default for Pair {
+    fn default() -> Pair {
+        Pair {
+            engine: Engine::new(CAPACITY),
+            oracle: Oracle::default(),
+            buffer: EventBuffer::new(),
+        }
+    }
+}
+
+impl Pair {
+    fn follow(
+        &mut self,
+        command: Sequenced<Command>,
+        commands: &mut Vec<Sequenced<Command>>,
+    ) -> Result<(), Difference> {
+        let step = self.step(&command);
+        commands.push(command);
+        step.map_err(|why| Difference {
+            commands: std::mem::take(commands),
+            why,
+        })
+    }
+
+    /// One command: the same events, the same deadline, the same state, and nothing leaked.
+    fn step(&mut self, command: &Sequenced<Command>) -> Result<(), String> {
+        let verdict = match &command.command {
+            Command::NewOrder(order) if order.client_order_id.is_empty() => {
+                Some(self.engine.check(order, command.time).rejection)
+            }
+            _ => None,
+        };
+        let found = apply(&mut self.engine, command, &mut self.buffer);
+        let expected = canonical(self.oracle.apply(command));
+        if found != expected {
+            return Err(difference(&expected, &found));
+        }
+        if let (Some(verdict), Command::NewOrder(order)) = (verdict, &command.command) {
+            self.compare_verdict(order, verdict, &found)?;
+        }
+        equal(
+            "next deadline",
+            self.oracle.next_deadline(),
+            self.engine.next_deadline(),
+        )?;
+        compare_books(&self.engine, &self.oracle)?;
+        compare_state(&self.engine, &self.oracle)?;
+        self.engine.audit().map_err(String::from)
+    }
+
+    /// `check` before a command says what `apply` then does. Of venue accounts no rejection is published, and orders
+    /// that name nothing known are refused, not rejected.
+    fn compare_verdict(
+        &self,
+        order: &NewOrder,
+        verdict: Option<Rejection>,
+        found: &[Event],
+    ) -> Result<(), String> {
+        let published = self
+            .engine
+            .account(order.account)
+            .is_some_and(|account| !account.venue)
+            && self.engine.instrument(order.instrument).is_some();
+        let rejected = found.iter().find_map(|event| match event {
+            Event::OrderRejected(OrderRejected { rejection, .. }) => Some(*rejection),
+            _ => None,
+        });
+        if !published {
+            return Ok(());
+        }
+        equal("apply (as oracle) and check (as engine)", rejected, verdict)
+    }
+}
+
+/// Tops of several books come in no particular order at the end of a call.
+fn canonical(mut events: Vec<Event>) -> Vec<Event> {
+    events.retain(|event| !matches!(event, Event::AccountChanged(_)));
+    let tops = events
+        .iter()
+        .rev()
+        .take_while(|event| top_instrument(event).is_some());
+    let start = events.len() - tops.count();
+    events[start..].sort_by_key(top_instrument);
+    events
+}
+
+/// All events of a command. Of a command that took several calls only the last top of each book counts.
+fn apply(engine: &mut Engine, command: &Sequenced<Command>, buffer: &mut EventBuffer) -> Vec<Event> {
+    let mut events = Vec::new();
+    buffer.clear();
+    let mut work = engine.apply(command, buffer);
+    events.extend_from_slice(buffer);
+    while work == Work::More {
+        buffer.clear();
+        work = engine.resume(buffer);
+        let again: Vec<_> = buffer.iter().filter_map(top_instrument).collect();
+        events.retain(|event| top_instrument(event).is_none_or(|top| !again.contains(&top)));
+        events.extend_from_slice(buffer);
+    }
+    canonical(events)
+}
+
+fn top_instrument(event: &Event) -> Option<InstrumentId> {
+    match event {
+        Event::TopOfBook(top) => Some(top.instrument),
+        _ => None,
+    }
+}
+
+fn difference(expected: &[Event], found: &[Event]) -> String {
+    let mut text = String::new();
+    for index in 0..expected.len().max(found.len()) {
+        let (expected, found) = (expected.get(index), found.get(index));
+        let write = if expected == found {
+            writeln!(text, "  both   {expected:?}")
+        } else {
+            writeln!(text, "  oracle {expected:?}\n  engine {found:?}")
+        };
+        write.expect("writing to a string");
+    }
+    text
+}
+
+fn equal<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, found: T) -> Result<(), String> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(format!("{what}: oracle {expected:?}, engine {found:?}"))
+    }
+}
+
+fn compare_books(engine: &Engine, oracle: &Oracle) -> Result<(), String> {
+    for index in 0..oracle.all_instruments().len() as u32 {
+        let id = InstrumentId::new(index);
+        for side in [Side::Buy, Side::Sell] {
+            let mut levels: Vec<(engine::Price, u64, u32)> = Vec::new();
+            for (price, _, visible, _) in oracle.queue(id, side) {
+                let visible = visible as u64;
+                match levels.last_mut() {
+                    Some(level) if level.0 == price => {
+                        level.1 += visible;
+                        level.2 += 1;
+                    }
+                    _ => levels.push((price, visible, 1)),
+                }
+            }
+            let depth = engine.depth(id, side, usize::MAX);
+            let depth: Vec<_> = depth
+                .iter()
+                .map(|level| (level.price, level.quantity, level.orders))
+                .collect();
+            equal(&format!("{side} depth of instrument {id}"), levels, depth)?;
+        }
+    }
+    Ok(())
+}
+
+fn compare_state(engine: &Engine, oracle: &Oracle) -> Result<(), String> {
+    let venue = |id: AccountId| oracle.all_accounts()[id.get() as usize].venue;
+    for (position, index) in oracle.all_positions().iter().zip(1_u32..) {
+        if venue(position.account) {
+            continue;
+        }
+        let id = PositionId::new(index);
+        let view = engine
+            .position(id)
+            .ok_or_else(|| format!("position {id} is missing"))?;
+        let paise = |money: engine::Money| money.wide();
+        equal(
+            &format!("position {id}: quantity, cost, realised, charges, unrealised"),
+            [
+                position.quantity,
+                position.cost,
+                position.realised,
+                position.charges,
+                oracle.position_unrealised(id),
+            ],
+            [
+                i128::from(view.quantity),
+                paise(view.cost),
+                paise(view.realised),
+                paise(view.charges),
+                paise(view.unrealised),
+            ],
+        )?;
+    }
+    for (account, index) in oracle.all_accounts().iter().zip(0_u32..) {
+        if account.venue {
+            continue;
+        }
+        let id = AccountId::new(index);
+        let view = engine
+            .account(id)
+            .ok_or_else(|| format!("account {id} is missing"))?;
+        let (position_margin, order_margin, available) = oracle.funds(id);
+        equal(
+            &format!(
+                "account {id}: balance, realised, charges, peak, position margin, order margin, available"
+            ),
+            [
+                account.balance,
+                account.realised,
+                account.charges,
+                account.peak,
+                position_margin,
+                order_margin,
+                available,
+            ],
+            [
+                view.balance.wide(),
+                view.realised.wide(),
+                view.charges.wide(),
+                view.peak.wide(),
+                view.position_margin.wide(),
+                view.order_margin.wide(),
+                view.available.wide(),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Leaves out ever smaller parts of a failing stream while it still fails.
+fn smallest(mut seeds: Vec<u64>) -> Vec<u64> {
+    let mut chunk = seeds.len().div_ceil(2);
+    while chunk > 0 {
+        let mut start = 0;
+        while start < seeds.len() {
+            let mut shorter = seeds.clone();
+            shorter.drain(start..(start + chunk).min(seeds.len()));
+            if compare(&shorter).is_err() {
+                seeds = shorter;
+            } else {
+                start += chunk;
+            }
+        }
+        chunk /= 2;
+    }
+    seeds
+}
+
+fn from_environment(name: &str, default: usize) -> usize {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+/// A thousand streams of ten thousand commands, shared among the cores.
+#[test]
+fn long_streams_agree() {
+    let count = from_environment("ORACLE_SEEDS", 1_000) as u64;
+    let first = from_environment("ORACLE_FIRST_SEED", 1) as u64;
+    let length = from_environment("ORACLE_COMMANDS", 10_000);
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            let mine = (first..first + count).filter(move |seed| seed % workers == worker);
+            scope.spawn(move || {
+                for seed in mine {
+                    check_seed(seed, length);
+                }
+            });
+        }
+    });
+}
+
+fn check_seed(seed: u64, length: usize) {
+    let seeds = streams::seeds(seed, length);
+    if compare(&seeds).is_err() {
+        let Err(difference) = compare(&smallest(seeds)) else {
+            panic!("seed {seed}: the smallest failing stream does not fail again");
+        };
+        panic!("seed {seed} of {length} commands; its smallest failing part:\n{difference}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn short_streams_agree(seeds in proptest::collection::vec(any::<u64>(), 0..400)) {
+        if let Err(difference) = compare(&seeds) {
+            return Err(TestCaseError::fail(difference.to_string()));
+        }
+    }
+}

@@ -1,12 +1,20 @@
-//! What time does by itself: GTD expiry, and the day roll at midnight in India.
+//! What time does by itself: waiting marks, GTD expiry, and the day roll at midnight in India.
 
 use engine::{AccountId, CancelReason, OrderId, TimeInForce, Timestamp};
 
 use super::Oracle;
 
 impl Oracle {
-    /// Fires everything that is due at the present time, in the order of its deadlines.
-    pub(super) fn fire_deadlines(&mut self) {
+    /// When the next tick is due.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let roll = self.day.map(|day| Timestamp::start_of_trading_day(day + 1));
+        let expiry = self.next_expiry().map(|(at, _)| at);
+        [roll, expiry, self.marks_due].into_iter().flatten().min()
+    }
+
+    /// Fires everything that is due.
+    pub(super) fn tick(&mut self) {
+        self.publish_marks();
         while let Some((deadline, order)) = self.next_expiry() {
             if deadline > self.time {
                 break;
@@ -16,21 +24,21 @@ impl Oracle {
         let today = self.time.trading_day();
         if self.day.is_some_and(|day| day < today) {
             self.roll_day();
+            self.day = Some(today);
         }
-        self.day = Some(today);
     }
 
     fn next_expiry(&self) -> Option<(Timestamp, OrderId)> {
-        self.orders
-            .iter()
-            .filter(|(_, order)| order.rests())
-            .filter_map(|(id, order)| Some((order.expires()?, *id)))
+        self.open()
+            .filter_map(|(id, order)| Some((order.expires()?, id)))
             .min()
     }
 
     /// DAY orders expire; the day's realised result goes into the balance and the counters start again.
     fn roll_day(&mut self) {
-        let expired = self.matching_orders(None, |order| order.request.time_in_force == TimeInForce::Day);
+        let expired = self.matching_orders(None, |order| {
+            !matches!(order.request.time_in_force, TimeInForce::Gtd(_))
+        });
         for id in expired {
             self.cancel(id, CancelReason::Expired);
         }
@@ -41,9 +49,16 @@ impl Oracle {
             account.balance += account.realised - account.charges;
             account.realised = 0;
             account.charges = 0;
-            account.loss_base = 0;
-            account.orders_today = 0;
+            account.loss_base = unrealised;
             account.peak = account.balance + unrealised;
+            account.warned_loss = false;
+            account.warned_drawdown = false;
+            account.orders_today = 0;
+            account.client_ids.retain(|_, used| !used.yesterday);
+            account
+                .client_ids
+                .values_mut()
+                .for_each(|used| used.yesterday = true);
             self.report_account(id);
         }
     }

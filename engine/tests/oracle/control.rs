@@ -1,13 +1,15 @@
 //! Commands about accounts, instruments and the kill switch.
 
+use std::collections::BTreeSet;
+
 use engine::{
     AccountDefinition, AccountId, AdjustCash, Alert, AlertKind, CancelReason, Event, InstrumentDefinition,
-    InstrumentId, KillCause, KillScope, KillSwitch, MarketPrice, Money, Ratio, Rearm, Refusal, SetLimits,
-    StrategyDefinition, TradingState, TradingStateChanged,
+    InstrumentId, KillCause, KillScope, KillSwitch, MarketPrice, MassCancelled, Money, PositionId, Ratio,
+    Rearm, Refusal, SetLimits, StrategyDefinition, StrategyId, TradingState, TradingStateChanged,
 };
 
 use super::state::{Account, Instrument};
-use super::{Oracle, money};
+use super::{Later, Oracle, money};
 
 impl Oracle {
     pub(super) fn define_instrument(&mut self, definition: &InstrumentDefinition) {
@@ -23,6 +25,7 @@ impl Oracle {
                 self.instruments.push(Instrument {
                     definition: definition.clone(),
                     last_price: None,
+                    marked_price: None,
                     bids: Default::default(),
                     asks: Default::default(),
                 });
@@ -30,45 +33,42 @@ impl Oracle {
             }
         };
         let id = InstrumentId::new(index as u32);
+        self.events.push(Event::InstrumentDefined(id));
+        let (low, high) = self.instrument(id).band();
+        let tick = self.instrument(id).tick();
         let outside = self.matching_orders(None, |order| {
-            order.request.instrument == id && self.check_band(id, i128::from(order.limit.paise())).is_some()
+            let limit = i128::from(order.limit.paise());
+            order.request.instrument == id && (limit < low || limit > high || limit % tick != 0)
         });
         for order in outside {
             self.cancel(order, CancelReason::PriceBand);
         }
-        self.events.push(Event::InstrumentDefined(id));
     }
 
+    /// Of an account that exists only the profile's name changes: limits and balance have their own commands.
     pub(super) fn define_account(&mut self, definition: &AccountDefinition) {
         let same = |account: &Account| account.name == definition.name;
-        let index = match self.accounts.iter().position(same) {
-            Some(index) => {
-                let account = &mut self.accounts[index];
-                account.limits = definition.limits.clone();
-                index
-            }
-            None => {
-                let balance = definition.opening_balance.wide();
-                self.accounts.push(Account {
-                    name: definition.name,
-                    venue: definition.venue,
-                    limits: definition.limits.clone(),
-                    balance,
-                    realised: 0,
-                    charges: 0,
-                    peak: balance,
-                    loss_base: 0,
-                    state: TradingState::Normal,
-                    rate_tokens: i128::MAX / 2,
-                    rate_time: self.time,
-                    orders_today: 0,
-                    client_ids: Default::default(),
-                    warned_loss: false,
-                    warned_drawdown: false,
-                });
-                self.accounts.len() - 1
-            }
-        };
+        let index = self.accounts.iter().position(same).unwrap_or_else(|| {
+            let balance = definition.opening_balance.wide();
+            self.accounts.push(Account {
+                name: definition.name,
+                venue: definition.venue,
+                limits: definition.limits.clone(),
+                balance,
+                realised: 0,
+                charges: 0,
+                peak: balance,
+                loss_base: 0,
+                state: TradingState::Normal,
+                rate_tokens: i128::MAX / 2,
+                rate_time: self.time,
+                orders_today: 0,
+                client_ids: Default::default(),
+                warned_loss: false,
+                warned_drawdown: false,
+            });
+            self.accounts.len() - 1
+        });
         self.events
             .push(Event::AccountDefined(AccountId::new(index as u32)));
     }
@@ -83,13 +83,14 @@ impl Oracle {
     }
 
     pub(super) fn set_limits(&mut self, command: &SetLimits) {
-        if !command.actor.admin {
-            self.refuse_command(Refusal::NotAuthorised);
-        } else if !self.knows_account(command.account) {
+        if !self.knows_account(command.account) {
             self.refuse_command(Refusal::UnknownAccount);
+        } else if !command.actor.admin {
+            self.refuse_command(Refusal::NotAuthorised);
         } else {
             self.account_mut(command.account).limits = command.limits.clone();
             self.events.push(Event::LimitsSet(command.account));
+            self.review_later(command.account);
         }
     }
 
@@ -102,12 +103,12 @@ impl Oracle {
         account.balance += command.amount.wide();
         account.peak += command.amount.wide();
         self.report_account(command.account);
+        self.review_later(command.account);
     }
 
     pub(super) fn market_price(&mut self, command: &MarketPrice) {
         if self.knows_instrument(command.instrument) {
             self.instrument_mut(command.instrument).last_price = Some(command.price);
-            self.prints.push((command.instrument, command.price));
         } else {
             self.refuse_command(Refusal::UnknownInstrument);
         }
@@ -115,26 +116,34 @@ impl Oracle {
 
     pub(super) fn kill_switch(&mut self, command: &KillSwitch) {
         let actor = command.actor;
-        let (allowed, account) = match command.scope {
-            KillScope::Engine => (actor.admin, None),
-            KillScope::Account(account) | KillScope::Strategy(account, _) => {
-                (actor.admin || account == actor.account, Some(account))
-            }
+        let account = match command.scope {
+            KillScope::Engine => None,
+            KillScope::Account(account) | KillScope::Strategy(account, _) => Some(account),
         };
-        if !allowed || command.state == TradingState::Halted && !actor.admin {
-            self.refuse_command(Refusal::NotAuthorised);
-            return;
-        }
         if account.is_some_and(|account| !self.knows_account(account)) {
             self.refuse_command(Refusal::UnknownAccount);
+            return;
+        }
+        let own = account == Some(actor.account) && command.state == TradingState::Reducing;
+        if !actor.admin && !own {
+            self.refuse_command(Refusal::NotAuthorised);
             return;
         }
         if command.state <= self.own_state(command.scope) {
             return;
         }
-        self.trip(command.scope, command.state, KillCause::Manual, command.flatten);
         let alert = self.manual_alert(AlertKind::KillSwitchManual, account);
-        self.events.push(Event::Alert(alert));
+        self.tighten(command.scope, command.state, KillCause::Manual, alert);
+        let flattens = |id: &AccountId| {
+            command
+                .flatten
+                .unwrap_or(self.account(*id).limits.flatten_on_kill)
+        };
+        let everyone = (0..self.accounts.len() as u32).map(AccountId::new);
+        let flattened: BTreeSet<_> = everyone.filter(flattens).collect();
+        if command.state == TradingState::Reducing && !flattened.is_empty() {
+            self.later.push_back(Later::Flatten(command.scope, flattened));
+        }
     }
 
     fn own_state(&self, scope: KillScope) -> TradingState {
@@ -164,40 +173,49 @@ impl Oracle {
         }));
     }
 
-    /// Enters a stricter state: resting orders of the scope are cancelled, positions closed where that is asked for.
-    pub(super) fn trip(
-        &mut self,
-        scope: KillScope,
-        state: TradingState,
-        cause: KillCause,
-        flatten: Option<bool>,
-    ) {
+    /// Enters a stricter state and says so; the resting orders of the scope go after what is under way.
+    pub(super) fn tighten(&mut self, scope: KillScope, state: TradingState, cause: KillCause, alert: Event) {
+        self.events.push(alert);
         self.set_state(scope, state, cause);
-        let (account, strategy) = match scope {
-            KillScope::Engine => (None, None),
-            KillScope::Account(account) => (Some(account), None),
-            KillScope::Strategy(account, strategy) => (Some(account), Some(strategy)),
+        self.later.push_back(Later::Sweep(scope));
+    }
+
+    /// Cancels every resting order of a scope.
+    pub(super) fn sweep(&mut self, scope: KillScope) {
+        let account = match scope {
+            KillScope::Engine => None,
+            KillScope::Account(account) | KillScope::Strategy(account, _) => Some(account),
         };
         let orders = self.matching_orders(account, |order| {
-            strategy.is_none_or(|strategy| order.request.strategy == strategy)
+            covers(scope, order.request.account, order.request.strategy)
         });
+        let count = orders.len() as u32;
         for id in orders {
             self.cancel(id, CancelReason::KillSwitch);
         }
-        let ids = (1..=self.positions.len() as u32).map(engine::PositionId::new);
-        for id in ids {
+        if account.is_none_or(|account| !self.account(account).venue) {
+            self.events.push(Event::MassCancelled(MassCancelled {
+                account,
+                orders: count,
+            }));
+        }
+    }
+
+    /// Closes every open position of a scope that belongs to one of `accounts`.
+    pub(super) fn flatten(&mut self, scope: KillScope, accounts: &BTreeSet<AccountId>) {
+        for id in (1..=self.positions.len() as u32).map(PositionId::new) {
             let position = self.position(id);
-            let covered = account.is_none_or(|account| position.account == account)
-                && strategy.is_none_or(|strategy| position.strategy == strategy);
-            let flattens = flatten.unwrap_or(self.account(position.account).limits.flatten_on_kill);
-            if covered && flattens && position.quantity != 0 {
-                let held = position.quantity.abs();
-                self.place_exits(id, held);
+            let covered = covers(scope, position.account, position.strategy)
+                && accounts.contains(&position.account)
+                && !self.account(position.account).venue;
+            let free = position.quantity.abs() - self.resting_exits(id);
+            if covered && free > 0 {
+                self.place_exits(id, free);
             }
         }
     }
 
-    fn manual_alert(&self, kind: AlertKind, account: Option<AccountId>) -> Alert {
+    fn manual_alert(&self, kind: AlertKind, account: Option<AccountId>) -> Event {
         let (realised, unrealised) = match account {
             Some(id) => {
                 let account = self.account(id);
@@ -208,7 +226,7 @@ impl Oracle {
             }
             None => (Money::ZERO, Money::ZERO),
         };
-        Alert {
+        Event::Alert(Alert {
             kind,
             account,
             position: None,
@@ -218,47 +236,60 @@ impl Oracle {
             realised,
             unrealised,
             limit: Ratio::ZERO,
+        })
+    }
+
+    /// Clears every scope that the actor may clear. A trader may not lift a halt, which an admin set.
+    pub(super) fn rearm(&mut self, command: &Rearm) {
+        let actor = command.actor;
+        if !self.knows_account(actor.account) {
+            self.refuse_command(Refusal::UnknownAccount);
+            return;
+        }
+        let mut scopes = Vec::new();
+        if actor.admin {
+            scopes.push(KillScope::Engine);
+        }
+        for id in (0..self.accounts.len() as u32).map(AccountId::new) {
+            if actor.admin || id == actor.account {
+                scopes.push(KillScope::Account(id));
+                let own = self.strategies.keys().filter(|(account, _)| *account == id);
+                scopes.extend(own.map(|(account, strategy)| KillScope::Strategy(*account, *strategy)));
+            }
+        }
+        for scope in scopes {
+            let state = self.own_state(scope);
+            if state == TradingState::Normal || state == TradingState::Halted && !actor.admin {
+                continue;
+            }
+            let account = match scope {
+                KillScope::Engine => None,
+                KillScope::Account(account) | KillScope::Strategy(account, _) => Some(account),
+            };
+            let alert = self.manual_alert(AlertKind::KillSwitchDeactivated, account);
+            self.events.push(alert);
+            self.set_state(scope, TradingState::Normal, KillCause::Rearmed);
+            if let KillScope::Account(id) = scope {
+                self.rebase(id);
+            }
         }
     }
 
-    pub(super) fn rearm(&mut self, command: &Rearm) {
-        let actor = command.actor;
-        let mut scopes = vec![KillScope::Engine];
-        for index in 0..self.accounts.len() {
-            scopes.push(KillScope::Account(AccountId::new(index as u32)));
-        }
-        scopes.extend(
-            self.strategies
-                .keys()
-                .map(|(account, strategy)| KillScope::Strategy(*account, *strategy)),
-        );
-        let mut cleared = Vec::new();
-        for scope in scopes {
-            let may = match scope {
-                KillScope::Engine => actor.admin,
-                KillScope::Account(account) | KillScope::Strategy(account, _) => {
-                    actor.admin || account == actor.account
-                }
-            };
-            if may && self.own_state(scope) != TradingState::Normal {
-                self.set_state(scope, TradingState::Normal, KillCause::Rearmed);
-                cleared.push(scope);
-            }
-        }
-        for index in 0..self.accounts.len() {
-            let id = AccountId::new(index as u32);
-            if !actor.admin && id != actor.account {
-                continue;
-            }
-            let pnl = self.pnl_today(id);
-            let account = self.account_mut(id);
-            account.loss_base = pnl;
-            account.peak = account.balance + pnl;
-        }
-        if !cleared.is_empty() {
-            let account = (!actor.admin).then_some(actor.account);
-            let alert = self.manual_alert(AlertKind::KillSwitchDeactivated, account);
-            self.events.push(Event::Alert(alert));
-        }
+    /// Old losses do not trip the switch again.
+    fn rebase(&mut self, id: AccountId) {
+        let pnl = self.pnl_today(id);
+        let account = self.account_mut(id);
+        account.loss_base = pnl;
+        account.peak = account.balance + pnl;
+        account.warned_loss = false;
+        account.warned_drawdown = false;
+    }
+}
+
+fn covers(scope: KillScope, account: AccountId, strategy: StrategyId) -> bool {
+    match scope {
+        KillScope::Engine => true,
+        KillScope::Account(killed) => killed == account,
+        KillScope::Strategy(killed, of) => killed == account && of == strategy,
     }
 }

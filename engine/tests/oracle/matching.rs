@@ -66,10 +66,7 @@ impl Oracle {
     fn next_maker(&self, taker: OrderId) -> Option<OrderId> {
         let order = &self.orders[&taker];
         let instrument = self.instrument(order.request.instrument);
-        let (price, queue) = instrument
-            .levels(order.request.side.opposite())
-            .into_iter()
-            .next()?;
+        let (price, queue) = instrument.levels(order.request.side.opposite()).next()?;
         crosses(order.request.side, order.limit, price).then(|| queue[0])
     }
 
@@ -80,7 +77,6 @@ impl Oracle {
         self.next_trade += 1;
         let trade = engine::TradeId::new(self.next_trade);
         self.instrument_mut(instrument).last_price = Some(price);
-        self.prints.push((instrument, price));
         self.events.push(Event::Trade(Trade {
             trade,
             instrument,
@@ -92,14 +88,16 @@ impl Oracle {
         }));
         let mut fills = Vec::new();
         let mut positions = Vec::new();
-        let mut accounts = Vec::new();
         for id in [maker, taker] {
             let charges = self.fill_order(id, traded, price);
+            let paid = charges.total().wide();
+            let mut changed = self.fill_position(id, traded, price, paid);
             let order = &self.orders[&id];
             let account = order.request.account;
             if self.account(account).venue {
                 continue;
             }
+            positions.append(&mut changed);
             fills.push(Event::Fill(Fill {
                 trade,
                 order: id,
@@ -115,16 +113,16 @@ impl Oracle {
                 side: order.request.side,
                 status: order.status,
             }));
-            let paid = charges.total().wide();
-            positions.push(self.fill_position(id, traded, price, paid));
-            accounts.push(account);
         }
         self.events.append(&mut fills);
         self.events.append(&mut positions);
-        for account in accounts {
-            self.report_account(account);
+        for id in [maker, taker] {
+            self.report_account(self.orders[&id].request.account);
         }
         self.settle_maker(maker);
+        for id in [taker, maker] {
+            self.trim_exits(self.orders[&id].position, taker);
+        }
     }
 
     /// Moves a fill into the order and says what it was charged.
@@ -140,63 +138,89 @@ impl Oracle {
         } else {
             OrderStatus::Open
         };
-        let total = ChargeTotals::of(order.request.product, order.request.side, order.cum_notional);
+        let (account, product, side) = (order.request.account, order.request.product, order.request.side);
+        if self.accounts[account.get() as usize].venue {
+            return engine::Charges::default();
+        }
+        let total = ChargeTotals::of(product, side, order.cum_notional);
         let charges = total.since(&order.charged);
         order.charged = total;
         charges
     }
 
-    /// Moves a fill into the position and the account's money.
-    fn fill_position(&mut self, id: OrderId, traded: Shares, price: Price, charges: Paise) -> Event {
+    /// Moves a fill into the position and the account's money. A fill that turns a position over closes it first, and
+    /// pays its charges there.
+    fn fill_position(&mut self, id: OrderId, traded: Shares, price: Price, charges: Paise) -> Vec<Event> {
         let order = &self.orders[&id];
-        let (position_id, account) = (order.position, order.request.account);
-        let (stop_loss, take_profit) = (order.request.stop_loss, order.request.take_profit);
-        let sign = i128::from(order.request.side.sign());
-        let paise = i128::from(price.paise());
-        let position = self.position_mut(position_id);
-        let before = position.quantity;
-        if before == 0 {
-            position.realised = 0;
-            position.charges = 0;
-            position.stop_loss = stop_loss;
-            position.take_profit = take_profit;
-        }
+        let (position, sign) = (order.position, i128::from(order.request.side.sign()));
+        let (stop_loss, take_profit) = (order.stop_loss, order.take_profit);
+        let before = self.position(position).quantity;
         let closed = if before.signum() == -sign {
             traded.min(before.abs())
         } else {
             0
         };
-        let mut realised = 0;
+        self.account_mut(self.position(position).account).charges += charges;
+        let mut events = Vec::new();
         if closed > 0 {
-            let released = if closed == before.abs() {
-                position.cost
-            } else {
-                divide_half_away(position.cost * closed, before.abs())
-            };
-            realised = before.signum() * closed * paise - released;
-            position.cost -= released;
-            position.quantity += sign * closed;
+            events.push(self.reduce(position, closed, price, charges));
         }
-        let opened = traded - closed;
-        position.quantity += sign * opened;
-        position.cost += sign * opened * paise;
+        if traded > closed {
+            let paid = if closed > 0 { 0 } else { charges };
+            let opens = self.position(position).quantity == 0;
+            let held = self.position_mut(position);
+            if opens {
+                held.warned_loss = false;
+                held.realised = 0;
+                held.charges = 0;
+                held.stop_loss = stop_loss;
+                held.take_profit = take_profit;
+            }
+            held.quantity += sign * (traded - closed);
+            held.cost += sign * (traded - closed) * i128::from(price.paise());
+            held.charges += paid;
+            let change = if opens {
+                PositionChange::Opened
+            } else {
+                PositionChange::Changed
+            };
+            events.push(self.position_changed(position, change));
+            if opens {
+                self.opened += 1;
+                self.position_mut(position).opened = self.opened;
+                events.extend(self.warn_missing_stop(position));
+            }
+        }
+        let account = self.position(position).account;
+        if !self.account(account).venue {
+            self.position_mut(position).published_unrealised = self.unrealised(position);
+            self.review_later(account);
+        }
+        events
+    }
+
+    /// Closes `shares`: their part of the cost is released, the difference to the proceeds realised.
+    fn reduce(&mut self, id: PositionId, shares: Shares, price: Price, charges: Paise) -> Event {
+        let position = self.position_mut(id);
+        let (held, sign) = (position.quantity.abs(), position.quantity.signum());
+        let released = if shares == held {
+            position.cost
+        } else {
+            divide_half_away(position.cost * shares, held)
+        };
+        let realised = sign * shares * i128::from(price.paise()) - released;
+        position.cost -= released;
+        position.quantity -= sign * shares;
         position.realised += realised;
         position.charges += charges;
-        let change = match (before, position.quantity) {
-            (0, _) => PositionChange::Opened,
-            (_, 0) => PositionChange::Closed,
-            _ => PositionChange::Changed,
+        let account = position.account;
+        self.account_mut(account).realised += realised;
+        let change = if shares == held {
+            PositionChange::Closed
+        } else {
+            PositionChange::Changed
         };
-        if change == PositionChange::Closed {
-            position.warned_loss = false;
-            position.warned_stop = false;
-        }
-        position.marked_at = None;
-        let owner = self.account_mut(account);
-        owner.realised += realised;
-        owner.charges += charges;
-        self.moved_positions.push(position_id);
-        self.position_changed(position_id, change)
+        self.position_changed(id, change)
     }
 
     fn position_changed(&self, id: PositionId, change: PositionChange) -> Event {
@@ -254,6 +278,7 @@ impl Oracle {
             None => order.leaves,
         };
         let (instrument, side, limit) = (order.request.instrument, order.request.side, order.limit);
+        self.resting.insert(id);
         self.instrument_mut(instrument)
             .side_mut(side)
             .entry(limit)
@@ -265,6 +290,7 @@ impl Oracle {
     pub(super) fn unlink(&mut self, id: OrderId) {
         let order = &self.orders[&id];
         let (instrument, side, limit) = (order.request.instrument, order.request.side, order.limit);
+        self.resting.remove(&id);
         let levels = self.instrument_mut(instrument).side_mut(side);
         if let Some(queue) = levels.get_mut(&limit) {
             queue.retain(|resting| *resting != id);
@@ -319,11 +345,7 @@ impl Oracle {
     }
 
     fn is_linked(&self, id: OrderId) -> bool {
-        let order = &self.orders[&id];
-        self.instrument(order.request.instrument)
-            .side(order.request.side)
-            .get(&order.limit)
-            .is_some_and(|queue| queue.contains(&id))
+        self.resting.contains(&id)
     }
 
     /// What of `wanted` an order could trade at once with other accounts, own resting orders considered: those that
@@ -336,10 +358,11 @@ impl Oracle {
                 break;
             }
             for id in queue {
-                let order = &self.orders[&id];
+                let order = &self.orders[id];
                 let own = order.request.account == taker.account;
                 match policy {
-                    SelfTrade::Off | SelfTrade::CancelResting if own => {}
+                    SelfTrade::CancelResting if own => {}
+                    SelfTrade::Off => available += order.leaves,
                     _ if own => return available,
                     _ => available += order.leaves,
                 }
@@ -355,11 +378,7 @@ impl Oracle {
         side: Side,
         limit: Price,
     ) -> Option<Price> {
-        let (best, _) = self
-            .instrument(instrument)
-            .levels(side.opposite())
-            .into_iter()
-            .next()?;
+        let (best, _) = self.instrument(instrument).levels(side.opposite()).next()?;
         crosses(side, limit, best).then_some(best)
     }
 }

@@ -11,16 +11,25 @@ mod orders;
 mod risk;
 pub mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use engine::{
-    AccountId, Command, Event, InstrumentId, Money, NewOrder, OrderId, PositionId, Price, Quantity, Refusal,
-    Sequenced, Side, StrategyId, Timestamp, TopOfBook, TradingState,
+    AccountId, Command, Event, InstrumentId, KillScope, Money, NewOrder, OrderId, PositionId, Price,
+    Quantity, Refusal, Sequenced, Side, StrategyId, Timestamp, TopOfBook, TradingState,
 };
 
 use self::state::{Account, Instrument, Order, Paise, Position, Shares};
 
-#[derive(Default)]
+/// What a kill switch sets off.
+#[derive(Clone)]
+enum Later {
+    /// Cancel the scope's orders.
+    Sweep(KillScope),
+    /// Close the scope's positions of these accounts.
+    Flatten(KillScope, BTreeSet<AccountId>),
+}
+
+#[derive(Clone, Default)]
 pub struct Oracle {
     time: Timestamp,
     instruments: Vec<Instrument>,
@@ -30,13 +39,23 @@ pub struct Oracle {
     strategies: BTreeMap<(AccountId, StrategyId), TradingState>,
     engine_state: TradingState,
     orders: BTreeMap<OrderId, Order>,
+    /// Those of `orders` that rest, in order of acceptance.
+    resting: BTreeSet<OrderId>,
     next_trade: u64,
     /// The trading day of the last command.
     day: Option<u32>,
     events: Vec<Event>,
-    /// Of the present command: what printed, and which positions traded.
-    prints: Vec<(InstrumentId, Price)>,
-    moved_positions: Vec<PositionId>,
+    /// Accounts whose P&L changed and was not looked at yet.
+    reviews: Vec<AccountId>,
+    /// What waits until everything before it is done.
+    later: VecDeque<Later>,
+    /// Positions whose mark moved since it was last published, and when they are due.
+    marks_pending: Vec<PositionId>,
+    marks_due: Option<Timestamp>,
+    /// Positions opened so far.
+    opened: u64,
+    /// The new order that the command is answered with.
+    answered: Option<OrderId>,
 }
 
 impl Oracle {
@@ -44,9 +63,7 @@ impl Oracle {
     pub fn apply(&mut self, command: &Sequenced<Command>) -> Vec<Event> {
         let tops = self.tops();
         self.time = self.time.max(command.time);
-        self.prints.clear();
-        self.moved_positions.clear();
-        self.fire_deadlines();
+        self.day.get_or_insert(self.time.trading_day());
         match &command.command {
             Command::NewOrder(order) => self.new_order(order),
             Command::ModifyOrder(modify) => self.modify_order(modify),
@@ -54,7 +71,8 @@ impl Oracle {
             Command::CancelAll(filter) => self.cancel_all(filter),
             Command::ClosePosition(close) => self.close_position(close),
             Command::MarketPrice(price) => self.market_price(price),
-            Command::Tick | Command::HashCheck(_) => {}
+            Command::Tick => self.tick(),
+            Command::HashCheck(_) => {}
             Command::KillSwitch(kill) => self.kill_switch(kill),
             Command::Rearm(rearm) => self.rearm(rearm),
             Command::AdjustCash(adjust) => self.adjust_cash(adjust),
@@ -63,8 +81,17 @@ impl Oracle {
             Command::DefineStrategy(definition) => self.define_strategy(definition),
             Command::SetLimits(limits) => self.set_limits(limits),
         }
-        self.trim_exits();
-        self.monitor();
+        self.mark_and_review();
+        while let Some(later) = self.later.pop_front() {
+            match later {
+                Later::Sweep(scope) => self.sweep(scope),
+                Later::Flatten(scope, accounts) => self.flatten(scope, &accounts),
+            }
+            self.mark_and_review();
+        }
+        if let Some(order) = self.answered.take().and_then(|id| self.orders.get_mut(&id)) {
+            order.first_status = order.status;
+        }
         self.report_tops(&tops);
         std::mem::take(&mut self.events)
     }
@@ -77,10 +104,9 @@ impl Oracle {
 
     fn top(&self, id: InstrumentId) -> TopOfBook {
         let best = |side| {
-            let levels = self.instrument(id).levels(side);
-            let (price, queue) = levels.first()?;
+            let (price, queue) = self.instrument(id).levels(side).next()?;
             let visible: Shares = queue.iter().map(|order| self.orders[order].visible).sum();
-            Some((*price, u64::try_from(visible).expect("a positive quantity")))
+            Some((price, u64::try_from(visible).expect("a positive quantity")))
         };
         let (bid, ask) = (best(Side::Buy), best(Side::Sell));
         TopOfBook {
@@ -153,12 +179,15 @@ impl Oracle {
             .copied()
     }
 
+    /// Every resting order by id.
+    fn open(&self) -> impl Iterator<Item = (OrderId, &Order)> {
+        self.resting.iter().map(|id| (*id, &self.orders[id]))
+    }
+
     /// An account's resting orders by id.
     fn open_orders(&self, account: AccountId) -> impl Iterator<Item = (OrderId, &Order)> {
-        self.orders
-            .iter()
-            .filter(move |(_, order)| order.rests() && order.request.account == account)
-            .map(|(id, order)| (*id, order))
+        self.open()
+            .filter(move |(_, order)| order.request.account == account)
     }
 
     /// `quantity × last price − cost`; a position without a price is worth its cost.
@@ -201,13 +230,14 @@ impl Oracle {
         let row = |price, id: OrderId| (price, id, self.orders[&id].visible, self.orders[&id].leaves);
         self.instrument(instrument)
             .levels(side)
-            .into_iter()
-            .flat_map(|(price, queue)| queue.into_iter().map(move |id| row(price, id)))
+            .flat_map(|(price, queue)| queue.iter().map(move |id| row(price, *id)))
             .collect()
     }
 
-    pub fn order(&self, id: OrderId) -> Option<&Order> {
-        self.orders.get(&id)
+    /// Every resting order: id, account, instrument.
+    pub fn open_orders_of_all(&self) -> impl Iterator<Item = (OrderId, AccountId, InstrumentId)> {
+        self.open()
+            .map(|(id, order)| (id, order.request.account, order.request.instrument))
     }
 
     pub fn all_positions(&self) -> &[Position] {
@@ -226,12 +256,10 @@ impl Oracle {
         self.unrealised(id)
     }
 
+    /// Position margin, order margin and available funds of an account.
     pub fn funds(&self, account: AccountId) -> (Paise, Paise, Paise) {
-        (
-            self.position_margin(account),
-            self.order_margin(account),
-            self.available(account),
-        )
+        let (positions, orders) = self.margins(account);
+        (positions, orders, self.available(account))
     }
 }
 

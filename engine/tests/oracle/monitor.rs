@@ -1,65 +1,241 @@
-//! The risk monitor, and what follows from a fill: excess exits, marks, alerts, the automatic kill.
+//! What follows from a fill or a mark: excess exits, waiting marks, alerts, the automatic kill.
+
+use std::collections::BTreeSet;
 
 use engine::{
-    AccountId, Alert, AlertKind, CancelReason, Event, KillCause, KillScope, Money, OrderId, PositionId,
-    PositionMarked, Ratio, TradingState,
+    AccountId, Alert, AlertKind, CancelReason, Event, InstrumentId, KillCause, KillScope, OrderId,
+    PositionId, PositionMarked, Ratio, TradingState,
 };
 
 use super::state::Paise;
-use super::{Oracle, money};
+use super::{Later, Oracle, money};
 
 const MILLION: i128 = 1_000_000;
 const MARK_INTERVAL_NS: u64 = 2_000_000_000;
 
 impl Oracle {
-    /// Exits that no longer fit into their position go, newest first.
-    pub(super) fn trim_exits(&mut self) {
-        for index in 1..=self.positions.len() as u32 {
-            let id = PositionId::new(index);
-            let position = self.position(id);
-            let (account, held) = (position.account, position.quantity);
-            let exits: Vec<(OrderId, i128, i128)> = self
-                .open_orders(account)
-                .filter(|(_, o)| o.position == id && o.exit_leaves > 0)
-                .map(|(order, o)| (order, o.exit_leaves, i128::from(o.request.side.sign())))
-                .collect();
-            let closable = |sign: i128| if held.signum() == -sign { held.abs() } else { 0 };
-            let mut excess: i128 = exits.iter().map(|(_, leaves, _)| leaves).sum::<i128>()
-                - exits.first().map_or(0, |(_, _, sign)| closable(*sign));
-            for (order, leaves, _) in exits.into_iter().rev() {
-                let cut = excess.min(leaves);
-                if cut > 0 {
-                    excess -= cut;
-                    self.take_off(order, cut, CancelReason::ExcessExit);
+    /// Resting exits that no longer fit into their position go, newest first. The incoming order's own exit part
+    /// counts, but is never cut.
+    pub(super) fn trim_exits(&mut self, id: PositionId, incoming: OrderId) {
+        let position = self.position(id);
+        let (account, held) = (position.account, position.quantity.abs());
+        let own = &self.orders[&incoming];
+        let incoming_exit = if own.position == id { own.exit_leaves } else { 0 };
+        let mut excess = self.resting_exits(id) + incoming_exit - held;
+        let resting: Vec<_> = self
+            .open_orders(account)
+            .filter(|(_, order)| order.position == id)
+            .map(|(order, o)| (order, o.exit_leaves))
+            .collect();
+        for (order, exit) in resting.into_iter().rev() {
+            let cut = excess.min(exit);
+            if cut > 0 {
+                excess -= cut;
+                self.take_off(order, cut, CancelReason::ExcessExit);
+            }
+        }
+    }
+
+    /// Marks every book whose last price moved, then reviews every account whose P&L changed, the latest first.
+    pub(super) fn mark_and_review(&mut self) {
+        let ids: Vec<_> = (0..self.instruments.len() as u32)
+            .map(InstrumentId::new)
+            .collect();
+        for id in ids {
+            let instrument = self.instrument_mut(id);
+            if instrument.last_price != instrument.marked_price {
+                instrument.marked_price = instrument.last_price;
+                self.mark_instrument(id);
+            }
+        }
+        while let Some(account) = self.reviews.pop() {
+            self.review(account);
+        }
+    }
+
+    pub(super) fn review_later(&mut self, id: AccountId) {
+        if !self.reviews.contains(&id) {
+            self.reviews.push(id);
+        }
+    }
+
+    /// The positions of a book, the latest opened first.
+    fn mark_instrument(&mut self, id: InstrumentId) {
+        let mut open: Vec<_> = (1..=self.positions.len() as u32)
+            .map(PositionId::new)
+            .filter(|position| {
+                let p = self.position(*position);
+                p.instrument == id && p.quantity != 0 && !self.account(p.account).venue
+            })
+            .collect();
+        open.sort_by_key(|position| std::cmp::Reverse(self.position(*position).opened));
+        for position in open {
+            let unrealised = self.unrealised(position);
+            let held = self.position_mut(position);
+            if held.published_unrealised != unrealised {
+                held.published_unrealised = unrealised;
+                let account = held.account;
+                if !self.marks_pending.contains(&position) {
+                    self.marks_pending.push(position);
+                    let due = self.time.saturating_add_nanos(MARK_INTERVAL_NS);
+                    self.marks_due.get_or_insert(due);
                 }
+                self.review_later(account);
+            }
+            self.watch_position(position);
+        }
+    }
+
+    /// `position_loss_limit`.
+    fn watch_position(&mut self, id: PositionId) {
+        let unrealised = self.unrealised(id);
+        let position = self.position(id);
+        let account = position.account;
+        let balance = self.account(account).balance;
+        let Some(limit) = self.account(account).limits.position_loss_max else {
+            return;
+        };
+        let realised = position.realised - position.charges;
+        let loss = -(realised + unrealised);
+        let raised = position.warned_loss;
+        let (now, fires) = edge(raised, loss, balance, limit, 100);
+        self.position_mut(id).warned_loss = now;
+        if fires {
+            let amounts = Amounts {
+                amount: loss,
+                basis: balance,
+                realised,
+                unrealised,
+                limit,
+            };
+            self.alert(AlertKind::PositionLossLimit, account, Some(id), amounts);
+        }
+    }
+
+    /// `missing_stop_loss`, when a position opens without one.
+    pub(super) fn warn_missing_stop(&self, id: PositionId) -> Option<Event> {
+        let position = self.position(id);
+        if position.stop_loss.is_some() || self.account(position.account).venue {
+            return None;
+        }
+        let amounts = Amounts {
+            realised: position.realised - position.charges,
+            unrealised: self.unrealised(id),
+            ..Amounts::default()
+        };
+        Some(self.alert_event(AlertKind::MissingStopLoss, position.account, Some(id), amounts))
+    }
+
+    /// Peak, daily loss and drawdown of one account.
+    fn review(&mut self, id: AccountId) {
+        if self.account(id).venue {
+            return;
+        }
+        let pnl = self.pnl_today(id);
+        let account = self.account_mut(id);
+        let current = account.balance + pnl;
+        account.peak = account.peak.max(current);
+        if account.state != TradingState::Normal {
+            return;
+        }
+        let account = self.account(id);
+        let (balance, peak) = (account.balance, account.peak);
+        let (daily, fall) = (account.limits.daily_loss_max, account.limits.drawdown_max);
+        let (loss, drawdown) = (self.loss_today(id), peak - current);
+        let amounts = |amount, basis, limit| Amounts {
+            amount,
+            basis,
+            realised: account.realised - account.charges,
+            unrealised: pnl - account.realised + account.charges,
+            limit,
+        };
+        if let Some(limit) = daily.filter(|limit| exceeds(loss, balance, *limit, 100)) {
+            let cause = KillCause::DailyLoss {
+                loss: money(loss),
+                balance: money(balance),
+            };
+            let amounts = amounts(loss, balance, limit);
+            self.trip(id, cause, AlertKind::KillSwitchDailyLoss, amounts);
+        } else if let Some(limit) = fall.filter(|limit| exceeds(drawdown, peak, *limit, 100)) {
+            let cause = KillCause::Drawdown {
+                drawdown: money(drawdown),
+                peak: money(peak),
+            };
+            let amounts = amounts(drawdown, peak, limit);
+            self.trip(id, cause, AlertKind::KillSwitchDrawdown, amounts);
+        } else {
+            let loss = daily.map(|limit| amounts(loss, balance, limit));
+            let drawdown = fall.map(|limit| amounts(drawdown, peak, limit));
+            self.warn(id, loss, drawdown);
+        }
+    }
+
+    /// Warnings at 80 % of the limits.
+    fn warn(&mut self, id: AccountId, loss: Option<Amounts>, drawdown: Option<Amounts>) {
+        if let Some(loss) = loss {
+            let raised = self.account(id).warned_loss;
+            let (now, fires) = edge(raised, loss.amount, loss.basis, loss.limit, 80);
+            self.account_mut(id).warned_loss = now;
+            if fires {
+                self.alert(AlertKind::DailyLossWarning, id, None, loss);
+            }
+        }
+        if let Some(fall) = drawdown {
+            let raised = self.account(id).warned_drawdown;
+            let (now, fires) = edge(raised, fall.amount, fall.basis, fall.limit, 80);
+            self.account_mut(id).warned_drawdown = now;
+            if fires {
+                self.alert(AlertKind::DrawdownWarning, id, None, fall);
             }
         }
     }
 
-    /// Marks, then every account's rules.
-    pub(super) fn monitor(&mut self) {
-        self.report_marks();
-        for index in 0..self.accounts.len() {
-            let id = AccountId::new(index as u32);
-            if !self.account(id).venue {
-                self.watch_account(id);
-            }
+    fn trip(&mut self, id: AccountId, cause: KillCause, kind: AlertKind, amounts: Amounts) {
+        let scope = KillScope::Account(id);
+        let alert = self.alert_event(kind, id, None, amounts);
+        self.tighten(scope, TradingState::Reducing, cause, alert);
+        if self.account(id).limits.flatten_on_kill {
+            self.later.push_back(Later::Flatten(scope, BTreeSet::from([id])));
         }
     }
 
-    fn report_marks(&mut self) {
-        let printed: Vec<_> = self.prints.iter().map(|(instrument, _)| *instrument).collect();
-        for index in 1..=self.positions.len() as u32 {
-            let id = PositionId::new(index);
+    fn alert(&mut self, kind: AlertKind, account: AccountId, position: Option<PositionId>, amounts: Amounts) {
+        let event = self.alert_event(kind, account, position, amounts);
+        self.events.push(event);
+    }
+
+    fn alert_event(
+        &self,
+        kind: AlertKind,
+        account: AccountId,
+        position: Option<PositionId>,
+        amounts: Amounts,
+    ) -> Event {
+        Event::Alert(Alert {
+            kind,
+            account: Some(account),
+            position,
+            instrument: position.map(|id| self.position(id).instrument),
+            amount: money(amounts.amount),
+            basis: money(amounts.basis),
+            realised: money(amounts.realised),
+            unrealised: money(amounts.unrealised),
+            limit: amounts.limit,
+        })
+    }
+
+    /// Publishes every mark that waits, the latest first.
+    pub(super) fn publish_marks(&mut self) {
+        if self.marks_due.is_none_or(|due| due > self.time) {
+            return;
+        }
+        self.marks_due = None;
+        while let Some(id) = self.marks_pending.pop() {
             let position = self.position(id);
-            let due = position
-                .marked_at
-                .is_none_or(|at| self.time.saturating_since(at) >= MARK_INTERVAL_NS);
-            let traded = self.moved_positions.contains(&id);
-            if position.quantity == 0 || traded || !due || !printed.contains(&position.instrument) {
+            if position.quantity == 0 {
                 continue;
             }
-            let event = PositionMarked {
+            self.events.push(Event::PositionMarked(PositionMarked {
                 position: id,
                 account: position.account,
                 instrument: position.instrument,
@@ -68,138 +244,31 @@ impl Oracle {
                 realised: money(position.realised),
                 charges: money(position.charges),
                 unrealised: money(self.unrealised(id)),
-            };
-            let now = self.time;
-            self.position_mut(id).marked_at = Some(now);
-            self.events.push(Event::PositionMarked(event));
+            }));
         }
-    }
-
-    fn watch_account(&mut self, id: AccountId) {
-        let pnl = self.pnl_today(id);
-        let account = self.account_mut(id);
-        let current = account.balance + pnl;
-        account.peak = account.peak.max(current);
-        if self.engine_state.max(self.account(id).state) != TradingState::Normal {
-            return;
-        }
-        let account = self.account(id);
-        let (balance, peak, limits) = (account.balance, account.peak, account.limits.clone());
-        let loss = self.loss_today(id);
-        let drawdown = peak - current;
-        if let Some(ratio) = limits.daily_loss_max {
-            if exceeds(loss, balance, ratio) {
-                let cause = KillCause::DailyLoss {
-                    loss: money(loss),
-                    balance: money(balance),
-                };
-                self.trip(KillScope::Account(id), TradingState::Reducing, cause, None);
-                self.alert(AlertKind::KillSwitchDailyLoss, id, None, loss, balance, ratio);
-                return;
-            }
-        }
-        if let Some(ratio) = limits.drawdown_max {
-            if exceeds(drawdown, peak, ratio) {
-                let cause = KillCause::Drawdown {
-                    drawdown: money(drawdown),
-                    peak: money(peak),
-                };
-                self.trip(KillScope::Account(id), TradingState::Reducing, cause, None);
-                self.alert(AlertKind::KillSwitchDrawdown, id, None, drawdown, peak, ratio);
-                return;
-            }
-        }
-        self.warn_account(id, loss, drawdown);
-        self.watch_positions(id);
-    }
-
-    /// Warnings at four fifths of the limits, once until they have recovered.
-    fn warn_account(&mut self, id: AccountId, loss: Paise, drawdown: Paise) {
-        let account = self.account(id);
-        let (balance, peak) = (account.balance, account.peak);
-        let (loss_max, drawdown_max) = (account.limits.daily_loss_max, account.limits.drawdown_max);
-        let near = |amount: Paise, basis: Paise, limit: Option<Ratio>| {
-            limit.is_some_and(|limit| amount * 5 * MILLION > basis * i128::from(limit.ppm()) * 4)
-        };
-        let (losing, falling) = (near(loss, balance, loss_max), near(drawdown, peak, drawdown_max));
-        let account = self.account_mut(id);
-        let warn_loss = losing && !std::mem::replace(&mut account.warned_loss, losing);
-        let warn_drawdown = falling && !std::mem::replace(&mut account.warned_drawdown, falling);
-        if warn_loss {
-            let limit = loss_max.unwrap_or_default();
-            self.alert(AlertKind::DailyLossWarning, id, None, loss, balance, limit);
-        }
-        if warn_drawdown {
-            let limit = drawdown_max.unwrap_or_default();
-            self.alert(AlertKind::DrawdownWarning, id, None, drawdown, peak, limit);
-        }
-    }
-
-    fn watch_positions(&mut self, account: AccountId) {
-        let balance = self.account(account).balance;
-        let limit = self.account(account).limits.position_loss_max;
-        let stops = self.account(account).limits.stop_loss_required;
-        let ids: Vec<_> = self.positions_of(account).map(|(id, _)| id).collect();
-        for id in ids {
-            let unrealised = self.unrealised(id);
-            let position = self.position_mut(id);
-            let loss = -(position.realised + unrealised);
-            let open = position.quantity != 0;
-            let losing = open && limit.is_some_and(|limit| exceeds(loss, balance, limit));
-            let naked = open && stops && position.stop_loss.is_none();
-            let warn_loss = losing && !std::mem::replace(&mut position.warned_loss, losing);
-            let warn_stop = naked && !std::mem::replace(&mut position.warned_stop, naked);
-            if warn_loss {
-                let limit = limit.unwrap_or_default();
-                self.alert(
-                    AlertKind::PositionLossLimit,
-                    account,
-                    Some(id),
-                    loss,
-                    balance,
-                    limit,
-                );
-            }
-            if warn_stop {
-                self.alert(AlertKind::MissingStopLoss, account, Some(id), 0, 0, Ratio::ZERO);
-            }
-        }
-    }
-
-    fn alert(
-        &mut self,
-        kind: AlertKind,
-        account: AccountId,
-        position: Option<PositionId>,
-        amount: Paise,
-        basis: Paise,
-        limit: Ratio,
-    ) {
-        let (realised, unrealised) = match position {
-            Some(id) => {
-                let p = self.position(id);
-                (p.realised - p.charges, self.unrealised(id))
-            }
-            None => {
-                let a = self.account(account);
-                (a.realised - a.charges, self.account_unrealised(account))
-            }
-        };
-        self.events.push(Event::Alert(Alert {
-            kind,
-            account: Some(account),
-            position,
-            instrument: position.map(|id| self.position(id).instrument),
-            amount: Money::from_wide(amount),
-            basis: Money::from_wide(basis),
-            realised: money(realised),
-            unrealised: money(unrealised),
-            limit,
-        }));
     }
 }
 
-/// Strictly more than a share of `basis`.
-fn exceeds(amount: Paise, basis: Paise, limit: Ratio) -> bool {
-    amount * MILLION > basis * i128::from(limit.ppm())
+/// The numbers of an alert.
+#[derive(Clone, Copy, Default)]
+struct Amounts {
+    amount: Paise,
+    basis: Paise,
+    realised: Paise,
+    unrealised: Paise,
+    limit: Ratio,
+}
+
+/// Strictly more than `percent` of a share of `basis`.
+fn exceeds(amount: Paise, basis: Paise, limit: Ratio, percent: i128) -> bool {
+    amount * MILLION * 100 > basis * i128::from(limit.ppm()) * percent
+}
+
+/// Whether an alert is up, and whether it just went up. It comes down below nine tenths of its threshold.
+fn edge(raised: bool, amount: Paise, basis: Paise, limit: Ratio, percent: i128) -> (bool, bool) {
+    if exceeds(amount, basis, limit, percent) {
+        (true, !raised)
+    } else {
+        (raised && exceeds(amount, basis, limit, percent * 90 / 100), false)
+    }
 }

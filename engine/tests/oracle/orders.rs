@@ -8,25 +8,20 @@ use engine::{
 };
 
 use super::risk::{Candidate, rejection};
-use super::state::{ChargeTotals, Order, Position, Shares, client_key};
+use super::state::{ChargeTotals, ClientUse, Order, Position, Shares, client_key};
 use super::{Oracle, quantity};
 
 impl Oracle {
     pub(super) fn new_order(&mut self, request: &NewOrder) {
-        let id = OrderId::new(self.orders.len() as u64 + 1);
         if !self.knows_account(request.account) {
-            self.reject(id, request, Rejection::bare(RejectCode::UnknownAccount));
-            return;
+            self.refuse_command(Refusal::UnknownAccount);
+        } else if !self.knows_instrument(request.instrument) {
+            self.refuse_command(Refusal::UnknownInstrument);
+        } else if let Some(first) = self.earlier(request) {
+            self.repeat(first, request);
+        } else {
+            self.decide(OrderId::new(self.orders.len() as u64 + 1), request);
         }
-        if let Some(first) = self.earlier(request) {
-            self.repeat(id, first, request);
-            return;
-        }
-        if !request.client_order_id.is_empty() {
-            let key = client_key(&request.client_order_id);
-            self.account_mut(request.account).client_ids.insert(key, id);
-        }
-        self.decide(id, request);
     }
 
     fn earlier(&self, request: &NewOrder) -> Option<OrderId> {
@@ -34,13 +29,15 @@ impl Oracle {
             return None;
         }
         let ids = &self.account(request.account).client_ids;
-        ids.get(&client_key(&request.client_order_id)).copied()
+        ids.get(&client_key(&request.client_order_id))
+            .map(|first| first.order)
     }
 
-    fn repeat(&mut self, id: OrderId, first: OrderId, request: &NewOrder) {
+    fn repeat(&mut self, first: OrderId, request: &NewOrder) {
         let order = &self.orders[&first];
-        if !same_order(&order.request, request) {
-            self.reject(id, request, Rejection::bare(RejectCode::ClientOrderIdReused));
+        if order.request != *request {
+            let reused = Rejection::bare(RejectCode::ClientOrderIdReused);
+            self.refuse_command(Refusal::Rejected(reused));
             return;
         }
         let event = OrderRepeated {
@@ -56,8 +53,8 @@ impl Oracle {
 
     /// Checks an order and, where it passes, lets it into the book.
     fn decide(&mut self, id: OrderId, request: &NewOrder) {
-        if !self.knows_instrument(request.instrument) {
-            self.reject(id, request, Rejection::bare(RejectCode::UnknownInstrument));
+        if request.quantity.is_zero() {
+            self.reject(id, request, rejection(RejectCode::QuantityBelowOne, 0, 1));
             return;
         }
         let price = match request.order_type {
@@ -73,6 +70,7 @@ impl Oracle {
         let candidate = Candidate {
             entry: i128::from(rounded.quantity.shares()) - exit,
             order: rounded,
+            asked: request.clone(),
             price,
             exit,
         };
@@ -86,12 +84,14 @@ impl Oracle {
         let price = request.order_type.price().unwrap_or(Price::MIN);
         let mut order = blank(request, price);
         order.status = OrderStatus::Rejected;
-        order.first_status = OrderStatus::Rejected;
         order.rejection = Some(rejection);
         order.leaves = 0;
         self.orders.insert(id, order);
-        let venue = self.knows_account(request.account) && self.account(request.account).venue;
-        if !venue {
+        // A throttled order may be sent again, so its outcome is not kept.
+        if rejection.code != RejectCode::OrderRate {
+            self.remember(id);
+        }
+        if !self.account(request.account).venue {
             self.events.push(Event::OrderRejected(OrderRejected {
                 order: id,
                 account: request.account,
@@ -101,16 +101,35 @@ impl Oracle {
         }
     }
 
+    /// Keeps the order for repeats of its `client_order_id`.
+    fn remember(&mut self, id: OrderId) {
+        let request = &self.orders[&id].request;
+        let (account, client) = (request.account, request.client_order_id);
+        if !client.is_empty() {
+            let first = ClientUse {
+                order: id,
+                yesterday: false,
+            };
+            self.account_mut(account)
+                .client_ids
+                .insert(client_key(&client), first);
+        }
+        self.answered = Some(id);
+    }
+
     pub(super) fn accept(&mut self, id: OrderId, candidate: Candidate) {
         let request = candidate.order;
         let position = self.position_for(&request);
         let mut order = blank(&request, candidate.price);
+        order.request = candidate.asked;
+        order.stop_loss = request.stop_loss;
+        order.take_profit = request.take_profit;
         order.position = position;
         order.exit_leaves = candidate.exit;
         self.orders.insert(id, order);
-        let account = self.account_mut(request.account);
-        account.orders_today += 1;
-        if !account.venue {
+        self.account_mut(request.account).orders_today += 1;
+        self.take_rate_token(request.account);
+        if !self.account(request.account).venue {
             self.events.push(Event::OrderAccepted(OrderAccepted {
                 order: id,
                 account: request.account,
@@ -127,16 +146,12 @@ impl Oracle {
                 time_in_force: request.time_in_force,
             }));
         }
+        self.remember(id);
         self.enter(id);
-        let order = self.orders.get_mut(&id).expect("the order just entered");
-        order.first_status = order.status;
     }
 
-    /// The position of an accepted order; its key gets an id at first use. Venue accounts have none.
+    /// The position of an accepted order; its key gets an id at first use.
     fn position_for(&mut self, request: &NewOrder) -> PositionId {
-        if self.account(request.account).venue {
-            return PositionId::new(0);
-        }
         if let Some(id) = self.position_key(request) {
             return id;
         }
@@ -151,9 +166,9 @@ impl Oracle {
             charges: 0,
             stop_loss: None,
             take_profit: None,
-            marked_at: None,
+            published_unrealised: 0,
             warned_loss: false,
-            warned_stop: false,
+            opened: 0,
         });
         let id = PositionId::new(self.positions.len() as u32);
         let key = (
@@ -191,9 +206,11 @@ impl Oracle {
     fn find(&self, actor: Actor, order: &OrderRef) -> Option<OrderId> {
         let id = match order {
             OrderRef::Id(id) => *id,
-            OrderRef::Client(client) => *self
-                .knows_account(actor.account)
-                .then(|| self.account(actor.account).client_ids.get(&client_key(client)))??,
+            OrderRef::Client(client) => {
+                let known = self.knows_account(actor.account);
+                let ids = known.then(|| &self.account(actor.account).client_ids)?;
+                ids.get(&client_key(client))?.order
+            }
         };
         let owner = self.orders.get(&id)?.request.account;
         (actor.admin || owner == actor.account).then_some(id)
@@ -240,30 +257,33 @@ impl Oracle {
                 1,
             )));
         }
-        self.check_modify(id, total, limit).map_err(Refusal::Rejected)?;
+        let requeues = limit != old_limit || total > old_total;
+        self.check_modify(id, total, limit, requeues)
+            .map_err(Refusal::Rejected)?;
         let order = self.orders.get_mut(&id).expect("an open order");
-        order.modifications += 1;
-        order.order_type = OrderType::Limit(limit);
-        let kept_priority = limit == old_limit && total <= old_total;
-        if kept_priority {
-            self.shrink(id, total);
-        } else {
+        if limit != old_limit || total != old_total {
+            order.modifications += 1;
+            order.order_type = OrderType::Limit(limit);
+        }
+        if requeues {
             self.unlink(id);
             let order = self.orders.get_mut(&id).expect("an open order");
             order.limit = limit;
             order.leaves = total - filled;
             order.quantity = total;
             order.exit_leaves = 0;
+            order.status = match order.leaves {
+                0 => OrderStatus::Filled,
+                _ => OrderStatus::Open,
+            };
             let exit = self.exit_part_of_modified(id);
             self.orders.get_mut(&id).expect("an open order").exit_leaves = exit;
+        } else {
+            self.shrink(id, total);
         }
-        self.report_modified(id, kept_priority);
-        if !kept_priority {
-            if self.orders[&id].leaves > 0 {
-                self.enter(id);
-            } else {
-                self.orders.get_mut(&id).expect("an open order").status = OrderStatus::Filled;
-            }
+        self.report_modified(id, !requeues);
+        if requeues && self.orders[&id].leaves > 0 {
+            self.enter(id);
         }
         Ok(())
     }
@@ -299,11 +319,7 @@ impl Oracle {
             limit: order.limit,
             order_type: order.order_type,
             side: order.request.side,
-            status: if order.leaves == 0 {
-                OrderStatus::Filled
-            } else {
-                OrderStatus::Open
-            },
+            status: order.status,
             kept_priority,
         };
         if !self.account(event.account).venue {
@@ -311,42 +327,58 @@ impl Oracle {
         }
     }
 
-    /// What can refuse a modification: the grid, the cap and the rate, and for an increase everything that an entry
-    /// of the difference would meet.
-    fn check_modify(&mut self, id: OrderId, total: Shares, limit: Price) -> Result<(), Rejection> {
+    /// What can refuse a modification: the cap, the lot, and for what goes to the tail everything that a new order of
+    /// what will be open would meet, on the state without the old one.
+    fn check_modify(
+        &mut self,
+        id: OrderId,
+        total: Shares,
+        limit: Price,
+        requeues: bool,
+    ) -> Result<(), Rejection> {
         let order = &self.orders[&id];
         let account = order.request.account;
-        let (venue, exit_leaves) = (self.account(account).venue, order.exit_leaves);
-        let mut as_new = order.request.clone();
-        as_new.order_type = OrderType::Limit(limit);
-        as_new.disclosed = None;
-        as_new.minimum = None;
-        as_new.time_in_force = TimeInForce::Day;
-        let grows = (total - order.quantity).max(0);
-        let modifications = i128::from(order.modifications);
-        as_new.quantity = quantity(grows.max(1));
-        let candidate = Candidate {
-            exit: if grows == 0 { 1 } else { 0 },
-            entry: grows,
-            price: limit,
-            order: as_new,
-        };
-        if !venue {
-            if let Some(most) = self.account(account).limits.modifications_max {
-                if modifications >= i128::from(most) {
-                    return Err(rejection(
-                        RejectCode::ModifyCap,
-                        modifications + 1,
-                        i128::from(most),
-                    ));
-                }
+        if let Some(most) = self.account(account).limits.modifications_max {
+            let count = i128::from(order.modifications) + 1;
+            if count > i128::from(most) {
+                return Err(rejection(RejectCode::ModifyCap, count, i128::from(most)));
             }
         }
-        let _ = exit_leaves;
-        match self.refuse(&candidate) {
-            Some(rejection) => Err(rejection),
-            None => Ok(()),
+        let lot = self.instrument(order.request.instrument).definition.lot_size;
+        let lot = i128::from(lot.shares());
+        if total % lot != 0 {
+            return Err(rejection(RejectCode::LotSize, total, lot));
         }
+        let disclosed = order.request.disclosed.map_or(0, |q| i128::from(q.shares()));
+        if disclosed > total && total > order.filled {
+            return Err(rejection(RejectCode::DisclosedQuantity, disclosed, total));
+        }
+        if !requeues || total == order.filled {
+            return Ok(());
+        }
+        let leaves = total - order.filled;
+        self.check_requeue(id, leaves, limit)
+    }
+
+    fn check_requeue(&mut self, id: OrderId, leaves: Shares, limit: Price) -> Result<(), Rejection> {
+        let order = &self.orders[&id];
+        let mut as_new = order.request.clone();
+        as_new.order_type = OrderType::Limit(limit);
+        as_new.quantity = quantity(leaves);
+        as_new.stop_loss = order.stop_loss;
+        as_new.take_profit = order.take_profit;
+        self.resting.remove(&id);
+        let exit = self.exit_part(&as_new);
+        let candidate = Candidate {
+            asked: as_new.clone(),
+            order: as_new,
+            price: limit,
+            exit,
+            entry: leaves - exit,
+        };
+        let refused = self.refuse_modified(&candidate);
+        self.resting.insert(id);
+        refused.map_or(Ok(()), Err)
     }
 
     pub(super) fn cancel_all(&mut self, command: &CancelAll) {
@@ -375,10 +407,12 @@ impl Oracle {
         for id in orders {
             self.cancel(id, CancelReason::MassCancel);
         }
-        self.events.push(Event::MassCancelled(MassCancelled {
-            account: command.account,
-            orders: count,
-        }));
+        if command.account.is_none_or(|account| !self.account(account).venue) {
+            self.events.push(Event::MassCancelled(MassCancelled {
+                account: command.account,
+                orders: count,
+            }));
+        }
     }
 
     /// Open orders in the order of mass cancels: by account, position, acceptance.
@@ -388,12 +422,10 @@ impl Oracle {
         matches: impl Fn(&Order) -> bool,
     ) -> Vec<OrderId> {
         let mut found: Vec<_> = self
-            .orders
-            .iter()
-            .filter(|(_, order)| order.rests())
+            .open()
             .filter(|(_, order)| account.is_none_or(|account| order.request.account == account))
             .filter(|(_, order)| matches(order))
-            .map(|(id, order)| (order.request.account, order.position, *id))
+            .map(|(id, order)| (order.request.account, order.position, id))
             .collect();
         found.sort();
         found.into_iter().map(|(_, _, id)| id).collect()
@@ -419,15 +451,8 @@ impl Oracle {
             return Err(Refusal::PositionClosed);
         }
         let wanted = command.quantity.map_or(held.abs(), |q| i128::from(q.shares()));
-        if wanted > held.abs() {
+        if wanted > held.abs() || wanted < 1 {
             return Err(Refusal::AboveOpenQuantity(quantity(held.abs())));
-        }
-        if wanted < 1 {
-            return Err(Refusal::Rejected(rejection(
-                RejectCode::QuantityBelowOne,
-                wanted,
-                1,
-            )));
         }
         if self.state_of(account, strategy) == engine::TradingState::Halted {
             return Err(Refusal::Rejected(Rejection::bare(RejectCode::CircuitBreaker)));
@@ -436,7 +461,8 @@ impl Oracle {
         if free < 1 {
             let working = self
                 .open_orders(account)
-                .find(|(_, o)| o.position == command.position && o.exit_leaves > 0)
+                .filter(|(_, o)| o.position == command.position && o.exit_leaves > 0)
+                .last()
                 .map(|(id, _)| id);
             return Err(Refusal::AlreadyClosing(
                 working.expect("the exits that cover the position"),
@@ -488,29 +514,20 @@ impl Oracle {
             self.accept(
                 next,
                 Candidate {
+                    asked: order.clone(),
                     order,
                     price,
                     exit: slice,
                     entry: 0,
                 },
             );
+            self.mark_and_review();
         }
         self.events.push(Event::PositionClosing {
             position: id,
             order: first,
             quantity: quantity(wanted),
         });
-    }
-}
-
-/// Whether a repeated `client_order_id` comes with the same order.
-fn same_order(first: &NewOrder, second: &NewOrder) -> bool {
-    NewOrder {
-        metadata: None,
-        ..first.clone()
-    } == NewOrder {
-        metadata: None,
-        ..second.clone()
     }
 }
 
@@ -528,6 +545,8 @@ fn blank(request: &NewOrder, limit: Price) -> Order {
         visible: 0,
         cum_notional: 0,
         charged: ChargeTotals::default(),
+        stop_loss: request.stop_loss,
+        take_profit: request.take_profit,
         modifications: 0,
         status: OrderStatus::Submitted,
         first_status: OrderStatus::Submitted,

@@ -15,7 +15,10 @@ const VENUE_ORDER_VALUE_MAX: Paise = 10_000_000_000;
 
 /// An order as the checks see it.
 pub struct Candidate {
+    /// With stop and target on the tick grid.
     pub order: NewOrder,
+    /// As it was sent.
+    pub asked: NewOrder,
     /// The limit, or the protected price of a market order.
     pub price: Price,
     pub exit: Shares,
@@ -49,93 +52,114 @@ impl Candidate {
 
     /// Pure exits are exempt from the checks that RISK.md marks with a star.
     fn enters(&self) -> bool {
-        self.entry > 0 || self.quantity() == 0
+        self.entry > 0
     }
 }
 
 impl Oracle {
-    /// Everything that can refuse a new order, in order. The candidate's instrument and account exist.
-    pub(super) fn refuse(&mut self, candidate: &Candidate) -> Option<Rejection> {
-        if self.account(candidate.order.account).venue {
-            return self
-                .check_venue_rules(candidate)
-                .or_else(|| self.check_attributes(candidate));
-        }
-        self.check_layer_a(candidate)
-            .or_else(|| self.check_layer_b(candidate))
+    /// Everything that can refuse an order, in order. The candidate's instrument and account exist.
+    pub(super) fn refuse(&self, candidate: &Candidate) -> Option<Rejection> {
+        self.refuse_by_risk(candidate)
             .or_else(|| self.check_attributes(candidate))
-            .or_else(|| self.take_rate_token(candidate))
+    }
+
+    /// What can refuse an order that rested already, on the state without it.
+    pub(super) fn refuse_modified(&self, candidate: &Candidate) -> Option<Rejection> {
+        self.refuse_by_risk(candidate)
+            .or_else(|| self.check_post_only(candidate))
+    }
+
+    fn refuse_by_risk(&self, candidate: &Candidate) -> Option<Rejection> {
+        if self.account(candidate.order.account).venue {
+            self.check_grid(candidate)
+                .or_else(|| self.check_symbol_position(candidate))
+        } else {
+            self.check_layer_a(candidate)
+                .or_else(|| self.check_layer_b(candidate))
+        }
     }
 
     fn check_layer_a(&self, c: &Candidate) -> Option<Rejection> {
-        let starred: [fn(&Oracle, &Candidate) -> Option<Rejection>; 7] = [
-            Oracle::check_balance,
-            Oracle::check_positions,
-            Oracle::check_risk_per_trade,
-            Oracle::check_daily_loss,
-            Oracle::check_stop_loss,
-            Oracle::check_reward,
-            Oracle::check_price_sanity,
+        type Check = fn(&Oracle, &Candidate) -> Option<Rejection>;
+        let checks: [(bool, Check); 10] = [
+            (true, Oracle::check_balance),
+            (true, Oracle::check_positions),
+            (true, Oracle::check_risk_per_trade),
+            (true, Oracle::check_daily_loss),
+            (false, Oracle::check_stop_loss),
+            (true, Oracle::check_reward),
+            (true, Oracle::check_price_sanity),
+            (false, Oracle::check_quantity),
+            (true, Oracle::check_order_ratio),
+            (false, Oracle::check_circuit),
         ];
-        for check in starred {
-            if c.enters() {
-                if let Some(rejection) = check(self, c) {
-                    return Some(rejection);
-                }
-            }
-        }
-        self.check_quantity(c)
-            .or_else(|| {
-                if c.enters() {
-                    self.check_order_ratio(c)
-                } else {
-                    None
-                }
-            })
-            .or_else(|| self.check_circuit(c))
+        checks
+            .iter()
+            .filter(|(entries_only, _)| c.enters() || !entries_only)
+            .find_map(|(_, check)| check(self, c))
     }
 
+    /// Both sides times the leverage, so that nothing is rounded before it is compared.
     fn check_balance(&self, c: &Candidate) -> Option<Rejection> {
         let limits = &self.account(c.order.account).limits;
-        let required = match c.order.product {
-            Product::Mis => divide_up(c.price() * c.entry, i128::from(limits.mis_leverage)),
-            Product::Cnc => c.price() * c.entry,
-        };
-        let available = self.available(c.order.account);
-        (limits.balance_check && required > available)
-            .then(|| rejection(RejectCode::InsufficientBalance, required, available))
+        let leverage = i128::from(limits.mis_leverage.max(1));
+        let required = self.leveraged(c.order.account, c.order.product, c.price() * c.entry);
+        let available = self.leveraged_funds(c.order.account);
+        (limits.balance_check && required > available).then(|| {
+            rejection(
+                RejectCode::InsufficientBalance,
+                divide_up(required, leverage),
+                available.div_euclid(leverage),
+            )
+        })
     }
 
     /// Funds for a new entry (RISK.md, Funds).
     pub(super) fn available(&self, id: AccountId) -> Paise {
+        let leverage = i128::from(self.account(id).limits.mis_leverage.max(1));
+        self.leveraged_funds(id).div_euclid(leverage)
+    }
+
+    fn leveraged_funds(&self, id: AccountId) -> Paise {
         let account = self.account(id);
-        let unrealised = self.account_unrealised(id);
-        account.balance + account.realised - account.charges + unrealised.min(0)
-            - self.position_margin(id)
-            - self.order_margin(id)
+        let leverage = i128::from(account.limits.mis_leverage.max(1));
+        let cash = account.balance + account.realised - account.charges + self.account_unrealised(id).min(0);
+        cash * leverage - self.leveraged_position_margin(id) - self.leveraged_order_margin(id)
     }
 
-    pub(super) fn position_margin(&self, id: AccountId) -> Paise {
-        self.margin(id, self.positions_of(id).map(|(_, p)| (p.product, p.cost.abs())))
-    }
-
-    pub(super) fn order_margin(&self, id: AccountId) -> Paise {
-        let orders = self.open_orders(id);
-        self.margin(
-            id,
-            orders.map(|(_, o)| (o.request.product, o.entry_leaves() * i128::from(o.limit.paise()))),
-        )
-    }
-
-    fn margin(&self, id: AccountId, parts: impl Iterator<Item = (Product, Paise)>) -> Paise {
-        let (mut mis, mut cnc) = (0, 0);
-        for (product, notional) in parts {
-            match product {
-                Product::Mis => mis += notional,
-                Product::Cnc => cnc += notional,
-            }
+    /// Margin × leverage.
+    fn leveraged(&self, id: AccountId, product: Product, notional: Paise) -> Paise {
+        match product {
+            Product::Mis => notional,
+            Product::Cnc => notional * i128::from(self.account(id).limits.mis_leverage.max(1)),
         }
-        divide_up(mis, i128::from(self.account(id).limits.mis_leverage)) + cnc
+    }
+
+    fn leveraged_position_margin(&self, id: AccountId) -> Paise {
+        self.positions_of(id)
+            .map(|(_, p)| self.leveraged(id, p.product, p.cost.abs()))
+            .sum()
+    }
+
+    fn leveraged_order_margin(&self, id: AccountId) -> Paise {
+        self.open_orders(id)
+            .map(|(_, o)| {
+                self.leveraged(
+                    id,
+                    o.request.product,
+                    o.entry_leaves() * i128::from(o.limit.paise()),
+                )
+            })
+            .sum()
+    }
+
+    /// Margins of positions and of open entries, rounded up to the paisa.
+    pub(super) fn margins(&self, id: AccountId) -> (Paise, Paise) {
+        let leverage = i128::from(self.account(id).limits.mis_leverage.max(1));
+        (
+            divide_up(self.leveraged_position_margin(id), leverage),
+            divide_up(self.leveraged_order_margin(id), leverage),
+        )
     }
 
     fn check_positions(&self, c: &Candidate) -> Option<Rejection> {
@@ -189,7 +213,7 @@ impl Oracle {
             return None;
         }
         let Some(stop) = c.order.stop_loss else {
-            return Some(Rejection::bare(RejectCode::StopLossMissing));
+            return c.enters().then(|| Rejection::bare(RejectCode::StopLossMissing));
         };
         let stop = i128::from(stop.paise());
         match c.order.side {
@@ -212,21 +236,20 @@ impl Oracle {
         if risk == 0 {
             return Some(Rejection::bare(RejectCode::RiskZero));
         }
+        let limit = (risk * i128::from(ratio.ppm())).div_euclid(MILLION);
         (reward * MILLION < risk * i128::from(ratio.ppm()))
-            .then(|| detailed(RejectCode::RiskRewardRatio, reward, 0, risk, ratio))
+            .then(|| detailed(RejectCode::RiskRewardRatio, reward, limit, risk, ratio))
     }
 
     fn check_price_sanity(&self, c: &Candidate) -> Option<Rejection> {
         let ratio = self.account(c.order.account).limits.price_sanity_max?;
         let last = i128::from(self.instrument(c.order.instrument).last_price?.paise());
+        let limit = (last * i128::from(ratio.ppm())).div_euclid(MILLION);
         ((c.price() - last).abs() * MILLION > last * i128::from(ratio.ppm()))
-            .then(|| detailed(RejectCode::PriceSanity, c.price(), 0, last, ratio))
+            .then(|| detailed(RejectCode::PriceSanity, c.price(), limit, last, ratio))
     }
 
     fn check_quantity(&self, c: &Candidate) -> Option<Rejection> {
-        if c.quantity() < 1 {
-            return Some(rejection(RejectCode::QuantityBelowOne, c.quantity(), 1));
-        }
         let limit = i128::from(self.account(c.order.account).limits.order_quantity_max?);
         (c.enters() && c.quantity() > limit)
             .then(|| rejection(RejectCode::QuantityAboveLimit, c.quantity(), limit))
@@ -271,13 +294,7 @@ impl Oracle {
             .or_else(|| self.check_open_order_value(c))
             .or_else(|| self.check_symbol_position(c))
             .or_else(|| self.check_holdings(c))
-    }
-
-    fn check_venue_rules(&self, c: &Candidate) -> Option<Rejection> {
-        if c.quantity() < 1 {
-            return Some(rejection(RejectCode::QuantityBelowOne, c.quantity(), 1));
-        }
-        self.check_grid(c).or_else(|| self.check_freeze(c))
+            .or_else(|| if c.enters() { self.check_rate(c) } else { None })
     }
 
     fn check_product(&self, c: &Candidate) -> Option<Rejection> {
@@ -368,6 +385,12 @@ impl Oracle {
                 return Some(rejection(RejectCode::DisclosedQuantity, disclosed, c.quantity()));
             }
         }
+        if let Some(minimum) = order.minimum {
+            let minimum = i128::from(minimum.shares());
+            if minimum < 1 || minimum > c.quantity() {
+                return Some(rejection(RejectCode::MinimumQuantity, minimum, c.quantity()));
+            }
+        }
         if let TimeInForce::Gtd(until) = order.time_in_force {
             if until <= self.time {
                 return Some(Rejection::bare(RejectCode::GoodTillInPast));
@@ -376,48 +399,64 @@ impl Oracle {
         self.check_against_book(c)
     }
 
-    fn check_against_book(&self, c: &Candidate) -> Option<Rejection> {
-        let order = &c.order;
-        if order.post_only {
-            let best = self.would_cross(order.instrument, order.side, c.price)?;
-            let best = i128::from(best.paise());
-            return Some(rejection(RejectCode::PostOnlyWouldCross, c.price(), best));
-        }
-        let tradable = self.tradable(order, c.price);
-        if order.time_in_force == TimeInForce::Fok && tradable < c.quantity() {
-            return Some(rejection(RejectCode::FillOrKill, c.quantity(), tradable));
-        }
-        let minimum = i128::from(order.minimum?.shares());
-        (tradable.min(c.quantity()) < minimum)
-            .then(|| rejection(RejectCode::MinimumQuantity, minimum, tradable.min(c.quantity())))
-    }
-
-    /// One order's worth of the account's rate, and of its day.
-    fn take_rate_token(&mut self, c: &Candidate) -> Option<Rejection> {
-        if !c.enters() {
-            return None;
-        }
-        self.take_token(c.order.account).or_else(|| {
-            let account = self.account(c.order.account);
-            let limit = i128::from(account.limits.daily_orders_max?);
-            (account.orders_today >= limit)
-                .then(|| rejection(RejectCode::DailyOrders, account.orders_today + 1, limit))
+    fn check_post_only(&self, c: &Candidate) -> Option<Rejection> {
+        let best = self.would_cross(c.order.instrument, c.order.side, c.price)?;
+        (c.order.post_only).then(|| {
+            rejection(
+                RejectCode::PostOnlyWouldCross,
+                c.price(),
+                i128::from(best.paise()),
+            )
         })
     }
 
-    /// A token of the bucket that holds one second's worth.
-    pub(super) fn take_token(&mut self, account: AccountId) -> Option<Rejection> {
+    fn check_against_book(&self, c: &Candidate) -> Option<Rejection> {
+        let order = &c.order;
+        if let Some(rejection) = self.check_post_only(c) {
+            return Some(rejection);
+        }
+        if order.time_in_force != TimeInForce::Fok && order.minimum.is_none() {
+            return None;
+        }
+        let tradable = self.tradable(order, c.price);
+        let (wanted, code) = match (order.time_in_force, order.minimum) {
+            (TimeInForce::Fok, _) | (_, None) => (c.quantity(), RejectCode::FillOrKill),
+            (_, Some(minimum)) => (i128::from(minimum.shares()), RejectCode::MinimumQuantity),
+        };
+        (tradable < wanted).then(|| rejection(code, wanted, tradable))
+    }
+
+    /// The account's rate, then its day.
+    fn check_rate(&self, c: &Candidate) -> Option<Rejection> {
+        let account = self.account(c.order.account);
+        if let Some(rate) = account.limits.orders_per_second_max {
+            let rate = i128::from(rate);
+            if self.rate_tokens(c.order.account, rate) < BILLION {
+                return Some(rejection(RejectCode::OrderRate, rate + 1, rate));
+            }
+        }
+        let limit = i128::from(account.limits.daily_orders_max?);
+        (account.orders_today >= limit)
+            .then(|| rejection(RejectCode::DailyOrders, account.orders_today + 1, limit))
+    }
+
+    /// What the bucket of one second's worth holds now, in billionths of an order.
+    fn rate_tokens(&self, account: AccountId, rate: i128) -> i128 {
+        let account = self.account(account);
+        let elapsed = i128::from(self.time.saturating_since(account.rate_time));
+        (account.rate_tokens + elapsed * rate).min(rate * BILLION)
+    }
+
+    /// An exit is never refused for its rate, but it counts.
+    pub(super) fn take_rate_token(&mut self, account: AccountId) {
+        let Some(rate) = self.account(account).limits.orders_per_second_max else {
+            return;
+        };
+        let tokens = (self.rate_tokens(account, i128::from(rate)) - BILLION).max(0);
         let now = self.time;
         let account = self.account_mut(account);
-        let rate = i128::from(account.limits.orders_per_second_max?);
-        let elapsed = i128::from(now.saturating_since(account.rate_time));
-        account.rate_tokens = (account.rate_tokens + elapsed * rate).min(rate * BILLION);
+        account.rate_tokens = tokens;
         account.rate_time = now;
-        if account.rate_tokens < BILLION {
-            return Some(rejection(RejectCode::OrderRate, rate + 1, rate));
-        }
-        account.rate_tokens -= BILLION;
-        None
     }
 
     /// The limit that a market order works at: some way through the last traded price, on the tick grid towards it,
@@ -453,10 +492,9 @@ impl Oracle {
     }
 
     pub(super) fn resting_exits(&self, id: PositionId) -> Shares {
-        self.orders
-            .values()
-            .filter(|o| o.rests() && o.position == id)
-            .map(|o| o.exit_leaves)
+        self.open()
+            .filter(|(_, o)| o.position == id)
+            .map(|(_, o)| o.exit_leaves)
             .sum()
     }
 }

@@ -11,9 +11,12 @@ use engine::{
 pub type Paise = i128;
 pub type Shares = i128;
 
+#[derive(Clone)]
 pub struct Instrument {
     pub definition: InstrumentDefinition,
     pub last_price: Option<Price>,
+    /// The last price that positions were marked with.
+    pub marked_price: Option<Price>,
     pub bids: BTreeMap<Price, VecDeque<OrderId>>,
     pub asks: BTreeMap<Price, VecDeque<OrderId>>,
 }
@@ -35,13 +38,6 @@ impl Instrument {
         (low, high)
     }
 
-    pub fn side(&self, side: Side) -> &BTreeMap<Price, VecDeque<OrderId>> {
-        match side {
-            Side::Buy => &self.bids,
-            Side::Sell => &self.asks,
-        }
-    }
-
     pub fn side_mut(&mut self, side: Side) -> &mut BTreeMap<Price, VecDeque<OrderId>> {
         match side {
             Side::Buy => &mut self.bids,
@@ -50,19 +46,17 @@ impl Instrument {
     }
 
     /// The levels of one side, best first.
-    pub fn levels(&self, side: Side) -> Vec<(Price, Vec<OrderId>)> {
-        let mut levels: Vec<_> = self
-            .side(side)
-            .iter()
-            .map(|(price, queue)| (*price, queue.iter().copied().collect()))
-            .collect();
-        if side == Side::Buy {
-            levels.reverse();
-        }
-        levels
+    pub fn levels(&self, side: Side) -> impl Iterator<Item = (Price, &VecDeque<OrderId>)> {
+        let (bids, asks) = match side {
+            Side::Buy => (Some(self.bids.iter().rev()), None),
+            Side::Sell => (None, Some(self.asks.iter())),
+        };
+        let levels = bids.into_iter().flatten().chain(asks.into_iter().flatten());
+        levels.map(|(price, queue)| (*price, queue))
     }
 }
 
+#[derive(Clone)]
 pub struct Account {
     pub name: engine::AccountName,
     pub venue: bool,
@@ -78,11 +72,20 @@ pub struct Account {
     pub rate_tokens: i128,
     pub rate_time: Timestamp,
     pub orders_today: i128,
-    pub client_ids: BTreeMap<String, OrderId>,
+    /// What was answered today and on the trading day before.
+    pub client_ids: BTreeMap<String, ClientUse>,
     pub warned_loss: bool,
     pub warned_drawdown: bool,
 }
 
+/// The order that a `client_order_id` stands for.
+#[derive(Clone)]
+pub struct ClientUse {
+    pub order: OrderId,
+    pub yesterday: bool,
+}
+
+#[derive(Clone)]
 pub struct Position {
     pub account: AccountId,
     pub strategy: StrategyId,
@@ -94,13 +97,17 @@ pub struct Position {
     pub charges: Paise,
     pub stop_loss: Option<Price>,
     pub take_profit: Option<Price>,
-    pub marked_at: Option<Timestamp>,
+    /// What it was worth when it last traded or was marked.
+    pub published_unrealised: Paise,
     pub warned_loss: bool,
-    pub warned_stop: bool,
+    /// Number of its last opening among all openings.
+    pub opened: u64,
 }
 
 /// An order that was ever given an id, rejected ones included.
+#[derive(Clone)]
 pub struct Order {
+    /// As it was sent.
     pub request: NewOrder,
     pub position: PositionId,
     pub order_type: OrderType,
@@ -114,6 +121,9 @@ pub struct Order {
     pub visible: Shares,
     pub cum_notional: Paise,
     pub charged: ChargeTotals,
+    /// On the tick grid.
+    pub stop_loss: Option<Price>,
+    pub take_profit: Option<Price>,
     pub modifications: u32,
     pub status: OrderStatus,
     /// What the sender was first answered.
@@ -124,10 +134,6 @@ pub struct Order {
 impl Order {
     pub fn entry_leaves(&self) -> Shares {
         self.leaves - self.exit_leaves
-    }
-
-    pub fn rests(&self) -> bool {
-        self.status == OrderStatus::Open
     }
 
     pub fn expires(&self) -> Option<Timestamp> {

@@ -1,0 +1,461 @@
+//! Random command streams. A stream is a list of 64-bit seeds, one for each command, so that any part of it can be
+//! left out and the rest still means much the same: that is what makes a failing stream small.
+
+use engine::{
+    AccountDefinition, AccountId, AccountName, Actor, AdjustCash, CancelAll, CancelOrder, ClientOrderId,
+    ClosePosition, Command, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice,
+    ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio,
+    Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SetLimits, Side, StrategyDefinition, StrategyId, Symbol,
+    Text, TimeInForce, Timestamp, TradingState,
+};
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1_000 * MS;
+const DAY: u64 = 86_400 * SECOND;
+/// 2026-11-20 09:15 in India.
+const START: u64 = 1_795_146_300 * SECOND;
+
+/// SplitMix64.
+#[derive(Default)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in `0..bound`.
+    pub fn below(&mut self, bound: u32) -> u32 {
+        ((self.draw() >> 32) * u64::from(bound) >> 32) as u32
+    }
+
+    fn percent(&mut self, chance: u32) -> bool {
+        self.below(100) < chance
+    }
+
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u32) as usize]
+    }
+}
+
+/// Seeds for a stream of `length` commands.
+pub fn seeds(seed: u64, length: usize) -> Vec<u64> {
+    let mut random = Random::new(seed);
+    (0..length).map(|_| random.draw()).collect()
+}
+
+/// An order that a command may be about.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOrder {
+    pub id: OrderId,
+    pub account: AccountId,
+    pub instrument: InstrumentId,
+}
+
+/// Turns seeds into sequenced commands.
+#[derive(Default)]
+pub struct Stream {
+    seq: u64,
+    time: u64,
+    /// Of the seed in turn: its remaining draws, when its command comes, and whether ticks before it are late.
+    random: Random,
+    next_time: u64,
+    late: bool,
+    /// New orders so far: about the highest id.
+    orders: u32,
+}
+
+impl Stream {
+    /// The definitions that every stream begins with.
+    pub fn begin(&mut self) -> Vec<Sequenced<Command>> {
+        self.time = START;
+        let commands = definitions();
+        commands
+            .into_iter()
+            .map(|command| self.sequence(command))
+            .collect()
+    }
+
+    /// Starts on a seed: draws when its command comes.
+    pub fn turn(&mut self, seed: u64) {
+        self.random = Random::new(seed);
+        self.next_time = self.time + pause(&mut self.random);
+        self.late = self.random.percent(10);
+    }
+
+    /// The tick that is due before the seed's command, mostly on time, sometimes as late as that command (a process
+    /// that was stopped). To be asked again until there is none.
+    pub fn tick(&mut self, deadline: Option<Timestamp>) -> Option<Sequenced<Command>> {
+        let due = deadline?.nanos();
+        if due > self.next_time {
+            return None;
+        }
+        self.time = if self.late {
+            self.next_time
+        } else {
+            due.max(self.time)
+        };
+        Some(self.sequence(Command::Tick))
+    }
+
+    /// The seed's command. Most commands about orders pick one of `open`.
+    pub fn command(&mut self, open: &[OpenOrder]) -> Sequenced<Command> {
+        self.time = self.next_time;
+        let mut random = std::mem::take(&mut self.random);
+        let command = self.draw(&mut random, open);
+        self.orders += u32::from(matches!(command, Command::NewOrder(_)));
+        self.sequence(command)
+    }
+
+    fn sequence(&mut self, command: Command) -> Sequenced<Command> {
+        self.seq += 1;
+        Sequenced {
+            seq: Seq::new(self.seq),
+            time: Timestamp::from_nanos(self.time),
+            command,
+        }
+    }
+}
+
+/// Mostly nothing or milliseconds, sometimes seconds, rarely a day.
+fn pause(random: &mut Random) -> u64 {
+    let scale = match random.below(1_000) {
+        0 => DAY,
+        1..=10 => 3_600 * SECOND,
+        11..=80 => SECOND,
+        81..=600 => 50 * MS,
+        _ => return 0,
+    };
+    u64::from(random.below(1_000)) * scale / 500
+}
+
+/// Accounts of the streams: a dashboard trader, two makers, an unlimited one, two of the venue.
+const ACCOUNTS: u32 = 6;
+const VENUES: std::ops::Range<u32> = 4..6;
+
+fn definitions() -> Vec<Command> {
+    let mut commands = vec![
+        Command::DefineInstrument(Box::new(instrument(0, 10_000, 100_000))),
+        Command::DefineInstrument(Box::new(instrument(1, 245_000, 200_000))),
+        Command::DefineInstrument(Box::new(instrument(2, 40_000, 50_000))),
+    ];
+    let policies = [
+        SelfTrade::CancelResting,
+        SelfTrade::Decrement,
+        SelfTrade::CancelIncoming,
+        SelfTrade::CancelBoth,
+        SelfTrade::Off,
+        SelfTrade::CancelResting,
+    ];
+    for (index, self_trade) in (0..ACCOUNTS).zip(policies) {
+        let base = match index {
+            0 => RiskLimits::dashboard(),
+            1 | 2 => RiskLimits::maker(),
+            _ => RiskLimits::unlimited_paper(),
+        };
+        commands.push(Command::DefineAccount(Box::new(account(
+            index,
+            RiskLimits { self_trade, ..base },
+        ))));
+    }
+    commands
+}
+
+fn instrument(index: u32, reference: u32, band_ppm: u32) -> InstrumentDefinition {
+    InstrumentDefinition {
+        symbol: Symbol::cut(["ALPHA", "BETA", "GAMMA"][index as usize]),
+        exchange: Text::cut("NSE"),
+        tick_size: price([5, 10, 5][index as usize]),
+        lot_size: shares([1, 1, 10][index as usize]),
+        freeze_quantity: shares([500, 100_000, 100_000][index as usize]),
+        reference_price: price(reference),
+        price_band: Ratio::from_ppm(band_ppm),
+        mis_allowed: index != 2,
+    }
+}
+
+fn account(index: u32, limits: RiskLimits) -> AccountDefinition {
+    AccountDefinition {
+        name: AccountName::cut(&format!("account-{index}")),
+        opening_balance: Money::from_paise([10_000_000, 500_000_000, 100_000_000][index.min(2) as usize]),
+        limits,
+        profile: Text::cut("test"),
+        venue: VENUES.contains(&index),
+    }
+}
+
+impl Stream {
+    fn draw(&self, random: &mut Random, open: &[OpenOrder]) -> Command {
+        match random.below(1_000) {
+            0..650 => Command::NewOrder(self.new_order(random)),
+            650..760 => Command::ModifyOrder(self.modify(random, open)),
+            760..830 => {
+                let (order, actor, _) = self.pick(random, open);
+                Command::CancelOrder(CancelOrder { actor, order })
+            }
+            830..835 => Command::CancelAll(cancel_all(random)),
+            835..895 => Command::ClosePosition(close(random)),
+            895..930 => Command::MarketPrice(market_price(random)),
+            930..950 => Command::Tick,
+            950..956 => Command::KillSwitch(kill(random)),
+            956..976 => Command::Rearm(Rearm {
+                actor: actor(random),
+                deactivated_by: Text::cut("tester"),
+            }),
+            976..984 => Command::AdjustCash(AdjustCash {
+                account: AccountId::new(random.below(ACCOUNTS + 1)),
+                amount: Money::from_paise(i64::from(random.below(2_000_001)) - 1_000_000),
+            }),
+            984..991 => Command::SetLimits(Box::new(set_limits(random))),
+            991..995 => Command::DefineInstrument(Box::new(redefinition(random))),
+            995..998 => {
+                let index = random.below(ACCOUNTS);
+                Command::DefineAccount(Box::new(account(index, limits(random))))
+            }
+            _ => Command::DefineStrategy(Box::new(StrategyDefinition {
+                account: AccountId::new(random.below(ACCOUNTS + 1)),
+                strategy: strategy(random),
+                name: Text::cut("momentum"),
+            })),
+        }
+    }
+
+    fn new_order(&self, random: &mut Random) -> NewOrder {
+        if !random.percent(12) {
+            return self.plain_order(random, ClientOrderId::EMPTY);
+        }
+        // An id's order is mostly the same whenever the id is used, as of a client that tries again.
+        let number = random.below(60);
+        let id = ClientOrderId::cut(&format!("client-{number}"));
+        if random.percent(85) {
+            self.plain_order(&mut Random::new(u64::from(number)), id)
+        } else {
+            self.plain_order(random, id)
+        }
+    }
+
+    fn plain_order(&self, random: &mut Random, client_order_id: ClientOrderId) -> NewOrder {
+        let instrument = random.below(3);
+        let side = random.of(&[Side::Buy, Side::Sell]);
+        let at = passive(random, instrument, side);
+        let quantity = order_quantity(random);
+        let fraction = |random: &mut Random| shares(1 + random.below(quantity.max(1)));
+        let away = |toward: bool, paise: u32| {
+            let sign = if toward { 1 } else { -1 } * side.sign();
+            Some(Price::from_paise_clamped(i64::from(at) + sign * i64::from(paise)))
+        };
+        let stop_distance = 1 + random.below(100);
+        let (has_stop, has_target) = (random.percent(70), random.percent(40));
+        NewOrder {
+            account: AccountId::new(random.of(&[0, 0, 1, 1, 2, 2, 3, 4, 5, 5])),
+            strategy: strategy(random),
+            instrument: InstrumentId::new(if random.below(300) == 0 { 7 } else { instrument }),
+            side,
+            product: if random.percent(if instrument == 2 { 8 } else { 80 }) {
+                Product::Mis
+            } else {
+                Product::Cnc
+            },
+            order_type: if random.percent(12) {
+                OrderType::Market
+            } else {
+                OrderType::Limit(price(at))
+            },
+            time_in_force: self.time_in_force(random),
+            quantity: shares(quantity),
+            post_only: random.percent(8),
+            disclosed: random.percent(15).then(|| fraction(random)),
+            minimum: random.percent(6).then(|| fraction(random)),
+            stop_loss: has_stop.then(|| away(false, stop_distance)).flatten(),
+            take_profit: has_target
+                .then(|| away(true, stop_distance * (1 + random.below(4))))
+                .flatten(),
+            client_order_id,
+            metadata: None,
+        }
+    }
+
+    fn time_in_force(&self, random: &mut Random) -> TimeInForce {
+        match random.below(100) {
+            0..65 => TimeInForce::Day,
+            65..80 => TimeInForce::Ioc,
+            80..88 => TimeInForce::Fok,
+            _ => {
+                let scale = random.of(&[0, MS, SECOND, DAY / 100]);
+                TimeInForce::Gtd(Timestamp::from_nanos(
+                    self.time + u64::from(random.below(200)) * scale,
+                ))
+            }
+        }
+    }
+
+    /// An order, who asks, and the instrument to think of.
+    fn pick(&self, random: &mut Random, open: &[OpenOrder]) -> (OrderRef, Actor, u32) {
+        let anyone = actor(random);
+        if random.percent(8) {
+            let number = random.below(60);
+            let client = ClientOrderId::cut(&format!("client-{number}"));
+            return (OrderRef::Client(client), anyone, random.below(3));
+        }
+        if open.is_empty() || random.percent(15) {
+            let id = 1 + random.below(self.orders + 2);
+            return (OrderRef::Id(OrderId::new(u64::from(id))), anyone, random.below(3));
+        }
+        let order = random.of(open);
+        let owner = Actor {
+            account: order.account,
+            admin: false,
+        };
+        let actor = if random.percent(80) { owner } else { anyone };
+        (OrderRef::Id(order.id), actor, order.instrument.get())
+    }
+
+    fn modify(&self, random: &mut Random, open: &[OpenOrder]) -> ModifyOrder {
+        let (order, actor, instrument) = self.pick(random, open);
+        ModifyOrder {
+            actor,
+            order,
+            quantity: random.percent(60).then(|| shares(order_quantity(random))),
+            price: random.percent(60).then(|| price(order_price(random, instrument))),
+        }
+    }
+}
+
+/// Around the reference price; rarely off the grid or outside the band.
+fn order_price(random: &mut Random, instrument: u32) -> u32 {
+    let (reference, tick) = [(10_000, 5), (245_000, 10), (40_000, 5)][instrument as usize];
+    match random.below(100) {
+        0 => reference + random.below(tick * 10),
+        1 => reference / 2 + random.below(reference) / tick * tick,
+        2..=20 => reference - 100 * tick + random.below(200) * tick,
+        _ => reference - 6 * tick + random.below(13) * tick,
+    }
+}
+
+/// An order's price: half of the time moved away from trading.
+fn passive(random: &mut Random, instrument: u32, side: Side) -> u32 {
+    let at = order_price(random, instrument);
+    let tick = [5, 10, 5][instrument as usize];
+    let away = i64::from(random.below(8) * tick) * -side.sign();
+    if random.percent(50) {
+        Price::from_paise_clamped(i64::from(at) + away).paise()
+    } else {
+        at
+    }
+}
+
+fn order_quantity(random: &mut Random) -> u32 {
+    match random.below(100) {
+        0 => 0,
+        1 => random.below(200_000),
+        2..=10 => 10 * (1 + random.below(200)),
+        11..=40 => 10 * (1 + random.below(10)),
+        _ => 1 + random.below(60),
+    }
+}
+
+fn strategy(random: &mut Random) -> StrategyId {
+    StrategyId::new(1 + u32::from(random.percent(15)))
+}
+
+fn actor(random: &mut Random) -> Actor {
+    Actor {
+        account: AccountId::new(random.below(ACCOUNTS)),
+        admin: random.percent(70),
+    }
+}
+
+fn cancel_all(random: &mut Random) -> CancelAll {
+    CancelAll {
+        actor: actor(random),
+        account: random
+            .percent(80)
+            .then(|| AccountId::new(random.below(ACCOUNTS + 1))),
+        strategy: random.percent(20).then(|| strategy(random)),
+        instrument: random.percent(40).then(|| InstrumentId::new(random.below(4))),
+        side: random.percent(30).then(|| random.of(&[Side::Buy, Side::Sell])),
+    }
+}
+
+fn close(random: &mut Random) -> ClosePosition {
+    ClosePosition {
+        actor: actor(random),
+        position: PositionId::new(random.below(24)),
+        quantity: random.percent(40).then(|| shares(order_quantity(random))),
+    }
+}
+
+fn market_price(random: &mut Random) -> MarketPrice {
+    let instrument = random.below(3);
+    let at = order_price(random, instrument);
+    MarketPrice {
+        instrument: InstrumentId::new(if random.percent(3) { 9 } else { instrument }),
+        price: price(at),
+    }
+}
+
+fn kill(random: &mut Random) -> KillSwitch {
+    let account = AccountId::new(random.below(ACCOUNTS));
+    KillSwitch {
+        actor: actor(random),
+        scope: match random.below(4) {
+            0 => KillScope::Engine,
+            1 => KillScope::Strategy(account, strategy(random)),
+            _ => KillScope::Account(account),
+        },
+        state: random.of(&[
+            TradingState::Normal,
+            TradingState::Reducing,
+            TradingState::Reducing,
+            TradingState::Halted,
+        ]),
+        flatten: random.of(&[None, Some(true), Some(false)]),
+        reason: Text::cut("test"),
+        triggered_by: Text::cut("tester"),
+    }
+}
+
+fn limits(random: &mut Random) -> RiskLimits {
+    let base = match random.below(3) {
+        0 => RiskLimits::dashboard(),
+        1 => RiskLimits::maker(),
+        _ => RiskLimits::unlimited_paper(),
+    };
+    RiskLimits {
+        self_trade: random.of(&SelfTrade::ALL),
+        flatten_on_kill: random.percent(30),
+        mis_leverage: random.of(&[1, 3, 5, 7]),
+        ..base
+    }
+}
+
+fn set_limits(random: &mut Random) -> SetLimits {
+    SetLimits {
+        actor: actor(random),
+        account: AccountId::new(random.below(ACCOUNTS + 1)),
+        limits: limits(random),
+    }
+}
+
+/// The same instruments with another band and reference price, on the same grid.
+fn redefinition(random: &mut Random) -> InstrumentDefinition {
+    let index = random.below(3);
+    let reference = order_price(random, index) / 10 * 10;
+    instrument(index, reference, random.of(&[5_000, 20_000, 100_000, 200_000]))
+}
+
+fn price(paise: u32) -> Price {
+    Price::from_paise(paise.max(1)).expect("a positive price")
+}
+
+fn shares(shares: u32) -> Quantity {
+    Quantity::new(shares).expect("a small quantity")
+}
