@@ -2,6 +2,8 @@
 
 use crate::arena::NIL;
 use crate::command::AccountDefinition;
+use crate::event::AccountChanged;
+use crate::ids::AccountId;
 use crate::risk_limits::RiskLimits;
 use crate::state_hash::Digest;
 use crate::terms::{Product, TradingState};
@@ -119,6 +121,17 @@ impl Account {
 
     pub(crate) fn current_value(&self) -> Money {
         self.balance.saturating_add(self.total_pnl())
+    }
+
+    /// The event for a changed balance.
+    pub(crate) fn changed(&self, account: AccountId) -> AccountChanged {
+        AccountChanged {
+            account,
+            balance: self.balance,
+            realised: self.realised,
+            charges: self.charges,
+            unrealised: self.unrealised,
+        }
     }
 
     /// Available funds × leverage, exact: balance + realised net + min(0, unrealised) − margins.

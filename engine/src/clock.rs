@@ -1,7 +1,8 @@
 //! Work that time sets off: GTD expiry, waiting marks, and the roll to the next trading day.
 
+use crate::arena::slot_of;
 use crate::engine::{Engine, Task};
-use crate::event::{CancelReason, EventBuffer};
+use crate::event::{CancelReason, Event, EventBuffer};
 use crate::ids::AccountId;
 use crate::instrument::DayStatistics;
 use crate::sweep::{Filter, Sweep};
@@ -15,56 +16,62 @@ impl Engine {
         [roll, good_till, self.marks_due].into_iter().flatten().min()
     }
 
-    /// Queues everything whose time has come, in order of its time.
-    pub(crate) fn tick(&mut self) {
+    /// Sets off the next thing that is due, in order of its time, and comes back for the one after it.
+    pub(crate) fn next_due(&mut self, out: &mut EventBuffer) -> Option<Task> {
         let now = self.time;
-        if self.marks_due.is_some_and(|due| due <= now) {
+        let due = self.next_deadline().filter(|&at| at <= now)?;
+        if let Some((_, slot)) = self.good_till.first().filter(|&(at, _)| at == due) {
+            self.cancel_open(slot, CancelReason::Expired, out);
+            return Some(Task::Clock);
+        }
+        self.waiting.push_front(Task::Clock);
+        if self.marks_due == Some(due) {
             self.marks_due = None;
-            self.later(Task::PublishMarks);
+            return Some(Task::PublishMarks);
         }
-        if self.good_till.first().is_some_and(|(at, _)| at <= now) {
-            self.later(Task::ExpireGoodTill);
-        }
-        if now.trading_day() > self.day {
-            let day_orders = Filter {
-                day_only: true,
-                ..Filter::default()
-            };
-            self.later(Task::Sweep(Sweep::new(day_orders, CancelReason::Expired, false)));
-            self.later(Task::RollDay);
-        }
+        let day_orders = Filter {
+            day_only: true,
+            ..Filter::default()
+        };
+        self.waiting.push_front(Task::RollDay(0));
+        Some(Task::Sweep(Sweep::new(day_orders, CancelReason::Expired, false)))
     }
 
-    pub(crate) fn expire_next_good_till(&mut self, out: &mut EventBuffer) -> Option<Task> {
-        let (_, slot) = self.good_till.first().filter(|&(at, _)| at <= self.time)?;
-        self.cancel_open(slot, CancelReason::Expired, out);
-        Some(Task::ExpireGoodTill)
+    /// The new trading day, account by account: realised net becomes balance, carried P&L becomes the loss base,
+    /// counters start over.
+    pub(crate) fn roll_account(&mut self, slot: u32, out: &mut EventBuffer) -> Option<Task> {
+        if slot >= slot_of(self.accounts.len()) {
+            self.roll_rest();
+            return None;
+        }
+        let id = AccountId::new(slot);
+        let account = self.account_mut(id);
+        account.balance = account
+            .balance
+            .saturating_add(account.realised)
+            .saturating_sub(account.charges);
+        account.realised = Money::ZERO;
+        account.charges = Money::ZERO;
+        account.loss_base = account.unrealised;
+        account.peak = account.current_value();
+        account.daily_loss_alerted = false;
+        account.drawdown_alerted = false;
+        account.orders_today = 0;
+        if !account.venue {
+            out.push(Event::AccountChanged(account.changed(id)));
+        }
+        self.rehash_account(id);
+        Some(Task::RollDay(slot.wrapping_add(1)))
     }
 
-    /// The new trading day: realised net becomes balance, carried P&L becomes the loss base, counters start over.
-    pub(crate) fn roll_day(&mut self) {
-        self.day = self.time.trading_day();
+    /// What belongs to no account: statistics, remembered ids, the day itself.
+    fn roll_rest(&mut self) {
+        self.day = self.day.saturating_add(1);
         self.client_order_ids.roll_day();
         for instrument in &mut self.instruments {
             instrument.day = DayStatistics::default();
             let digest = instrument.compute_digest();
             self.hash.replace(&mut instrument.digest, digest);
-        }
-        for index in 0..self.accounts.len() {
-            let id = AccountId::new(crate::arena::slot_of(index));
-            let account = self.account_mut(id);
-            account.balance = account
-                .balance
-                .saturating_add(account.realised)
-                .saturating_sub(account.charges);
-            account.realised = Money::ZERO;
-            account.charges = Money::ZERO;
-            account.loss_base = account.unrealised;
-            account.peak = account.current_value();
-            account.daily_loss_alerted = false;
-            account.drawdown_alerted = false;
-            account.orders_today = 0;
-            self.rehash_account(id);
         }
     }
 }

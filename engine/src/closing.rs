@@ -6,9 +6,9 @@ use crate::engine::{Engine, Task};
 use crate::event::{Event, EventBuffer};
 use crate::ids::{AccountId, OrderId, StrategyId};
 use crate::position::Positions;
-use crate::rejection::Refusal;
+use crate::rejection::{Refusal, RejectCode, Rejection};
 use crate::risk::Plan;
-use crate::terms::{OrderType, Side, TimeInForce};
+use crate::terms::{OrderType, Side, TimeInForce, TradingState};
 use crate::text::ClientOrderId;
 use crate::units::Quantity;
 
@@ -28,14 +28,18 @@ pub(crate) struct Closing {
 #[derive(Clone, Copy, Debug)]
 enum Scope {
     One,
-    /// Every open position under a kill switch.
-    All(KillScope),
+    /// Every open position under a kill switch; `by_profile`: of the accounts whose profile wants it.
+    All {
+        scope: KillScope,
+        by_profile: bool,
+    },
 }
 
 impl Closing {
-    pub(crate) fn flatten(scope: KillScope) -> Closing {
+    pub(crate) fn flatten(scope: KillScope, by_profile: bool) -> Closing {
+        let scope = Scope::All { scope, by_profile };
         Closing {
-            scope: Scope::All(scope),
+            scope,
             position: NIL,
             remaining: 0,
             placed: 0,
@@ -55,6 +59,9 @@ impl Engine {
             return Err(Refusal::UnknownPosition);
         }
         let side = position.closing_side().ok_or(Refusal::PositionClosed)?;
+        if self.state_for(position.account, position.strategy) == TradingState::Halted {
+            return Err(Refusal::Rejected(Rejection::bare(RejectCode::CircuitBreaker)));
+        }
         let open = position.quantity.saturating_abs();
         let closable = position.closable_by(side);
         let wanted = close
@@ -131,13 +138,17 @@ impl Engine {
     }
 
     fn next_to_close(&self, closing: Closing) -> Option<Closing> {
-        let Scope::All(scope) = closing.scope else {
+        let Scope::All { scope, by_profile } = closing.scope else {
             return None;
         };
         let mut slot = closing.position.wrapping_add(1);
         while slot < slot_of(usize::try_from(self.positions.len()).unwrap_or(0)) {
             let position = self.positions.at(slot);
-            if position.quantity != 0 && !position.venue && covers(scope, position.account, position.strategy)
+            let wanted = !by_profile || self.account_of(position.account).limits.flatten_on_kill;
+            if position.quantity != 0
+                && !position.venue
+                && wanted
+                && covers(scope, position.account, position.strategy)
             {
                 let remaining = u32::try_from(position.quantity.unsigned_abs()).unwrap_or(u32::MAX);
                 return Some(Closing {

@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 
+use crate::engine::Capacity;
 use crate::ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId};
 use crate::risk_limits::RiskLimits;
 use crate::terms::{OrderType, Product, Side, TimeInForce, TradingState};
@@ -38,6 +39,8 @@ pub enum Command {
     DefineAccount(Box<AccountDefinition>),
     DefineStrategy(Box<StrategyDefinition>),
     SetLimits(Box<SetLimits>),
+    /// The first command of a journal: what the engine reserves. Later only the same value is accepted.
+    SetCapacity(Capacity),
     /// The sequencer's own [`crate::Engine::state_hash`] after the previous command. Every fold compares.
     HashCheck(u64),
 }

@@ -6,10 +6,11 @@ use crate::account::Account;
 use crate::arena::{Slots, index, slot_of};
 use crate::book::ladder::Sides;
 use crate::command::{AccountDefinition, AdjustCash, InstrumentDefinition, SetLimits, StrategyDefinition};
-use crate::engine::{Engine, Task};
-use crate::event::{AccountChanged, CancelReason, Event, EventBuffer};
+use crate::engine::{Capacity, Engine, Task};
+use crate::event::{CancelReason, Event, EventBuffer};
 use crate::ids::{AccountId, InstrumentId};
 use crate::instrument::{Instrument, price_domain};
+use crate::limits::{ACCOUNTS_MAX, OPEN_ORDERS_MAX};
 use crate::rejection::Refusal;
 use crate::sweep::{Filter, Sweep};
 use crate::terms::Side;
@@ -82,6 +83,27 @@ impl Engine {
         }
     }
 
+    /// Reserves the pools anew while nothing has been defined in them.
+    pub(crate) fn set_capacity(&mut self, capacity: Capacity) -> Result<(), Refusal> {
+        if capacity == self.capacity {
+            return Ok(());
+        }
+        let bounds = capacity.accounts <= ACCOUNTS_MAX && capacity.orders <= OPEN_ORDERS_MAX;
+        if !bounds || !self.accounts.is_empty() || !self.instruments.is_empty() {
+            return Err(Refusal::InvalidDefinition(
+                "capacities are fixed when a journal begins",
+            ));
+        }
+        let fresh = Engine::new(capacity);
+        *self = Engine {
+            seq: self.seq,
+            time: self.time,
+            day: self.day,
+            ..fresh
+        };
+        Ok(())
+    }
+
     pub(crate) fn define_account(
         &mut self,
         definition: &AccountDefinition,
@@ -142,16 +164,12 @@ impl Engine {
         let account = self.account_mut(cash.account);
         account.balance = account.balance.saturating_add(cash.amount);
         account.peak = account.peak.saturating_add(cash.amount);
-        let changed = AccountChanged {
-            account: cash.account,
-            balance: account.balance,
-            realised: account.realised,
-            charges: account.charges,
-            unrealised: account.unrealised,
-        };
+        let changed = account.changed(cash.account);
         self.review_later(cash.account);
         self.rehash_account(cash.account);
-        out.push(Event::AccountChanged(changed));
+        if !self.account_of(cash.account).venue {
+            out.push(Event::AccountChanged(changed));
+        }
         Ok(())
     }
 }

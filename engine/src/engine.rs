@@ -19,6 +19,8 @@ use crate::event::{Event, EventBuffer, TopOfBook};
 use crate::idempotency::ClientOrderIds;
 use crate::ids::{AccountId, InstrumentId, Seq, StrategyId};
 use crate::instrument::Instrument;
+use crate::kill::Rearming;
+use crate::lane::Verdict;
 use crate::limits::{ACCOUNTS_MAX, OPEN_ORDERS_MAX};
 use crate::order::Orders;
 use crate::position::Positions;
@@ -28,8 +30,7 @@ use crate::sweep::Sweep;
 use crate::terms::TradingState;
 use crate::units::Timestamp;
 
-/// Sizes of the pools, fixed when the engine is built. They are part of the configuration, not of the state; replaying
-/// a journal needs capacities at least as large as those it was written with.
+/// Sizes of the pools. They decide what is refused, so a journal begins with them ([`Command::SetCapacity`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Capacity {
     pub accounts: u32,
@@ -38,6 +39,8 @@ pub struct Capacity {
     pub orders: u32,
     /// Position keys ever used.
     pub positions: u32,
+    /// `client_order_id`s remembered for one trading day; orders with one are refused beyond.
+    pub client_order_ids: u32,
 }
 
 impl Default for Capacity {
@@ -47,6 +50,7 @@ impl Default for Capacity {
             instruments: 1_024,
             orders: 1 << 18,
             positions: 1 << 16,
+            client_order_ids: 1 << 20,
         }
     }
 }
@@ -66,11 +70,14 @@ pub(crate) enum Task {
     Match(u32),
     Sweep(Sweep),
     Close(Closing),
+    /// Set off whatever is due next by the clock.
+    Clock,
     /// Publish the marks that have waited for their interval.
     PublishMarks,
-    /// Cancel the GTD orders whose time has come.
-    ExpireGoodTill,
-    RollDay,
+    /// Roll to the next trading day: the account to begin with.
+    RollDay(u32),
+    /// Back to normal, scope by scope.
+    Rearm(Rearming),
     /// Move a book to its instrument's new price grid.
     Regrid(InstrumentId),
 }
@@ -110,9 +117,12 @@ pub struct Engine {
     pub(crate) waiting: VecDeque<Task>,
     /// Positions that shrank below their resting exits.
     pub(crate) excess_exits: Vec<u32>,
-    /// Instruments that this command touched, and how many of them have been marked.
+    /// Instruments that this command touched.
     pub(crate) touched: Vec<u32>,
-    pub(crate) marked: usize,
+    /// Instruments whose last price is newer than their positions' marks.
+    pub(crate) unmarked: Vec<u32>,
+    /// Positions that this command filled, for the monitor.
+    pub(crate) watches: VecDeque<u32>,
     /// Accounts whose P&L this command changed.
     pub(crate) reviews: Vec<u32>,
     /// The order whose outcome will be remembered under its `client_order_id`.
@@ -139,7 +149,7 @@ impl Engine {
             positions: Positions::new(capacity.positions, capacity.accounts, capacity.instruments),
             accounts: Vec::with_capacity(index(capacity.accounts)),
             instruments: Vec::with_capacity(index(capacity.instruments)),
-            client_order_ids: ClientOrderIds::new(capacity.orders),
+            client_order_ids: ClientOrderIds::new(capacity.client_order_ids),
             state: TradingState::Normal,
             strategy_states: Vec::with_capacity(STRATEGY_STATES_MAX),
             next_trade: 1,
@@ -151,7 +161,8 @@ impl Engine {
             waiting: VecDeque::with_capacity(TASKS_MAX),
             excess_exits: Vec::with_capacity(TASKS_MAX),
             touched: Vec::with_capacity(index(capacity.instruments)),
-            marked: 0,
+            unmarked: Vec::with_capacity(index(capacity.instruments)),
+            watches: VecDeque::with_capacity(index(capacity.positions)),
             reviews: Vec::with_capacity(index(capacity.accounts)),
             remembering: None,
         }
@@ -192,6 +203,11 @@ impl Engine {
         self.run(out)
     }
 
+    /// Evaluates an order exactly as [`Engine::apply`] would, at time `now`, without changing anything.
+    pub fn check(&self, order: &NewOrder, now: Timestamp) -> Verdict {
+        self.verdict(order, now)
+    }
+
     /// A hash of the whole state, kept incrementally.
     pub fn state_hash(&self) -> u64 {
         self.hash.value().wrapping_add(self.totals_digest())
@@ -229,16 +245,17 @@ impl Engine {
             Command::ClosePosition(close) => self.close_position(close),
             Command::MarketPrice(price) => self.market_price(price),
             Command::Tick => {
-                self.tick();
+                self.active = Some(Task::Clock);
                 Ok(())
             }
             Command::KillSwitch(kill) => self.kill_switch(kill, out),
-            Command::Rearm(rearm) => self.rearm(rearm, out),
+            Command::Rearm(rearm) => self.rearm(rearm),
             Command::AdjustCash(cash) => self.adjust_cash(cash, out),
             Command::DefineInstrument(definition) => self.define_instrument(definition, out),
             Command::DefineAccount(definition) => self.define_account(definition, out),
             Command::DefineStrategy(definition) => self.define_strategy(definition, out),
             Command::SetLimits(limits) => self.set_limits(limits, out),
+            Command::SetCapacity(capacity) => self.set_capacity(*capacity),
             Command::HashCheck(expected) => {
                 let found = self.state_hash();
                 if found != *expected {
@@ -263,8 +280,10 @@ impl Engine {
                 self.trim_one_exit(position, out);
             } else if let Some(task) = self.active.take() {
                 self.active = self.advance(task, out);
-            } else if self.marked < self.touched.len() {
-                self.mark_next_instrument(out);
+            } else if let Some(&instrument) = self.unmarked.last() {
+                self.mark_instrument(instrument, out);
+            } else if let Some(position) = self.watches.pop_front() {
+                self.watch_position(position, out);
             } else if let Some(account) = self.reviews.pop() {
                 self.review_account(account, out);
             } else if let Some(task) = self.waiting.pop_front() {
@@ -282,12 +301,10 @@ impl Engine {
             Task::Match(slot) => self.match_order(slot, out),
             Task::Sweep(sweep) => self.sweep(sweep, out),
             Task::Close(closing) => self.close_next(closing, out),
+            Task::Clock => self.next_due(out),
             Task::PublishMarks => self.publish_next_mark(out),
-            Task::ExpireGoodTill => self.expire_next_good_till(out),
-            Task::RollDay => {
-                self.roll_day();
-                None
-            }
+            Task::RollDay(account) => self.roll_account(account, out),
+            Task::Rearm(rearming) => self.rearm_next(rearming, out),
             Task::Regrid(instrument) => {
                 self.regrid(instrument);
                 None
@@ -310,7 +327,6 @@ impl Engine {
                 return Work::More;
             }
             self.touched.pop();
-            self.marked = self.marked.min(self.touched.len());
             let instrument = self.instruments.as_mut_slice().at_mut(slot);
             instrument.touched = false;
             let digest = instrument.compute_digest();
@@ -408,12 +424,5 @@ impl Engine {
             .iter()
             .find(of)
             .map_or(TradingState::Normal, |entry| entry.2)
-    }
-}
-
-impl Engine {
-    /// Evaluates an order exactly as [`Engine::apply`] would, at time `now`, without changing anything.
-    pub fn check(&self, order: &NewOrder, now: Timestamp) -> crate::lane::Verdict {
-        self.verdict(order, now)
     }
 }

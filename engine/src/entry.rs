@@ -52,12 +52,14 @@ impl Engine {
                 RejectCode::ClientOrderIdReused,
             )));
         }
-        out.push(Event::OrderRepeated(OrderRepeated {
-            order: first.order,
-            account: order.account,
-            status: first.status,
-            rejection: first.rejection,
-        }));
+        if !self.account_of(order.account).venue {
+            out.push(Event::OrderRepeated(OrderRepeated {
+                order: first.order,
+                account: order.account,
+                status: first.status,
+                rejection: first.rejection,
+            }));
+        }
         Ok(true)
     }
 
@@ -91,6 +93,7 @@ impl Engine {
             account: self.account_of(order.account),
             instrument: self.instrument_of(order.instrument),
             position: position.map(|slot| self.positions.at(slot)),
+            modifies: false,
             state: self.state_for(order.account, order.strategy),
             now,
         };

@@ -261,7 +261,7 @@ pub struct PositionMarked {
     pub unrealised: Money,
 }
 
-/// An account's money after something other than a mark changed it. Realised and charges are today's.
+/// An account's balance changed: by a cash adjustment or at the day roll. Realised and charges are today's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AccountChanged {
     pub account: AccountId,

@@ -52,6 +52,8 @@ pub(crate) struct Instrument {
     pub(crate) top: Top,
     /// On the list of instruments that this command touched.
     pub(crate) touched: bool,
+    /// On the list of instruments whose positions wait to be marked.
+    pub(crate) unmarked: bool,
     pub(crate) digest: u64,
 }
 
@@ -75,6 +77,7 @@ impl Instrument {
             first_open: NIL,
             top: Top::default(),
             touched: false,
+            unmarked: false,
             digest: 0,
         }
     }

@@ -1,6 +1,7 @@
 //! The kill switch: NORMAL → REDUCING → HALTED per strategy, per account and for the engine (RISK.md).
 
 use crate::alert::{Alert, AlertKind};
+use crate::arena::slot_of;
 use crate::closing::Closing;
 use crate::command::{Actor, KillScope, KillSwitch, Rearm};
 use crate::engine::{Engine, STRATEGY_STATES_MAX, Task};
@@ -11,20 +12,22 @@ use crate::sweep::{Filter, Sweep};
 use crate::terms::TradingState;
 use crate::units::{Money, Ratio};
 
+/// A deactivation and how far it has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rearming {
+    actor: Actor,
+    account: u32,
+    engine_done: bool,
+    account_done: bool,
+}
+
 impl Engine {
     pub(crate) fn kill_switch(&mut self, kill: &KillSwitch, out: &mut EventBuffer) -> Result<(), Refusal> {
         self.may_kill(kill.actor, kill.scope, kill.state)?;
         let alert = self.kill_alert(AlertKind::KillSwitchManual, kill.scope);
-        if self.tighten(kill.scope, kill.state, KillCause::Manual, alert, out)? {
-            let flatten = kill.flatten.unwrap_or_else(|| match kill.scope {
-                KillScope::Engine => false,
-                KillScope::Account(account) | KillScope::Strategy(account, _) => {
-                    self.account_of(account).limits.flatten_on_kill
-                }
-            });
-            if flatten && kill.state == TradingState::Reducing {
-                self.later(Task::Close(Closing::flatten(kill.scope)));
-            }
+        let tightened = self.tighten(kill.scope, kill.state, KillCause::Manual, alert, out)?;
+        if tightened && kill.state == TradingState::Reducing && kill.flatten != Some(false) {
+            self.later(Task::Close(Closing::flatten(kill.scope, kill.flatten.is_none())));
         }
         Ok(())
     }
@@ -147,54 +150,67 @@ impl Engine {
         Ok(())
     }
 
-    /// Back to normal wherever the actor may clear, with a new loss base and peak so that old losses do not fire again.
-    pub(crate) fn rearm(&mut self, rearm: &Rearm, out: &mut EventBuffer) -> Result<(), Refusal> {
+    /// Back to normal wherever the actor may clear; each scope is announced for itself.
+    pub(crate) fn rearm(&mut self, rearm: &Rearm) -> Result<(), Refusal> {
         let actor = rearm.actor;
         self.known_account(actor.account)?;
-        let mut cleared = false;
-        if actor.admin && self.state != TradingState::Normal {
-            self.state = TradingState::Normal;
-            self.say_rearmed(KillScope::Engine, out);
-            cleared = true;
-        }
-        for index in 0..self.accounts.len() {
-            let account = AccountId::new(crate::arena::slot_of(index));
-            if !actor.admin && account != actor.account {
-                continue;
-            }
-            let holder = self.account_mut(account);
-            let killed = holder.state != TradingState::Normal || holder.strategy_killed;
-            // A trader may not lift a halt that an admin set.
-            if !killed || (!actor.admin && holder.state == TradingState::Halted) {
-                continue;
-            }
-            holder.strategy_killed = false;
-            let scope = KillScope::Account(account);
-            let was_killed = core::mem::take(&mut holder.state) != TradingState::Normal;
-            self.strategy_states.retain(|entry| entry.0 != account);
-            if was_killed || !cleared {
-                self.say_rearmed(scope, out);
-            }
-            cleared = true;
-        }
-        self.rebase_losses(actor);
+        let account = if actor.admin { 0 } else { actor.account.get() };
+        self.active = Some(Task::Rearm(Rearming {
+            actor,
+            account,
+            engine_done: !actor.admin,
+            account_done: false,
+        }));
         Ok(())
     }
 
-    fn rebase_losses(&mut self, actor: Actor) {
-        for index in 0..self.accounts.len() {
-            let id = AccountId::new(crate::arena::slot_of(index));
-            if actor.admin || id == actor.account {
-                let account = self.account_mut(id);
-                if !account.venue {
-                    account.loss_base = account.total_pnl();
-                    account.peak = account.current_value();
-                    account.daily_loss_alerted = false;
-                    account.drawdown_alerted = false;
-                    self.rehash_account(id);
-                }
+    /// Clears one scope a step: the engine, then account by account the account itself and its strategies.
+    pub(crate) fn rearm_next(&mut self, mut rearming: Rearming, out: &mut EventBuffer) -> Option<Task> {
+        let admin = rearming.actor.admin;
+        if !core::mem::replace(&mut rearming.engine_done, true) {
+            if core::mem::take(&mut self.state) != TradingState::Normal {
+                self.say_rearmed(KillScope::Engine, out);
             }
+            return Some(Task::Rearm(rearming));
         }
+        if rearming.account >= slot_of(self.accounts.len()) {
+            return None;
+        }
+        let account = AccountId::new(rearming.account);
+        // A trader may not lift a halt that an admin set.
+        let may_lift =
+            |state: TradingState| state != TradingState::Normal && (admin || state != TradingState::Halted);
+        if !core::mem::replace(&mut rearming.account_done, true) && may_lift(self.account_of(account).state) {
+            self.account_mut(account).state = TradingState::Normal;
+            self.rebase_losses(account);
+            self.say_rearmed(KillScope::Account(account), out);
+            return Some(Task::Rearm(rearming));
+        }
+        let next = self
+            .strategy_states
+            .iter()
+            .filter(|entry| entry.0 == account && may_lift(entry.2));
+        if let Some(strategy) = next.map(|entry| entry.1).min() {
+            self.strategy_states
+                .retain(|entry| (entry.0, entry.1) != (account, strategy));
+            let left = self.strategy_states.iter().any(|entry| entry.0 == account);
+            self.account_mut(account).strategy_killed = left;
+            self.say_rearmed(KillScope::Strategy(account, strategy), out);
+            return Some(Task::Rearm(rearming));
+        }
+        rearming.account = rearming.account.saturating_add(1);
+        rearming.account_done = false;
+        admin.then_some(Task::Rearm(rearming))
+    }
+
+    /// A new loss base and peak, so that the loss that tripped the switch does not fire again.
+    fn rebase_losses(&mut self, id: AccountId) {
+        let account = self.account_mut(id);
+        account.loss_base = account.total_pnl();
+        account.peak = account.current_value();
+        account.daily_loss_alerted = false;
+        account.drawdown_alerted = false;
+        self.rehash_account(id);
     }
 
     fn say_rearmed(&mut self, scope: KillScope, out: &mut EventBuffer) {

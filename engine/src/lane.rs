@@ -27,10 +27,14 @@ pub enum Input {
 
 /// What the engine thread hands to the journal writer.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct JournalEntry {
-    pub command: Sequenced<Command>,
-    /// A client's reply or a broker intent waits for this entry to be durable: sync at once.
-    pub urgent: bool,
+pub enum JournalEntry {
+    /// To be appended. `urgent`: a client's reply or a broker intent waits for it to be durable, so sync at once.
+    Command {
+        command: Sequenced<Command>,
+        urgent: bool,
+    },
+    /// An answer waits for everything before it, though nothing new was sequenced (`validate-order`): sync at once.
+    Sync,
 }
 
 /// One item of the engine's output towards the gateway, in the order of decisions.

@@ -1,5 +1,7 @@
 //! Every bound of the engine, with its reason. Nothing in the engine grows past these.
 
+use crate::units::Money;
+
 /// Events that one [`crate::Engine::apply`] or `resume` call may emit. A caller that keeps this many slots free in
 /// each output ring can never overflow one.
 pub const EVENTS_PER_CALL: usize = 4_096;
@@ -13,6 +15,9 @@ pub const QUANTITY_MAX: u32 = 0x7fff_ffff;
 
 /// Largest absolute quantity of a position, in shares. With prices below 2^32 paise its cost stays below 2^62 paise.
 pub const POSITION_QUANTITY_MAX: i64 = 1_000_000_000;
+
+/// No entry may be worth more, whatever its profile says: ₹10 crore (VENUE.md, caps).
+pub const ORDER_VALUE_CAP: Money = Money::from_paise(10_000_000_000);
 
 /// Widest price domain of one book, in ticks. The level index of a book is an array over it.
 pub const LADDER_TICKS_MAX: u32 = 131_072;

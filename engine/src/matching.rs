@@ -68,9 +68,8 @@ impl Engine {
         let shares = Quantity::clamped(i64::from(quantity));
         let taker_side = self.orders.at(taker).side;
         let instrument_id = self.orders.at(taker).instrument;
-        let instrument = self.instrument_mut(instrument_id);
-        instrument.last_price = Some(head.price);
-        instrument.day.record(head.price, shares);
+        self.set_last_price(instrument_id, head.price);
+        self.instrument_mut(instrument_id).day.record(head.price, shares);
         out.push(Event::Trade(Trade {
             trade,
             instrument: instrument_id,

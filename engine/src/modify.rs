@@ -29,6 +29,13 @@ impl Engine {
         let slot = self.open_order(modify.actor, modify.order)?;
         let order = self.orders.at(slot);
         let quantity = modify.quantity.map_or(order.quantity, Quantity::shares);
+        if quantity == 0 {
+            return Err(Refusal::Rejected(Rejection::new(
+                RejectCode::QuantityBelowOne,
+                0,
+                1,
+            )));
+        }
         if quantity < order.cum {
             return Err(Refusal::BelowFilled(order.filled_quantity()));
         }
@@ -76,7 +83,8 @@ impl Engine {
         })
     }
 
-    /// The risk pass for what the order would become, on the state without it.
+    /// The risk pass for what the order would become, on the state without it: for funds that is a check of the
+    /// difference, and limits on one order see the whole of it.
     fn recheck(&mut self, slot: u32, change: &Change, leaves: u32) -> Result<(), Refusal> {
         let order = self.orders.at(slot).clone();
         let (entry, exit) = (order.entry_leaves(), order.exit_leaves);
@@ -104,6 +112,7 @@ impl Engine {
             account: self.account_of(order.account),
             instrument: self.instrument_of(order.instrument),
             position: Some(self.positions.at(order.position)),
+            modifies: true,
             state: self.state_for(order.account, request.strategy),
             now: self.time,
         };

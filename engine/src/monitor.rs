@@ -6,11 +6,11 @@ use crate::closing::Closing;
 use crate::command::{KillScope, MarketPrice};
 use crate::engine::{Engine, Task};
 use crate::event::{Event, EventBuffer, KillCause, PositionMarked};
-use crate::ids::AccountId;
+use crate::ids::{AccountId, InstrumentId};
 use crate::position::Positions;
 use crate::rejection::Refusal;
 use crate::terms::TradingState;
-use crate::units::{Money, Ratio};
+use crate::units::{Money, Price, Ratio};
 
 /// A position whose mark moved is published at most this often: 2 s.
 const MARK_INTERVAL_NS: u64 = 2_000_000_000;
@@ -42,9 +42,28 @@ fn edge(raised: &mut bool, amount: Money, basis: Money, ratio: Ratio, percent: i
 impl Engine {
     pub(crate) fn market_price(&mut self, price: &MarketPrice) -> Result<(), Refusal> {
         self.known_instrument(price.instrument)?;
-        self.instrument_mut(price.instrument).last_price = Some(price.price);
+        self.set_last_price(price.instrument, price.price);
         self.touch(price.instrument);
         Ok(())
+    }
+
+    /// Sets the last traded price; the monitor marks the instrument's positions before the command ends.
+    #[inline]
+    pub(crate) fn set_last_price(&mut self, id: InstrumentId, price: Price) {
+        let instrument = self.instruments.as_mut_slice().at_mut(id.get());
+        instrument.last_price = Some(price);
+        if !instrument.unmarked && instrument.marked_price != Some(price) {
+            instrument.unmarked = true;
+            self.unmarked.push(id.get());
+        }
+    }
+
+    /// Has the monitor look at a position that was filled.
+    pub(crate) fn watch_later(&mut self, slot: u32) {
+        let position = self.positions.at_mut(slot);
+        if !position.venue && !core::mem::replace(&mut position.watched, true) {
+            self.watches.push_back(slot);
+        }
     }
 
     #[inline]
@@ -56,19 +75,18 @@ impl Engine {
         }
     }
 
-    /// Marks the open positions of the next touched instrument whose last price moved.
-    pub(crate) fn mark_next_instrument(&mut self, out: &mut EventBuffer) {
-        let slot = *self.touched.as_slice().at(crate::arena::slot_of(self.marked));
+    /// Marks the open positions of an instrument with its last price.
+    pub(crate) fn mark_instrument(&mut self, slot: u32, out: &mut EventBuffer) {
         let instrument = self.instruments.as_mut_slice().at_mut(slot);
-        let Some(mark) = instrument
+        let mark = instrument
             .last_price
-            .filter(|_| instrument.last_price != instrument.marked_price)
-        else {
-            self.marked = self.marked.saturating_add(1);
-            return;
+            .filter(|_| instrument.last_price != instrument.marked_price);
+        let mut position = if mark.is_some() {
+            instrument.first_open
+        } else {
+            NIL
         };
-        let mut position = instrument.first_open;
-        while position != NIL {
+        while let (Some(mark), true) = (mark, position != NIL) {
             if !out.has_room_for_a_step() {
                 // Marking is idempotent: the next call starts over with the same mark.
                 return;
@@ -77,11 +95,13 @@ impl Engine {
             self.mark(position, mark, out);
             position = next;
         }
-        self.instruments.as_mut_slice().at_mut(slot).marked_price = Some(mark);
-        self.marked = self.marked.saturating_add(1);
+        let instrument = self.instruments.as_mut_slice().at_mut(slot);
+        instrument.marked_price = instrument.last_price;
+        instrument.unmarked = false;
+        self.unmarked.retain(|&waiting| waiting != slot);
     }
 
-    fn mark(&mut self, slot: u32, mark: crate::units::Price, out: &mut EventBuffer) {
+    fn mark(&mut self, slot: u32, mark: Price, out: &mut EventBuffer) {
         let position = self.positions.at_mut(slot);
         let unrealised = position.unrealised_at(mark);
         let before = core::mem::replace(&mut position.unrealised, unrealised);
@@ -106,8 +126,12 @@ impl Engine {
     }
 
     /// `position_loss_limit`: one position's loss against a share of the balance.
-    fn watch_position(&mut self, slot: u32, out: &mut EventBuffer) {
+    pub(crate) fn watch_position(&mut self, slot: u32, out: &mut EventBuffer) {
         let position = self.positions.at_mut(slot);
+        position.watched = false;
+        if position.quantity == 0 {
+            return;
+        }
         let account = self.accounts.as_slice().at(position.account.get());
         let Some(limit) = account.limits.position_loss_max else {
             return;
@@ -217,11 +241,8 @@ impl Engine {
     /// The automatic kill switch of an account.
     fn trip(&mut self, id: AccountId, cause: KillCause, alert: Alert, out: &mut EventBuffer) {
         let scope = KillScope::Account(id);
-        let tripped = self
-            .tighten(scope, TradingState::Reducing, cause, alert, out)
-            .unwrap_or(false);
-        if tripped && self.account_of(id).limits.flatten_on_kill {
-            self.later(Task::Close(Closing::flatten(scope)));
+        if self.tighten(scope, TradingState::Reducing, cause, alert, out) == Ok(true) {
+            self.later(Task::Close(Closing::flatten(scope, true)));
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Position {
     pub(crate) venue: bool,
     /// `position_loss_limit` has been raised and the loss has not recovered.
     pub(crate) loss_alerted: bool,
+    /// On the list of positions that this command filled.
+    pub(crate) watched: bool,
     /// A mark is waiting to be published.
     pub(crate) mark_pending: bool,
     /// Signed: negative is short.
@@ -251,6 +253,7 @@ impl Positions {
             standing: Standing::Flat,
             venue,
             loss_alerted: false,
+            watched: false,
             mark_pending: false,
             quantity: 0,
             cost: Money::ZERO,

@@ -137,9 +137,21 @@ impl Rejection {
         Rejection::new(code, 0, 0)
     }
 
-    /// How far inside the limit the observed value is; negative for every rejection.
+    /// How far inside the limit the observed value is: negative where a limit was crossed, 0 where the rule has no
+    /// number.
     pub const fn headroom(&self) -> i64 {
-        self.limit.saturating_sub(self.observed)
+        use RejectCode::*;
+        match self.code {
+            // Minima: what is there falls short of what is needed.
+            RiskRewardRatio | QuantityBelowOne => self.observed.saturating_sub(self.limit),
+            PriceSanity => self
+                .limit
+                .saturating_sub(self.observed.saturating_sub(self.basis).saturating_abs()),
+            StopLossNotBelowEntry => self.limit.saturating_sub(self.observed),
+            StopLossNotAboveEntry => self.observed.saturating_sub(self.limit),
+            TickSize | LotSize | PriceBand | PostOnlyWouldCross => 0,
+            _ => self.limit.saturating_sub(self.observed),
+        }
     }
 }
 

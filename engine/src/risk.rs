@@ -8,7 +8,7 @@ use crate::account::Account;
 use crate::command::NewOrder;
 use crate::instrument::Instrument;
 use crate::lane::Warnings;
-use crate::limits::POSITION_QUANTITY_MAX;
+use crate::limits::{ORDER_VALUE_CAP, POSITION_QUANTITY_MAX};
 use crate::position::{Position, Standing};
 use crate::rejection::{RejectCode, Rejection};
 use crate::terms::{OrderType, Product, Side, TradingState};
@@ -26,6 +26,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) instrument: &'a Instrument,
     /// `None` where the key has never been used.
     pub(crate) position: Option<&'a Position>,
+    /// A modification of an open order: it counts against the order rate but not as another order of the day.
+    pub(crate) modifies: bool,
     /// The strictest of the engine's, the account's and the strategy's.
     pub(crate) state: TradingState,
     pub(crate) now: Timestamp,
@@ -356,11 +358,13 @@ fn layer_b(split: &Split<'_>, warnings: &mut Warnings) -> Result<(), Rejection> 
     )?;
     grid_checks(split)?;
     price_collar(split, warnings);
-    if let Some(limit) = limits.order_value_max {
-        fail_if(value > limit, || {
-            Rejection::new(RejectCode::OrderValue, value.paise(), limit.paise())
-        })?;
-    }
+    let limit = limits
+        .order_value_max
+        .unwrap_or(ORDER_VALUE_CAP)
+        .min(ORDER_VALUE_CAP);
+    fail_if(value > limit, || {
+        Rejection::new(RejectCode::OrderValue, value.paise(), limit.paise())
+    })?;
     freeze_quantity(split)?;
     if let (Some(limit), true) = (limits.open_order_value_max, split.is_entry()) {
         let open = account
@@ -383,7 +387,7 @@ fn layer_b(split: &Split<'_>, warnings: &mut Warnings) -> Result<(), Rejection> 
     })?;
     if split.is_entry() {
         order_rate(split)?;
-        if let Some(limit) = limits.daily_orders_max {
+        if let Some(limit) = limits.daily_orders_max.filter(|_| !subject.modifies) {
             let orders = account.orders_today.saturating_add(1);
             fail_if(orders > limit, || {
                 Rejection::new(RejectCode::DailyOrders, i64::from(orders), i64::from(limit))
@@ -495,7 +499,9 @@ pub(crate) fn horizon_after_token(account: &Account, now: Timestamp) -> Timestam
     match account.limits.orders_per_second_max {
         Some(rate) => {
             let interval = NS_PER_SECOND.checked_div(u64::from(rate)).unwrap_or(0);
-            account.rate_horizon.max(now).saturating_add_nanos(interval)
+            // Exits take tokens too but are never refused: the bucket does not sink below empty.
+            let horizon = account.rate_horizon.max(now).saturating_add_nanos(interval);
+            horizon.min(now.saturating_add_nanos(NS_PER_SECOND))
         }
         None => account.rate_horizon,
     }

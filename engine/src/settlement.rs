@@ -89,6 +89,7 @@ impl Engine {
         self.restand(position_slot);
         self.rehash_position(position_slot);
         self.rehash_account(account);
+        self.watch_later(position_slot);
         let position = self.positions.at(position_slot);
         if position.exits > position.quantity.saturating_abs() {
             self.excess_exits.push(position_slot);

@@ -1,0 +1,178 @@
+//! The sequencer: gives each command its place and time, applies it, and hands the results on.
+//!
+//! It owns the hot engine and the engine thread's output rings. A command is applied first and then moved into the
+//! journal's ring; its events leave the process only once the journal covers it, which the gateway sees to.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use engine::lane::{Input, JournalEntry, Outbound, Request, Token};
+use engine::limits::EVENTS_PER_CALL;
+use engine::{Command, Engine, Event, EventBuffer, NewOrder, Sequenced, Seq, Timestamp, Work};
+use rtrb::Producer;
+
+/// Commands between two state hashes in the journal (DESIGN.md section 5).
+const HASH_CHECK_INTERVAL: u64 = 65_536;
+
+/// Entries that one turn of the loop may add to the journal's ring beside the command itself: a tick, a hash check.
+pub const JOURNAL_SLOTS_PER_TURN: usize = 4;
+
+/// Slots that one call of the engine may need in the outbound ring: its events, `Begin` and `End`.
+pub const OUTBOUND_SLOTS_PER_CALL: usize = EVENTS_PER_CALL + 2;
+
+/// Applies commands in order and publishes what comes of them.
+pub struct Sequencer {
+    engine: Engine,
+    events: EventBuffer,
+    journal: Producer<JournalEntry>,
+    outbound: Producer<Outbound>,
+    /// Free slots known of each ring; looked up again only when they run low.
+    journal_free: usize,
+    outbound_free: usize,
+}
+
+impl std::fmt::Debug for Sequencer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sequencer").field("seq", &self.engine.last_seq()).finish_non_exhaustive()
+    }
+}
+
+impl Sequencer {
+    /// # Panics
+    /// Where a ring is too small for one call.
+    pub fn new(engine: Engine, journal: Producer<JournalEntry>, outbound: Producer<Outbound>) -> Sequencer {
+        assert!(outbound.buffer().capacity() >= OUTBOUND_SLOTS_PER_CALL, "the outbound ring holds less than a call");
+        assert!(journal.buffer().capacity() >= JOURNAL_SLOTS_PER_TURN, "the journal ring holds less than a turn");
+        Sequencer { engine, events: EventBuffer::new(), journal, outbound, journal_free: 0, outbound_free: 0 }
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Whether every output ring has room for a whole call, so that a lane may be polled.
+    #[inline]
+    pub fn has_room(&mut self) -> bool {
+        if self.journal_free < JOURNAL_SLOTS_PER_TURN {
+            self.journal_free = self.journal.slots();
+        }
+        if self.outbound_free < OUTBOUND_SLOTS_PER_CALL {
+            self.outbound_free = self.outbound.slots();
+        }
+        self.journal_free >= JOURNAL_SLOTS_PER_TURN && self.outbound_free >= OUTBOUND_SLOTS_PER_CALL
+    }
+
+    /// Whether nobody is left to journal what would be sequenced.
+    pub fn is_cut_off(&self) -> bool {
+        self.journal.is_abandoned()
+    }
+
+    /// The wall clock, never behind the last command.
+    #[inline]
+    pub fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let nanos = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
+        Timestamp::from_nanos(nanos).max(self.engine.time())
+    }
+
+    /// Sequences a tick where one is due.
+    #[inline]
+    pub fn tick_when_due(&mut self, now: Timestamp) -> bool {
+        let due = self.engine.next_deadline().is_some_and(|deadline| deadline <= now);
+        if due {
+            self.sequence(Command::Tick, None, now);
+        }
+        due
+    }
+
+    /// Serves one request of the gateway.
+    #[inline]
+    pub fn serve(&mut self, request: Request, now: Timestamp) {
+        match request.input {
+            Input::Command(command) => self.sequence(command, Some(request.token), now),
+            Input::Validate(order) => self.validate(request.token, &order, now),
+        }
+    }
+
+    fn validate(&mut self, token: Token, order: &NewOrder, now: Timestamp) {
+        let verdict = self.engine.check(order, now);
+        self.send(Outbound::Checked { token, seq: self.engine.last_seq(), verdict });
+        self.enter(JournalEntry::Sync);
+    }
+
+    /// Gives a command its place, applies it to the end, and publishes events and journal entry. The caller has seen
+    /// [`Sequencer::has_room`].
+    pub fn sequence(&mut self, command: Command, token: Option<Token>, now: Timestamp) {
+        let seq = Seq::new(self.engine.last_seq().get() + 1);
+        let command = Sequenced { seq, time: now.max(self.engine.time()), command };
+        self.events.clear();
+        let mut work = self.engine.apply(&command, &mut self.events);
+        let mut waited_for = token.is_some() || self.events.iter().any(concerns_a_client);
+        let speaks = token.is_some() || !self.events.is_empty();
+        if speaks {
+            self.send(Outbound::Begin { seq, time: command.time, token });
+        }
+        self.publish();
+        while work == Work::More {
+            self.wait_for_room();
+            self.events.clear();
+            work = self.engine.resume(&mut self.events);
+            waited_for |= self.events.iter().any(concerns_a_client);
+            self.publish();
+        }
+        if speaks {
+            self.send(Outbound::End { seq });
+        }
+        self.enter(JournalEntry::Command { command, urgent: waited_for });
+        if seq.get() % HASH_CHECK_INTERVAL == 0 {
+            self.check_hash(now);
+        }
+    }
+
+    fn check_hash(&mut self, now: Timestamp) {
+        let seq = Seq::new(self.engine.last_seq().get() + 1);
+        let command = Command::HashCheck(self.engine.state_hash());
+        let command = Sequenced { seq, time: now.max(self.engine.time()), command };
+        self.events.clear();
+        let work = self.engine.apply(&command, &mut self.events);
+        debug_assert!(work == Work::Done && self.events.is_empty(), "an engine agrees with its own hash");
+        self.enter(JournalEntry::Command { command, urgent: false });
+    }
+
+    /// A long command goes on only when its next run of events fits.
+    fn wait_for_room(&mut self) {
+        while !self.has_room() && !self.is_cut_off() && !self.outbound.is_abandoned() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn publish(&mut self) {
+        let count = self.events.len();
+        if count == 0 {
+            return;
+        }
+        match self.outbound.write_chunk_uninit(count) {
+            Ok(chunk) => {
+                chunk.fill_from_iter(self.events.iter().map(|event| Outbound::Event(*event)));
+            }
+            Err(_) => debug_assert!(self.outbound.is_abandoned(), "the caller keeps a call's slots free"),
+        }
+        self.outbound_free = self.outbound_free.saturating_sub(count);
+    }
+
+    fn send(&mut self, item: Outbound) {
+        let sent = self.outbound.push(item);
+        debug_assert!(sent.is_ok() || self.outbound.is_abandoned(), "the caller keeps a call's slots free");
+        self.outbound_free = self.outbound_free.saturating_sub(1);
+    }
+
+    fn enter(&mut self, entry: JournalEntry) {
+        let entered = self.journal.push(entry);
+        debug_assert!(entered.is_ok() || self.is_cut_off(), "the caller keeps a turn's slots free");
+        self.journal_free = self.journal_free.saturating_sub(1);
+    }
+}
+
+/// Whether someone outside waits for an event: everything but prints and quotes of the market.
+fn concerns_a_client(event: &Event) -> bool {
+    !matches!(event, Event::Trade(_) | Event::TopOfBook(_) | Event::PositionMarked(_))
+}
