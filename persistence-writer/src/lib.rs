@@ -1,5 +1,19 @@
 //! The journal: what makes every decision of the engine durable, and what everything else is folded from.
+//!
+//! - [`record`]: one sequenced command as bytes.
+//! - [`journal`]: the files: append, recover, walk, follow.
+//! - [`writer`]: the thread that appends, and [`Progress`], which tells everyone how far it is.
+//! - [`replica`]: the thread that folds the journal into the read model.
+//! - [`DataDir`]: where all of it is, and that only one server is there.
 
+pub mod bench;
+mod data_dir;
 pub mod journal;
 pub mod limits;
+mod progress;
 pub mod record;
+pub mod replica;
+pub mod writer;
+
+pub use data_dir::{DataDir, DataDirError};
+pub use progress::{Ack, Progress};
