@@ -78,6 +78,7 @@ impl Fold {
                 instruments: 2,
                 orders: 1_024,
                 positions: 64,
+                client_order_ids: 1_024,
             }),
             seq: 0,
             now_ns: START_NS,

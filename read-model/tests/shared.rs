@@ -18,6 +18,7 @@ fn model() -> Arc<SharedReadModel> {
         instruments: 1,
         orders: 16,
         positions: 16,
+        client_order_ids: 1_024,
     })))
 }
 

@@ -309,6 +309,7 @@ mod tests {
             instruments: 1,
             orders: 16,
             positions: 16,
+            client_order_ids: 1_024,
         };
         let shared = Shared {
             socket: socket.clone(),

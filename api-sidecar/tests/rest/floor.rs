@@ -92,6 +92,7 @@ impl Floor {
             instruments: 8,
             orders: 1_024,
             positions: 256,
+            client_order_ids: 1_024,
         };
         let model = Arc::new(SharedReadModel::new(ReadModel::new(capacity)));
         let healthy = Arc::new(AtomicBool::new(true));

@@ -120,6 +120,7 @@ fn the_socket_is_private_and_left_overs_are_replaced() {
         instruments: 1,
         orders: 16,
         positions: 16,
+        client_order_ids: 1_024,
     })));
     let server = start(&socket, &model, &Arc::new(AtomicBool::new(true)));
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
