@@ -11,8 +11,8 @@ use engine::{AccountName, Capacity, Money, RiskLimits, Text};
 
 use crate::cli::ServeArgs;
 use crate::limits::{
-    ALLOWED_ORIGINS_MAX, BALANCE_MAX, BUSY_SPIN_CORES_MIN, INSTRUMENT_CAPACITY_MAX, KEYS_PER_ACCOUNT_MAX,
-    NAME_LEN_MAX, POSITION_CAPACITY_MAX,
+    ALLOWED_ORIGINS_MAX, BALANCE_MAX, BUSY_SPIN_CORES_MIN, CLIENT_ORDER_ID_CAPACITY_MAX,
+    INSTRUMENT_CAPACITY_MAX, KEYS_PER_ACCOUNT_MAX, NAME_LEN_MAX, POSITION_CAPACITY_MAX,
 };
 
 mod environment;
@@ -364,6 +364,12 @@ fn capacity(file: &File) -> Result<Capacity, ConfigError> {
             &section.positions,
             default.positions,
             POSITION_CAPACITY_MAX,
+        )?,
+        client_order_ids: size(
+            "client_order_ids",
+            &section.client_order_ids,
+            default.client_order_ids,
+            CLIENT_ORDER_ID_CAPACITY_MAX,
         )?,
     })
 }

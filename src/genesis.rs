@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use engine::{
-    AccountDefinition, AccountId, AccountName, Actor, Command, Engine, InstrumentDefinition, RiskLimits,
-    SetLimits, StrategyDefinition, StrategyId, Symbol, Text,
+    AccountDefinition, AccountId, AccountName, Actor, Capacity, Command, Engine, InstrumentDefinition,
+    RiskLimits, Seq, SetLimits, StrategyDefinition, StrategyId, Symbol, Text,
 };
 
 use crate::config::{Account, Config, Market, SIM_ACCOUNTS};
@@ -58,11 +58,14 @@ impl AppliedConfig {
 pub struct Held {
     instruments: BTreeSet<InstrumentKey>,
     accounts: BTreeMap<String, (AccountId, RiskLimits)>,
+    /// `None` before the first command of a journal.
+    capacity: Option<Capacity>,
 }
 
 impl Held {
     pub fn by(engine: &Engine) -> Held {
         Held {
+            capacity: (engine.last_seq() > Seq::default()).then(|| engine.capacity()),
             instruments: engine
                 .instruments()
                 .map(|instrument| key_of(instrument.definition))
@@ -90,6 +93,8 @@ pub struct Genesis {
 pub enum Notice {
     /// A balance changes only by a cash command.
     BalanceKept { account: AccountName },
+    /// A journal keeps the capacities it began with.
+    CapacityKept,
     /// The limit was tightened at run time, and the file asks for a looser one.
     LimitKept {
         account: AccountName,
@@ -103,6 +108,9 @@ impl fmt::Display for Notice {
             Notice::BalanceKept { account } => write!(
                 f,
                 "the file's new balance of account {account} is not applied: adjust cash instead"
+            ),
+            Notice::CapacityKept => f.write_str(
+                "the file's engine.capacity is not applied: a journal keeps the capacities it began with",
             ),
             Notice::LimitKept { account, limit } => write!(
                 f,
@@ -134,6 +142,7 @@ impl Genesis {
         applied: &AppliedConfig,
     ) -> Result<Genesis, GenesisError> {
         let mut genesis = Genesis::default();
+        let capacity = genesis.capacity(config.capacity, held.capacity);
         for instrument in instruments {
             genesis.instrument(instrument, held, applied);
         }
@@ -151,13 +160,25 @@ impl Genesis {
             .iter()
             .filter(|instrument| !held.instruments.contains(&key_of(instrument)))
             .count();
-        fits("accounts", config.capacity.accounts, next_account)?;
+        fits("accounts", capacity.accounts, next_account)?;
         fits(
             "instruments",
-            config.capacity.instruments,
+            capacity.instruments,
             held.instruments.len() + new_instruments,
         )?;
         Ok(genesis)
+    }
+
+    /// A journal begins with its capacities and keeps them. Returns those that hold.
+    fn capacity(&mut self, wanted: Capacity, held: Option<Capacity>) -> Capacity {
+        let Some(held) = held else {
+            self.commands.push(Command::SetCapacity(wanted));
+            return wanted;
+        };
+        if held != wanted {
+            self.notices.push(Notice::CapacityKept);
+        }
+        held
     }
 
     /// A definition is applied whole: nothing but the file changes an instrument.

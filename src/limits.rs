@@ -29,6 +29,9 @@ pub const RISK_REWARD_MAX: u32 = 1_000;
 /// Instruments that the engine may be built for: all of NSE and BSE are about 8,000.
 pub const INSTRUMENT_CAPACITY_MAX: u32 = 1 << 16;
 
+/// `client_order_id`s that the engine may remember for a day, at about 150 bytes each.
+pub const CLIENT_ORDER_ID_CAPACITY_MAX: u32 = 1 << 26;
+
 /// Position keys that the engine may be built for.
 pub const POSITION_CAPACITY_MAX: u32 = 1 << 26;
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::account::{Account, ByProduct};
 use crate::arena::{index, slot_of};
 use crate::command::InstrumentDefinition;
-use crate::engine::Engine;
+use crate::engine::{Capacity, Engine};
 use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
 use crate::instrument::Instrument;
 use crate::position::Positions;
@@ -159,6 +159,11 @@ impl Engine {
             orders,
         };
         instrument.sides.levels(side).take(levels).map(level).collect()
+    }
+
+    /// What the journal began with.
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
     }
 
     /// Orders open now, venue accounts' included.

@@ -80,6 +80,7 @@ pub(super) struct CapacitySection {
     pub(super) instruments: Option<Scalar>,
     pub(super) orders: Option<Scalar>,
     pub(super) positions: Option<Scalar>,
+    pub(super) client_order_ids: Option<Scalar>,
 }
 
 impl File {

@@ -32,6 +32,7 @@ impl World {
             instruments: 64,
             orders: 64,
             positions: 64,
+            client_order_ids: 64,
         };
         World {
             engine: Engine::new(capacity),
@@ -114,7 +115,7 @@ fn a_first_start_defines_everything_once() {
     let defined: Vec<String> = genesis
         .commands
         .iter()
-        .skip(50)
+        .skip(1 + 50)
         .map(|command| match command {
             Command::DefineAccount(account) => format!("{} venue={}", account.name, account.venue),
             Command::DefineStrategy(strategy) => {
@@ -238,18 +239,19 @@ fn a_definition_that_the_engine_refused_is_tried_again() {
     // The journal holds the definitions, this engine refused them all.
     world.engine = World::new().engine;
     let commands = world.plan("").commands;
-    assert_eq!(commands.len(), 50 + 4);
-    let commands = &commands[50..];
+    assert_eq!(commands.len(), 1 + 50 + 4);
+    let commands = &commands[1 + 50..];
     assert!(matches!(&commands[0], Command::DefineAccount(account) if account.name.as_str() == "main"));
 }
 
 #[test]
 fn what_leaves_the_file_still_counts_against_the_capacity() {
     let mut world = World::new();
-    world.start("[[accounts]]\nname = \"a\"\n[[accounts]]\nname = \"b\"");
-    let toml = "[engine.capacity]\naccounts = 5\n[[accounts]]\nname = \"c\"";
+    let five = "[engine.capacity]\naccounts = 5\n";
+    world.start(&format!("{five}[[accounts]]\nname = \"a\"\n[[accounts]]\nname = \"b\""));
+    let toml = format!("{five}[[accounts]]\nname = \"c\"");
     let error = Genesis::plan(
-        &config(toml),
+        &config(&toml),
         &instruments(),
         &Held::by(&world.engine),
         &world.applied,
