@@ -66,7 +66,11 @@ impl FromStr for KeyHash {
             return Err(malformed());
         }
         for (byte, pair) in hash.iter_mut().zip(hex.chunks_exact(2)) {
-            let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+            let digit = |digit: u8| {
+                char::from(digit)
+                    .to_digit(16)
+                    .and_then(|value| u8::try_from(value).ok())
+            };
             let value = match pair {
                 [high, low] => digit(*high).zip(digit(*low)),
                 _ => None,
@@ -113,7 +117,9 @@ pub struct AuthTable {
 pub enum AuthError {
     #[error("role {0:?} is not viewer, trader or admin")]
     UnknownRole(String),
-    #[error("API key hash {0:?} is not \"sha256:\" and 64 hexadecimal digits (make one with: pinion keys new)")]
+    #[error(
+        "API key hash {0:?} is not \"sha256:\" and 64 hexadecimal digits (make one with: pinion keys new)"
+    )]
     MalformedHash(String),
     #[error("API key hash {0:?} is listed twice")]
     DuplicateHash(KeyHash),
@@ -129,8 +135,15 @@ impl AuthTable {
     /// # Errors
     /// Where the loopback account is not listed, or two entries share a key.
     pub fn new(accounts: Vec<AccountAccess>, loopback_account: &str) -> Result<AuthTable, AuthError> {
-        let hashes: Vec<KeyHash> = accounts.iter().flat_map(|account| account.key_hashes.iter().copied()).collect();
-        if let Some((_, twice)) = hashes.iter().enumerate().find(|(at, hash)| hashes[..*at].contains(hash)) {
+        let hashes: Vec<KeyHash> = accounts
+            .iter()
+            .flat_map(|account| account.key_hashes.iter().copied())
+            .collect();
+        if let Some((_, twice)) = hashes
+            .iter()
+            .enumerate()
+            .find(|(at, hash)| hashes[..*at].contains(hash))
+        {
             return Err(AuthError::DuplicateHash(*twice));
         }
         let loopback = match loopback_account {
@@ -171,7 +184,10 @@ impl AuthTable {
             let principal = principal(access)?;
             keys.extend(access.key_hashes.iter().map(|&hash| (hash, principal)));
         }
-        let loopback = self.loopback.map(|at| principal(&self.accounts[at])).transpose()?;
+        let loopback = self
+            .loopback
+            .map(|at| principal(&self.accounts[at]))
+            .transpose()?;
         Ok(Authenticator { keys, loopback })
     }
 }
@@ -212,7 +228,11 @@ pub(crate) enum Credentials<'a> {
 impl Authenticator {
     /// `trusted_loopback`: the connection is from this host and nothing says that it speaks for someone elsewhere.
     /// `None`: nobody known. A wrong key is never helped by loopback trust.
-    pub(crate) fn authenticate(&self, credentials: Credentials<'_>, trusted_loopback: bool) -> Option<Principal> {
+    pub(crate) fn authenticate(
+        &self,
+        credentials: Credentials<'_>,
+        trusted_loopback: bool,
+    ) -> Option<Principal> {
         match credentials {
             Credentials::Absent => self.loopback.filter(|_| trusted_loopback),
             Credentials::Key(key) => self.by_key(key),

@@ -53,6 +53,9 @@ pub const RELAYS_MAX: usize = 64;
 /// Bytes of relayed answers and pushed events moved in one turn of the loop (DESIGN.md section 6).
 pub const BULK_BYTES_PER_TURN: usize = 64 * 1024;
 
+/// Connections whose bulk is moved in one turn: each write of a pushed event costs about 10 µs.
+pub const BULK_CONNECTIONS_PER_TURN: usize = 32;
+
 /// A relayed answer queued for a client before reading more of it waits for the client.
 pub const RELAY_QUEUE_BYTES_MAX: usize = 64 * 1024;
 
@@ -88,8 +91,8 @@ pub const HELD_TIME_MAX: Duration = Duration::from_secs(5);
 /// Time given to answers in flight at a stop: they may be held for the journal, and then must reach their client.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(7);
 
-/// How often deadlines are looked at; all of them are at least a hundred times longer.
-pub const SWEEP_INTERVAL: Duration = Duration::from_millis(20);
+/// How often deadlines are looked at; all of them are at least twenty times longer.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the loop polls without sleeping after the last sign of work while a reply is in flight: about one
 /// fdatasync of the journal on the reference machine.
@@ -102,6 +105,9 @@ pub const SLEEP_IN_FLIGHT: Duration = Duration::from_millis(1);
 pub const SLEEP_IDLE: Duration = Duration::from_millis(250);
 
 const _: () = assert!(READ_BYTES <= INPUT_BYTES_MAX);
-const _: () = assert!(WS_MESSAGE_BYTES_MAX + 14 <= INPUT_BYTES_MAX, "a frame and its header fit the input");
+const _: () = assert!(
+    WS_MESSAGE_BYTES_MAX + 14 <= INPUT_BYTES_MAX,
+    "a frame and its header fit the input"
+);
 const _: () = assert!(BODY_BYTES_MAX > 2 * engine::limits::METADATA_LEN_MAX);
 const _: () = assert!(STOP_TIME_MAX.as_millis() > HELD_TIME_MAX.as_millis());

@@ -1,1 +1,173 @@
-//! The gateway: all sockets of port 8050 on one thread.
+//! The gateway: all sockets of port 8050 on one thread (DESIGN.md section 6).
+//!
+//! ```text
+//!  accept ─> frame (head, body; hard limits) ─> route ─┬─ order lane ─> decode ─> ring to the engine
+//!                                                     ├─ /ws/oms ────> WebSocket session (order entry, events)
+//!                                                     └─ the rest ───> relay to the REST handlers' private socket
+//!  engine's output ring ─> held until released ─> answers by token, events to every session that may see them
+//! ```
+//!
+//! Invariants: bytes of a client never reach the REST handlers' server as they came; answers of a connection leave in
+//! the order of its requests; nothing that a client does makes anything here grow past [`crate::limits`]; the engine's
+//! output is always drained up to the released position.
+
+mod accept;
+mod answer;
+mod buffers;
+mod connection;
+mod core;
+mod directory;
+mod doorbell;
+mod event_loop;
+mod fields;
+mod head;
+mod http;
+mod order_body;
+mod order_lane;
+mod outbound;
+mod relay;
+mod replies;
+mod router;
+mod serve_http;
+mod serve_ws;
+pub mod ws;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use engine::lane::{Outbound, Request};
+use mio::net::TcpListener;
+use mio::{Interest, Poll, Token};
+use rtrb::{Consumer, Producer};
+
+pub use self::directory::Directory;
+pub use self::doorbell::Doorbell;
+
+use self::core::Core;
+use self::event_loop::{EventLoop, LISTENER, WAKER};
+use self::outbound::Decisions;
+use crate::auth::{AuthError, AuthTable};
+
+/// When an answer may leave the process. The position itself is [`Lanes::released`]; this only says what answers claim.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AckMode {
+    /// After the journal holds its command: answers carry `"durable": true`.
+    Durable,
+    /// At once: `"durable": false`.
+    Memory,
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Port 0 picks a free one.
+    pub listen: SocketAddr,
+    pub ack: AckMode,
+    /// The private Unix socket of the REST handlers.
+    pub rest_socket: PathBuf,
+    /// Pages of other sites that may call us, as `scheme://host[:port]`.
+    pub allowed_origins: Vec<String>,
+    pub auth: AuthTable,
+}
+
+/// The gateway's ends of the rings.
+#[derive(Debug)]
+pub struct Lanes {
+    pub requests: Producer<Request>,
+    pub outbound: Consumer<Outbound>,
+    /// Answers to commands up to this sequence number may leave the process: the journal's durable position, or
+    /// `u64::MAX` where nothing waits for the journal. Ring the [`Doorbell`] after each advance.
+    pub released: Arc<AtomicU64>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot set up polling: {0}")]
+    Poll(io::Error),
+    #[error(
+        "listening on {0}, which other hosts can reach, needs an API key: make one with pinion keys new, or listen on 127.0.0.1"
+    )]
+    OpenToAll(SocketAddr),
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
+/// A bound gateway; clients that connect wait until [`Gateway::run`].
+#[derive(Debug)]
+pub struct Gateway {
+    poll: Poll,
+    listener: TcpListener,
+    address: SocketAddr,
+    doorbell: Doorbell,
+    settings: Settings,
+}
+
+impl Gateway {
+    /// # Errors
+    /// Where the address cannot be bound, or would be open to other hosts without any key configured.
+    pub fn bind(settings: Settings) -> Result<Gateway, GatewayError> {
+        let address = settings.listen;
+        if !address.ip().is_loopback() && !settings.auth.has_keys() {
+            return Err(GatewayError::OpenToAll(address));
+        }
+        let poll = Poll::new().map_err(GatewayError::Poll)?;
+        let doorbell = Doorbell::new(poll.registry(), WAKER).map_err(GatewayError::Poll)?;
+        let listen = |source| GatewayError::Listen { address, source };
+        let mut listener = TcpListener::bind(address).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        poll.registry()
+            .register(&mut listener, LISTENER, Interest::READABLE)
+            .map_err(GatewayError::Poll)?;
+        Ok(Gateway {
+            poll,
+            listener,
+            address,
+            doorbell,
+            settings,
+        })
+    }
+
+    /// The address that clients reach, with the port that was picked.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn doorbell(&self) -> Doorbell {
+        self.doorbell.clone()
+    }
+
+    /// Serves until `stop` is set and what is in flight is answered (or [`crate::limits::STOP_TIME_MAX`] has passed),
+    /// on the calling thread, which should carry the name `gateway`. Ring the doorbell after setting `stop`. The
+    /// engine and the writer must outlive this call, or answers in flight are lost.
+    ///
+    /// # Errors
+    /// Where an account that has access does not exist in `directory`, or the poll itself fails.
+    pub fn run(self, lanes: Lanes, directory: Directory, stop: &AtomicBool) -> Result<(), GatewayError> {
+        let authenticator = self.settings.auth.resolve(|name| directory.account(name))?;
+        let registry = self.poll.registry().try_clone().map_err(GatewayError::Poll)?;
+        let core = Core::new(
+            self.settings,
+            self.address.port(),
+            authenticator,
+            directory,
+            lanes.requests,
+            registry,
+        );
+        let decisions = Decisions::new(lanes.outbound, lanes.released);
+        EventLoop::new(self.poll, self.listener, self.doorbell, core, decisions)
+            .run(stop)
+            .map_err(GatewayError::Poll)
+    }
+}
+
+/// Poll tokens of a connection: its socket, and the private socket of its relayed request.
+fn connection_tokens(index: usize) -> (Token, Token) {
+    let first = FIRST_CONNECTION_TOKEN + 2 * index;
+    (Token(first), Token(first + 1))
+}
+
+const FIRST_CONNECTION_TOKEN: usize = 2;

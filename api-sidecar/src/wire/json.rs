@@ -195,7 +195,9 @@ mod tests {
     #[test]
     fn every_string_survives_a_real_parser() {
         for code in (0_u32..0x250).chain([0x2028, 0x1f680]) {
-            let Some(character) = char::from_u32(code) else { continue };
+            let Some(character) = char::from_u32(code) else {
+                continue;
+            };
             let text = format!("a{character}b");
             let mut out = Vec::new();
             Array::begin(&mut out).string(&text);

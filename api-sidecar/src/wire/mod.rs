@@ -1,17 +1,20 @@
 //! How values look to clients: JSON text, times, ids, rejections and refusals. Shared by both lanes, so that an order
 //! reads the same wherever it is seen.
 
+mod alert;
 mod json;
 mod price;
 mod refusal;
 mod rejection;
 mod time;
 
+pub use alert::{AlertContext, alert_fields, alert_safe, drawdown_reason, loss_reason};
 pub use json::{Array, Object};
 pub use price::{average_price, net_pnl};
+pub(crate) use refusal::rejection_status;
 pub use refusal::{OrderAction, refusal_answer};
 pub use rejection::rejection_fields;
-pub use time::{Iso8601, parse_iso8601};
+pub use time::{HttpDate, Iso8601, parse_iso8601};
 
 use core::fmt;
 

@@ -1,6 +1,6 @@
 //! Refusals of commands about existing things: their HTTP status and JSON body.
 
-use engine::{OrderStatus, RejectCode, Rejection, Refusal};
+use engine::{OrderStatus, Refusal, RejectCode, Rejection};
 
 use super::json::Object;
 use super::rejection::rejection_fields;
@@ -93,7 +93,10 @@ mod tests {
     fn every_refusal_has_a_status_and_an_error() {
         let check = |refusal: Refusal, status: u16, body: &str| {
             let mut out = Vec::new();
-            assert_eq!(refusal_answer(&mut out, &refusal, OrderAction::Cancel, Some(7)), status);
+            assert_eq!(
+                refusal_answer(&mut out, &refusal, OrderAction::Cancel, Some(7)),
+                status
+            );
             assert_eq!(String::from_utf8(out).unwrap(), body);
         };
         check(Refusal::UnknownOrder, 404, r#"{"error":"Order 7 not found"}"#);

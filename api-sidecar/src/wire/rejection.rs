@@ -16,11 +16,19 @@ enum Unit {
 fn unit(code: RejectCode) -> Unit {
     use RejectCode::*;
     match code {
-        InsufficientBalance | RiskPerTrade | DailyLossLimit | StopLossNotBelowEntry | StopLossNotAboveEntry
-        | TickSize | PriceBand | OrderValue | OpenOrderValue | PostOnlyWouldCross => Unit::Rupees,
-        PositionLimit | QuantityBelowOne | QuantityAboveLimit | OrderToPositionRatio | LotSize | FreezeQuantity
-        | SymbolPosition | Holdings | OrderRate | DailyOrders | ModifyCap | FillOrKill | MinimumQuantity
-        | DisclosedQuantity | OrderCapacity | PositionCapacity => Unit::Count,
+        InsufficientBalance
+        | RiskPerTrade
+        | DailyLossLimit
+        | StopLossNotBelowEntry
+        | StopLossNotAboveEntry
+        | TickSize
+        | PriceBand
+        | OrderValue
+        | OpenOrderValue
+        | PostOnlyWouldCross => Unit::Rupees,
+        PositionLimit | QuantityBelowOne | QuantityAboveLimit | OrderToPositionRatio | LotSize
+        | FreezeQuantity | SymbolPosition | Holdings | OrderRate | DailyOrders | ModifyCap | FillOrKill
+        | MinimumQuantity | DisclosedQuantity | OrderCapacity | PositionCapacity => Unit::Count,
         NoLastPrice | StopLossMissing | RiskRewardRatio | RiskZero | PriceSanity | CircuitBreaker
         | UnknownInstrument | MisNotAllowed | GoodTillInPast | Incompatible | UnknownAccount
         | ClientOrderIdReused => Unit::None,
@@ -41,13 +49,23 @@ pub fn rejection_fields(object: &mut Object<'_>, rejection: &Rejection) {
             let ratio = Percent::hundredths(i128::from(observed), i128::from(rejection.basis));
             let limit = Percent::hundredths(i128::from(rejection.ratio.ppm()), 1_000_000);
             // The only limit that is a floor.
-            scaled_fields(object, limit, ratio, ratio.scaled().saturating_sub(limit.scaled()));
+            scaled_fields(
+                object,
+                limit,
+                ratio,
+                ratio.scaled().saturating_sub(limit.scaled()),
+            );
         }
         (RejectCode::PriceSanity, _) => {
             let distance = observed.saturating_sub(rejection.basis).saturating_abs();
             let limit = Percent::hundredths(i128::from(rejection.ratio.ppm()), 10_000);
             let share = Percent::of(distance, rejection.basis);
-            scaled_fields(object, limit, share, limit.scaled().saturating_sub(share.scaled()));
+            scaled_fields(
+                object,
+                limit,
+                share,
+                limit.scaled().saturating_sub(share.scaled()),
+            );
         }
         (_, Unit::Rupees) => {
             object

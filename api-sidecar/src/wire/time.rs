@@ -17,7 +17,32 @@ impl fmt::Display for Iso8601 {
         let micros = self.0.nanos() % NS_PER_SECOND / 1_000;
         let (year, month, day) = civil_from_days(seconds / SECONDS_PER_DAY);
         let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"
+        )
+    }
+}
+
+/// `Mon, 03 Aug 2026 09:15:00 GMT`: the `Date` of an HTTP answer (RFC 9110 section 5.6.7).
+#[derive(Clone, Copy, Debug)]
+pub struct HttpDate(pub Timestamp);
+
+impl fmt::Display for HttpDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 1970-01-01 was a Thursday.
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+        let seconds = self.0.nanos() / NS_PER_SECOND;
+        let days = seconds / SECONDS_PER_DAY;
+        let (year, month, day) = civil_from_days(days);
+        let weekday = usize::try_from(days % 7).map_or("", |at| DAYS[at]);
+        let month = usize::try_from(month * 3).map_or("", |end| &MONTHS[end - 3..end]);
+        let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+        write!(
+            f,
+            "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
+        )
     }
 }
 
@@ -43,7 +68,11 @@ pub fn parse_iso8601(text: &str) -> Option<Timestamp> {
     sane.then_some(())?;
 
     let fraction_len = match bytes.get(19) {
-        Some(b'.') => bytes.get(20..)?.iter().take_while(|byte| byte.is_ascii_digit()).count(),
+        Some(b'.') => bytes
+            .get(20..)?
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count(),
         _ => 0,
     };
     let nanos = if fraction_len == 0 {
@@ -57,7 +86,9 @@ pub fn parse_iso8601(text: &str) -> Option<Timestamp> {
     let local = i64::try_from(days_from_civil(year, month, day)? * SECONDS_PER_DAY).ok()?
         + i64::try_from(hour * 3_600 + minute * 60 + second).ok()?;
     let seconds = u64::try_from(local - offset).ok()?;
-    Some(Timestamp::from_nanos(seconds.checked_mul(NS_PER_SECOND)?.checked_add(nanos)?))
+    Some(Timestamp::from_nanos(
+        seconds.checked_mul(NS_PER_SECOND)?.checked_add(nanos)?,
+    ))
 }
 
 fn zone_offset_seconds(zone: &str) -> Option<i64> {
@@ -136,6 +167,13 @@ mod tests {
             assert_eq!(Iso8601(instant).to_string(), text);
             assert_eq!(parse_iso8601(text), Some(instant), "{text}");
         }
+    }
+
+    #[test]
+    fn http_dates_are_imf_fixdate() {
+        // The example of RFC 9110 section 5.6.7.
+        let instant = parse_iso8601("1994-11-06T08:49:37Z").unwrap();
+        assert_eq!(HttpDate(instant).to_string(), "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 
     #[test]

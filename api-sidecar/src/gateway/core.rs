@@ -1,0 +1,106 @@
+//! What serving a connection needs besides the connection: the rings, who may do what, and the clock.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use engine::Timestamp;
+use engine::lane::Request;
+use mio::Registry;
+use rtrb::Producer;
+
+use super::answer::Answer;
+use super::directory::Directory;
+use super::head::Head;
+use super::order_lane::Decoded;
+use super::replies::{Replies, ReplyTo};
+use super::ws::handshake::OriginPolicy;
+use super::{AckMode, Settings};
+use crate::auth::{Authenticator, Principal};
+use crate::limits::READ_BYTES;
+use crate::wire::HttpDate;
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) origins: OriginPolicy,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) directory: Directory,
+    pub(crate) requests: Producer<Request>,
+    pub(crate) replies: Replies,
+    pub(crate) registry: Registry,
+    /// The time of this turn.
+    pub(crate) now: Instant,
+    /// `Date` of answers, renewed with the sweep.
+    pub(crate) date: String,
+    /// Relayed requests going on.
+    pub(crate) relays: usize,
+    /// The last sequence number whose effects a client may know of: a read must show them.
+    pub(crate) visible_seq: u64,
+    pub(crate) stopping: bool,
+    pub(crate) scratch: Box<[u8]>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        settings: Settings,
+        port: u16,
+        authenticator: Authenticator,
+        directory: Directory,
+        requests: Producer<Request>,
+        registry: Registry,
+    ) -> Core {
+        let mut core = Core {
+            origins: OriginPolicy::new(port, settings.allowed_origins.clone()),
+            settings,
+            authenticator,
+            directory,
+            requests,
+            replies: Replies::default(),
+            registry,
+            now: Instant::now(),
+            date: String::new(),
+            relays: 0,
+            visible_seq: 0,
+            stopping: false,
+            scratch: vec![0; READ_BYTES].into_boxed_slice(),
+        };
+        core.renew_date();
+        core
+    }
+
+    pub(crate) fn renew_date(&mut self) {
+        let nanos = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        self.date = HttpDate(Timestamp::from_nanos(nanos)).to_string();
+    }
+
+    /// Whether answers say that the journal holds their command.
+    pub(crate) fn acknowledges_durable(&self) -> bool {
+        self.settings.ack == AckMode::Durable
+    }
+
+    /// Who sent a request, from what it carries and where it comes from.
+    pub(crate) fn principal(&self, head: &Head<'_, '_>, loopback_peer: bool) -> Option<Principal> {
+        let trusted = loopback_peer && head.names_loopback() && !head.is_forwarded();
+        self.authenticator.authenticate(head.credentials(), trusted)
+    }
+
+    /// Sends a request to the engine; its answer will go to `to`. `Err` is the answer where it could not be sent.
+    pub(crate) fn submit(&mut self, decoded: Decoded, to: ReplyTo) -> Result<(), Answer> {
+        if self.requests.is_abandoned() {
+            return Err(Answer::coded(503, "The engine has stopped", "stopped"));
+        }
+        if self.replies.is_full() {
+            return Err(Answer::busy("The engine is busy"));
+        }
+        let Decoded { input, action } = decoded;
+        let token = self.replies.register(to, action, self.now);
+        match self.requests.push(Request { token, input }) {
+            Ok(()) => Ok(()),
+            Err(rtrb::PushError::Full(_)) => {
+                self.replies.unregister(token);
+                Err(Answer::busy("The engine is busy"))
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the gateway knows of the engine's world: names for ids, and which positions are open.
+
+use std::collections::HashMap;
+
+use engine::{
+    AccountId, AccountName, Engine, Event, InstrumentId, Money, PositionId, PositionView, Product,
+    StrategyId, Symbol, Text,
+};
+
+use crate::wire::average_price;
+
+/// Seeded from an engine at start and kept up to date from its events.
+///
+/// Events name instruments and accounts by id only, so those that are defined while the gateway runs stay nameless
+/// until the next start; their orders are still answered.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    instruments: HashMap<(Symbol, Text<10>), InstrumentId>,
+    symbols: HashMap<InstrumentId, Symbol>,
+    accounts: HashMap<AccountName, AccountId>,
+    names: HashMap<AccountId, AccountName>,
+    positions: HashMap<PositionId, Position>,
+}
+
+/// A position key with what is open of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Position {
+    pub(crate) account: AccountId,
+    pub(crate) strategy: StrategyId,
+    pub(crate) instrument: InstrumentId,
+    pub(crate) product: Product,
+    pub(crate) quantity: i64,
+    pub(crate) cost: Money,
+}
+
+impl Position {
+    pub(crate) fn average_price(&self) -> Option<Money> {
+        average_price(self.cost, self.quantity)
+    }
+}
+
+impl Directory {
+    pub fn from_engine(engine: &Engine) -> Directory {
+        let mut directory = Directory::default();
+        for view in engine.instruments() {
+            directory.add_instrument(view.instrument, view.definition.symbol, view.definition.exchange);
+        }
+        for view in engine.accounts() {
+            directory.add_account(view.account, view.name);
+        }
+        for view in engine.positions() {
+            directory.add_position(&view);
+        }
+        directory
+    }
+
+    pub fn add_instrument(&mut self, instrument: InstrumentId, symbol: Symbol, exchange: Text<10>) {
+        self.instruments.insert((symbol, exchange), instrument);
+        self.symbols.insert(instrument, symbol);
+    }
+
+    pub fn add_account(&mut self, account: AccountId, name: AccountName) {
+        self.accounts.insert(name, account);
+        self.names.insert(account, name);
+    }
+
+    pub fn add_position(&mut self, view: &PositionView) {
+        self.positions.insert(
+            view.position,
+            Position {
+                account: view.account,
+                strategy: view.strategy,
+                instrument: view.instrument,
+                product: view.product,
+                quantity: view.quantity,
+                cost: view.cost,
+            },
+        );
+    }
+
+    pub(crate) fn absorb(&mut self, event: &Event) {
+        if let Event::PositionChanged(changed) = event {
+            self.positions.insert(
+                changed.position,
+                Position {
+                    account: changed.account,
+                    strategy: changed.strategy,
+                    instrument: changed.instrument,
+                    product: changed.product,
+                    quantity: i64::from(changed.quantity),
+                    cost: changed.cost,
+                },
+            );
+        }
+    }
+
+    pub(crate) fn instrument(&self, symbol: Symbol, exchange: Text<10>) -> Option<InstrumentId> {
+        self.instruments.get(&(symbol, exchange)).copied()
+    }
+
+    /// Empty for an instrument that was defined after the start.
+    pub(crate) fn symbol(&self, instrument: InstrumentId) -> Symbol {
+        self.symbols.get(&instrument).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn account(&self, name: &AccountName) -> Option<AccountId> {
+        self.accounts.get(name).copied()
+    }
+
+    /// Empty for an account that was defined after the start.
+    pub(crate) fn account_name(&self, account: AccountId) -> AccountName {
+        self.names.get(&account).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn position(&self, position: PositionId) -> Option<&Position> {
+        self.positions.get(&position)
+    }
+
+    /// The open positions of an account in an instrument.
+    pub(crate) fn open_positions(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+    ) -> impl Iterator<Item = (PositionId, &Position)> {
+        self.positions
+            .iter()
+            .filter(move |(_, position)| {
+                position.account == account && position.instrument == instrument && position.quantity != 0
+            })
+            .map(|(&id, position)| (id, position))
+    }
+}

@@ -1,0 +1,632 @@
+//! The loop of the gateway thread. Each turn: take the engine's decisions, poll the sockets, serve those with
+//! something to do, then move a bounded amount of bulk (relayed answers, pushed events), then look at deadlines.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use engine::lane::Token as RequestToken;
+use engine::{AccountId, Event};
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::accept::{Accepted, Admission, accept, turn_away};
+use super::answer::{Answer, ResponseShape};
+use super::connection::{Connection, Protocol};
+use super::core::Core;
+use super::doorbell::Doorbell;
+use super::outbound::{Decision, Decisions};
+use super::relay::Pumped;
+use super::replies::{Address, ReplyTo, encode_reply, encode_verdict};
+use super::serve_http::{self, Peer, Served};
+use super::serve_ws::{self, write_reply};
+use super::ws::events::{self, Push, PushContext};
+use super::ws::session::{append_text_frame, text_frame};
+use super::{FIRST_CONNECTION_TOKEN, connection_tokens};
+use crate::auth::Role;
+use crate::limits::{
+    ACCEPTS_PER_TURN, BULK_BYTES_PER_TURN, BULK_CONNECTIONS_PER_TURN, IDLE_TIME_MAX, OUTBOUND_PER_TURN,
+    RELAY_ANSWER_TIME_MAX, REQUEST_TIME_MAX, SLEEP_IDLE, SLEEP_IN_FLIGHT, SPIN_TIME_MAX, STALL_TIME_MAX,
+    STOP_TIME_MAX, SWEEP_INTERVAL, WS_SILENCE,
+};
+
+pub(crate) const LISTENER: Token = Token(0);
+pub(crate) const WAKER: Token = Token(1);
+
+const _: () = assert!(FIRST_CONNECTION_TOKEN > WAKER.0);
+
+/// Readiness events taken from one poll.
+const EVENTS_PER_POLL: usize = 1_024;
+
+#[derive(Debug)]
+pub(crate) struct EventLoop {
+    poll: Poll,
+    listener: Option<TcpListener>,
+    /// There may be more to accept.
+    accepting: bool,
+    admission: Admission,
+    doorbell: Doorbell,
+    core: Core,
+    decisions: Decisions,
+    connections: Slab<Connection>,
+    next_serial: u64,
+    /// Connections with something to read, serve or write at once.
+    ready: VecDeque<usize>,
+    /// Connections with bulk to move.
+    bulk: VecDeque<usize>,
+    /// Connections that speak WebSocket.
+    sessions: BTreeSet<usize>,
+    /// Buffers for JSON: a body, and a message around it.
+    body: Vec<u8>,
+    message: Vec<u8>,
+    next_sweep: Instant,
+    /// When there was last something to do.
+    busy: Instant,
+    stop_by: Option<Instant>,
+}
+
+impl EventLoop {
+    pub(crate) fn new(
+        poll: Poll,
+        listener: TcpListener,
+        doorbell: Doorbell,
+        core: Core,
+        decisions: Decisions,
+    ) -> EventLoop {
+        let now = core.now;
+        EventLoop {
+            poll,
+            listener: Some(listener),
+            accepting: true,
+            admission: Admission::default(),
+            doorbell,
+            core,
+            decisions,
+            connections: Slab::new(),
+            next_serial: 0,
+            ready: VecDeque::new(),
+            bulk: VecDeque::new(),
+            sessions: BTreeSet::new(),
+            body: Vec::new(),
+            message: Vec::new(),
+            next_sweep: now,
+            busy: now,
+            stop_by: None,
+        }
+    }
+
+    pub(crate) fn run(mut self, stop: &AtomicBool) -> io::Result<()> {
+        let mut polled = Events::with_capacity(EVENTS_PER_POLL);
+        loop {
+            self.core.now = Instant::now();
+            let worked = self.take_decisions();
+            self.serve_ready();
+            self.move_bulk();
+            if self.core.now >= self.next_sweep {
+                self.sweep();
+            }
+            if stop.load(Ordering::Acquire) && self.is_stopped() {
+                return Ok(());
+            }
+            if worked {
+                self.busy = self.core.now;
+            }
+            self.wait(&mut polled)?;
+        }
+    }
+
+    /// Polls the sockets, asleep or not, and notes what is ready.
+    fn wait(&mut self, polled: &mut Events) -> io::Result<()> {
+        let timeout = self.sleep_time();
+        let timeout = if timeout.is_zero() {
+            timeout
+        } else {
+            self.doorbell.about_to_sleep();
+            if self.decisions.has_next() {
+                Duration::ZERO
+            } else {
+                timeout
+            }
+        };
+        let result = self.poll.poll(polled, Some(timeout));
+        self.doorbell.awake();
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        self.core.now = Instant::now();
+        if polled.is_empty() {
+            // Spinning for a reply: let whoever shares this core make it.
+            if timeout.is_zero() && self.ready.is_empty() && self.bulk.is_empty() {
+                std::thread::yield_now();
+            }
+            return Ok(());
+        }
+        self.busy = self.core.now;
+        for event in polled.iter() {
+            match event.token() {
+                LISTENER => self.accepting = true,
+                WAKER => {}
+                Token(token) => self.note_readiness(token - FIRST_CONNECTION_TOKEN, event),
+            }
+        }
+        self.accept_waiting();
+        Ok(())
+    }
+
+    fn sleep_time(&self) -> Duration {
+        let work_left = !self.ready.is_empty() || !self.bulk.is_empty() || self.decisions.has_next();
+        let until_sweep = self.next_sweep.saturating_duration_since(self.core.now);
+        if work_left {
+            Duration::ZERO
+        } else if self.core.replies.in_flight() > 0 {
+            let spinning = self.core.now.saturating_duration_since(self.busy) < SPIN_TIME_MAX;
+            if spinning { Duration::ZERO } else { SLEEP_IN_FLIGHT }
+        } else if self.connections.is_empty() && self.listener.is_some() && !self.accepting {
+            SLEEP_IDLE
+        } else {
+            until_sweep.min(SLEEP_IDLE)
+        }
+    }
+
+    fn note_readiness(&mut self, token: usize, event: &mio::event::Event) {
+        let index = token / 2;
+        let Some(connection) = self.connections.get_mut(index) else {
+            return;
+        };
+        if token.is_multiple_of(2) {
+            connection.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            connection.writable |= event.is_writable() || event.is_write_closed();
+            self.enqueue(index);
+        } else if let Protocol::Http(session) = &mut connection.protocol
+            && let Some(relay) = &mut session.relay
+        {
+            let broken = event.is_read_closed() || event.is_error();
+            relay.note_readiness(event.is_readable() || broken, event.is_writable());
+            self.enqueue_bulk(index);
+        }
+    }
+
+    fn accept_waiting(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        for _ in 0..ACCEPTS_PER_TURN {
+            if !self.accepting {
+                return;
+            }
+            match accept(listener) {
+                Accepted::Connection(mut stream, address) => {
+                    let peer = address.ip().to_canonical();
+                    if !self.admission.enter(peer) {
+                        turn_away(stream, &self.core.date);
+                        continue;
+                    }
+                    let entry = self.connections.vacant_entry();
+                    let index = entry.key();
+                    let (token, _) = connection_tokens(index);
+                    let interest = Interest::READABLE | Interest::WRITABLE;
+                    if let Err(error) = self.core.registry.register(&mut stream, token, interest) {
+                        tracing::warn!(%error, "cannot poll a new connection");
+                        self.admission.leave(peer);
+                        continue;
+                    }
+                    self.next_serial += 1;
+                    let mut connection = Connection::new(stream, peer, self.next_serial, self.core.now);
+                    connection.queued = true;
+                    entry.insert(connection);
+                    self.ready.push_back(index);
+                }
+                Accepted::Nobody => self.accepting = false,
+                Accepted::Lost => {}
+                Accepted::Exhausted(error) => {
+                    // Tried again at the next sweep, when a connection may have gone.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    self.accepting = false;
+                }
+            }
+        }
+    }
+
+    fn enqueue(&mut self, index: usize) {
+        if let Some(connection) = self
+            .connections
+            .get_mut(index)
+            .filter(|connection| !connection.queued)
+        {
+            connection.queued = true;
+            self.ready.push_back(index);
+        }
+    }
+
+    fn enqueue_bulk(&mut self, index: usize) {
+        if let Some(connection) = self
+            .connections
+            .get_mut(index)
+            .filter(|connection| !connection.queued_bulk)
+        {
+            connection.queued_bulk = true;
+            self.bulk.push_back(index);
+        }
+    }
+
+    /// Serves each queued connection once; those that have more to do go to the end of the queue.
+    fn serve_ready(&mut self) {
+        for _ in 0..self.ready.len() {
+            let Some(index) = self.ready.pop_front() else {
+                return;
+            };
+            self.serve(index);
+        }
+    }
+
+    /// One round of reading, serving and writing.
+    fn serve(&mut self, index: usize) {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return;
+        };
+        connection.queued = false;
+        let core = &mut self.core;
+        if connection.fill(&mut core.scratch, core.now).is_err() {
+            return self.remove(index);
+        }
+        let (_, relay_token) = connection_tokens(index);
+        let peer = Peer {
+            index,
+            serial: connection.serial,
+            loopback: connection.peer.is_loopback(),
+            relay_token,
+        };
+        let (input, output) = (&mut connection.input, &mut connection.output);
+        match &mut connection.protocol {
+            Protocol::Http(session) => {
+                session.closing |= core.stopping;
+                match serve_http::serve(core, peer, session, input, output) {
+                    Served::Waiting => {}
+                    Served::Relaying => self.enqueue_bulk(index),
+                    Served::Upgraded(upgraded) => {
+                        connection.protocol = Protocol::WebSocket(upgraded);
+                        self.sessions.insert(index);
+                        self.enqueue(index);
+                    }
+                }
+            }
+            Protocol::WebSocket(session) => {
+                serve_ws::serve(core, peer, session, input, output, &mut self.message);
+            }
+            Protocol::Draining { .. } => {
+                let rest = input.len();
+                input.consume(rest);
+            }
+        }
+        self.finish_round(index);
+    }
+
+    /// Writes what is queued, then closes, waits, or queues the connection again.
+    fn finish_round(&mut self, index: usize) {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return;
+        };
+        let now = self.core.now;
+        if connection.flush(BULK_BYTES_PER_TURN, now).is_err() {
+            return self.remove(index);
+        }
+        let quiet = connection.output.is_empty();
+        let done = match &mut connection.protocol {
+            Protocol::Http(session) => {
+                // The rest of a request will never come.
+                session.closing |= connection.ended && session.may_read();
+                session.is_finished() && quiet
+            }
+            Protocol::WebSocket(session) => (session.closed && quiet) || connection.ended,
+            Protocol::Draining { .. } => connection.ended,
+        };
+        match (&connection.protocol, done) {
+            (Protocol::Draining { .. }, true) => self.remove(index),
+            (_, true) if connection.ended => self.remove(index),
+            (_, true) => {
+                connection.begin_draining(now);
+                self.sessions.remove(&index);
+                self.enqueue(index);
+            }
+            (_, false) => {
+                let more_input = connection.readable && connection.wants_input();
+                let more_output = connection.writable && !quiet;
+                if more_input {
+                    self.enqueue(index);
+                } else if more_output {
+                    self.enqueue_bulk(index);
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        let Some(mut connection) = self.connections.try_remove(index) else {
+            return;
+        };
+        if let Protocol::Http(session) = &connection.protocol
+            && session.relay.is_some()
+        {
+            self.core.relays -= 1;
+        }
+        self.sessions.remove(&index);
+        self.admission.leave(connection.peer);
+        let _ = self.core.registry.deregister(&mut connection.stream);
+        // Its place is free for a connection that an exhausted process could not take.
+        self.accepting = self.listener.is_some();
+    }
+
+    /// Moves relayed answers and pushed events, a bounded amount in all.
+    fn move_bulk(&mut self) {
+        let mut budget = BULK_BYTES_PER_TURN;
+        for _ in 0..self.bulk.len().min(BULK_CONNECTIONS_PER_TURN) {
+            if budget == 0 {
+                return;
+            }
+            let Some(index) = self.bulk.pop_front() else {
+                return;
+            };
+            let Some(connection) = self.connections.get_mut(index) else {
+                continue;
+            };
+            connection.queued_bulk = false;
+            budget = budget.saturating_sub(self.move_bulk_of(index, budget));
+        }
+    }
+
+    fn move_bulk_of(&mut self, index: usize, budget: usize) -> usize {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return 0;
+        };
+        let core = &mut self.core;
+        let mut moved = 0;
+        let mut ended = false;
+        if let Protocol::Http(session) = &mut connection.protocol
+            && let Some(relay) = &mut session.relay
+        {
+            let output = &mut connection.output;
+            match relay.pump(output, &mut core.scratch, &core.date, budget) {
+                Pumped::Going { bytes } => moved = bytes,
+                Pumped::Done { bytes, keep_alive } => {
+                    moved = bytes;
+                    ended = true;
+                    session.closing |= !keep_alive;
+                }
+                Pumped::Failed(answer) => {
+                    ended = true;
+                    let shape = relay.shape().clone();
+                    session.answer(shape, &answer, output, &core.date);
+                }
+                Pumped::Broken => {
+                    self.remove(index);
+                    return 0;
+                }
+            }
+            if ended {
+                session.relay = None;
+                core.relays -= 1;
+            }
+        }
+        match connection.flush(budget, core.now) {
+            Ok(written) => moved = moved.max(written),
+            Err(_) => {
+                self.remove(index);
+                return moved;
+            }
+        }
+        let can_write = connection.writable && !connection.output.is_empty();
+        let can_pump = match &connection.protocol {
+            Protocol::Http(session) => session
+                .relay
+                .as_ref()
+                .is_some_and(|relay| relay.can_move(&connection.output)),
+            _ => false,
+        };
+        let closing = matches!(&connection.protocol, Protocol::WebSocket(session) if session.closed);
+        if ended || closing {
+            // The next request of the client, or the end.
+            self.enqueue(index);
+        }
+        if can_write || can_pump {
+            self.enqueue_bulk(index);
+        }
+        moved
+    }
+
+    /// Takes what the engine decided and may leave; `true` where there was something.
+    fn take_decisions(&mut self) -> bool {
+        let mut items = OUTBOUND_PER_TURN;
+        while let Some(decision) = self.decisions.next(&mut items) {
+            match decision {
+                Decision::Event {
+                    event,
+                    seq,
+                    time,
+                    token,
+                } => {
+                    self.core.directory.absorb(&event);
+                    if events::is_pushed(&event) {
+                        self.core.visible_seq = seq.get();
+                        self.push(&event, time, token);
+                    }
+                }
+                Decision::Finished { seq, token, outcome } => {
+                    self.core.visible_seq = seq.get();
+                    let Some((action, to)) = self.core.replies.take(token) else {
+                        continue;
+                    };
+                    self.body.clear();
+                    let durable = self.core.acknowledges_durable();
+                    let status = encode_reply(&mut self.body, &action, &outcome, durable);
+                    if let Some(to) = to {
+                        self.deliver(&to, status);
+                    }
+                }
+                Decision::Checked { token, verdict } => {
+                    let Some((_, to)) = self.core.replies.take(token) else {
+                        continue;
+                    };
+                    self.body.clear();
+                    let status = encode_verdict(&mut self.body, &verdict);
+                    if let Some(to) = to {
+                        self.deliver(&to, status);
+                    }
+                }
+            }
+        }
+        items < OUTBOUND_PER_TURN
+    }
+
+    /// Gives the answer in `self.body` to the request that waits for it, if its connection still lives.
+    fn deliver(&mut self, to: &ReplyTo, status: u16) {
+        let Some(connection) = self
+            .connections
+            .get_mut(to.connection)
+            .filter(|found| found.serial == to.serial)
+        else {
+            return;
+        };
+        let output = &mut connection.output;
+        match (&to.address, &mut connection.protocol) {
+            (Address::Http { slot }, Protocol::Http(session)) => {
+                session.complete(*slot, status, None, &self.body, output, &self.core.date);
+            }
+            (Address::WebSocket { request, correlation }, Protocol::WebSocket(session)) => {
+                session.in_flight -= 1;
+                if !session.closed {
+                    write_reply(
+                        &mut self.message,
+                        request,
+                        correlation.as_deref(),
+                        status,
+                        &self.body,
+                    );
+                    output.append(|tail| append_text_frame(tail, &self.message));
+                }
+            }
+            // The connection is only waiting to be closed.
+            _ => {}
+        }
+        self.enqueue(to.connection);
+    }
+
+    /// Pushes an event's messages to every session that may see them and wants them. Each is encoded once.
+    fn push(&mut self, event: &Event, time: engine::Timestamp, token: Option<RequestToken>) {
+        if self.sessions.is_empty() {
+            return;
+        }
+        let (connections, sessions, bulk) = (&mut self.connections, &self.sessions, &mut self.bulk);
+        let context = PushContext {
+            directory: &self.core.directory,
+            time,
+            action: token.and_then(|token| self.core.replies.action(token)),
+        };
+        let mut emit = |push: Push, account: Option<AccountId>, json: &[u8]| {
+            let mut frame = None;
+            for &index in sessions {
+                let Some(connection) = connections.get_mut(index) else {
+                    continue;
+                };
+                let Protocol::WebSocket(session) = &mut connection.protocol else {
+                    continue;
+                };
+                let sees = session.who.role == Role::Admin
+                    || account.is_none_or(|account| account == session.who.account);
+                if !sees || session.wanted & push.bit() == 0 {
+                    continue;
+                }
+                let frame = frame.get_or_insert_with(|| text_frame(json));
+                session.push(&mut connection.output, frame);
+                if !connection.queued_bulk {
+                    connection.queued_bulk = true;
+                    bulk.push_back(index);
+                }
+            }
+        };
+        events::encode(event, &context, &mut self.message, &mut emit);
+    }
+
+    /// Looks at every deadline.
+    fn sweep(&mut self) {
+        self.next_sweep = self.core.now + SWEEP_INTERVAL;
+        self.core.renew_date();
+        self.accepting = self.listener.is_some();
+        self.accept_waiting();
+        while let Some(to) = self.core.replies.take_expired(self.core.now) {
+            let answer = Answer::outcome_unknown();
+            self.body.clear();
+            self.body.extend_from_slice(&answer.body);
+            self.deliver(&to, answer.status);
+        }
+        let indices: Vec<usize> = self.connections.iter().map(|(index, _)| index).collect();
+        for index in indices {
+            self.check_deadlines(index);
+        }
+    }
+
+    fn check_deadlines(&mut self, index: usize) {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return;
+        };
+        let now = self.core.now;
+        let since = |instant: Instant| now.saturating_duration_since(instant);
+        let unread = !connection.output.is_empty() && since(connection.took) >= STALL_TIME_MAX;
+        let quiet = since(connection.heard) >= IDLE_TIME_MAX && since(connection.took) >= IDLE_TIME_MAX;
+        let output = &mut connection.output;
+        match &mut connection.protocol {
+            _ if unread => self.remove(index),
+            Protocol::Draining { until } if now >= *until => self.remove(index),
+            Protocol::Draining { .. } => {}
+            Protocol::Http(session) => {
+                let late = session
+                    .began
+                    .is_some_and(|began| since(began) >= REQUEST_TIME_MAX);
+                let unanswered = session.relay.as_ref().is_some_and(|relay| {
+                    relay.awaits_answer() && since(relay.began) >= RELAY_ANSWER_TIME_MAX
+                });
+                if unanswered && let Some(relay) = session.relay.take() {
+                    self.core.relays -= 1;
+                    let answer =
+                        Answer::coded(504, "The read service did not answer in time", "read_service");
+                    session.answer(relay.shape().clone(), &answer, output, &self.core.date);
+                    self.enqueue(index);
+                } else if late && session.may_read() {
+                    session.began = None;
+                    let answer = Answer::error(408, "The request did not arrive in time");
+                    session.answer(ResponseShape::closing(), &answer, output, &self.core.date);
+                    self.enqueue(index);
+                } else if quiet && !session.has_answers_in_flight() && session.relay.is_none() {
+                    self.remove(index);
+                }
+            }
+            Protocol::WebSocket(session) => {
+                let silence = since(session.heard);
+                if silence >= 2 * WS_SILENCE {
+                    session.close(output, CloseCode::Away, "nothing heard for too long");
+                    self.enqueue(index);
+                } else if silence >= WS_SILENCE && !session.pinged && !session.closed {
+                    session.ping(output);
+                    self.enqueue(index);
+                }
+            }
+        }
+    }
+
+    /// Begins the stop at the first call; `true` once everyone is answered and gone, or the time is over.
+    fn is_stopped(&mut self) -> bool {
+        let now = self.core.now;
+        let stop_by = *self.stop_by.get_or_insert(now + STOP_TIME_MAX);
+        if !self.core.stopping {
+            self.core.stopping = true;
+            self.accepting = false;
+            if let Some(mut listener) = self.listener.take() {
+                let _ = self.core.registry.deregister(&mut listener);
+            }
+            let indices: Vec<usize> = self.connections.iter().map(|(index, _)| index).collect();
+            indices.into_iter().for_each(|index| self.enqueue(index));
+        }
+        self.connections.is_empty() || now >= stop_by || self.decisions.is_over()
+    }
+}

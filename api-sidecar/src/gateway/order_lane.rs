@@ -1,0 +1,623 @@
+//! Order-lane requests decoded into the engine's input. HTTP and WebSocket share this: only the envelope differs.
+
+use engine::lane::Input;
+use engine::{
+    AccountId, AccountName, CancelAll, CancelOrder, ClosePosition, Command, KillScope, KillSwitch,
+    ModifyOrder, OrderId, OrderRef, PositionId, Rearm, RejectCode, Rejection, Symbol, Text, TradingState,
+};
+use serde::Deserialize;
+
+use super::answer::Answer;
+use super::directory::Directory;
+use super::fields::{self, Invalid, Raw};
+use super::order_body::{
+    OrderError, find_instrument, parse_object, parse_order, parse_own_id, parse_strategy, parse_symbol,
+};
+use super::replies::Action;
+use super::router::OrderRoute;
+use crate::auth::{Principal, Role};
+use crate::wire::{Object, alert_safe, rejection_fields};
+
+/// What goes to the engine, and what its outcome will be told as.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) input: Input,
+    pub(crate) action: Action,
+}
+
+/// An order as a path or a message names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OrderName {
+    Path(u64),
+    /// By `order_id` or `client_order_id` in the body.
+    Body,
+}
+
+/// Decodes one request. `Err` is its final answer.
+pub(crate) fn decode(
+    route: OrderRoute,
+    body: &[u8],
+    idempotency_key: Option<&str>,
+    who: &Principal,
+    directory: &Directory,
+) -> Result<Decoded, Answer> {
+    if route != OrderRoute::Validate && who.role < Role::Trader {
+        return Err(Answer::error(403, "This account may read only"));
+    }
+    let Ok(json) = core::str::from_utf8(body) else {
+        return Err(Answer::invalid("Invalid request", "The body is not UTF-8"));
+    };
+    match route {
+        OrderRoute::Place => place(json, idempotency_key, who, directory),
+        OrderRoute::Validate => validate(json, who, directory),
+        OrderRoute::Modify(order) => modify(json, OrderName::Path(order), who),
+        OrderRoute::Cancel(order) => cancel(json, OrderName::Path(order), who),
+        OrderRoute::CancelAll => cancel_all(or_empty(json), who, directory),
+        OrderRoute::ClosePosition(position) => close_by_id(or_empty(json), position, who),
+        OrderRoute::ClosePositionBySymbol => close_by_symbol(json, who, directory),
+        OrderRoute::KillSwitch => kill(or_empty(json), who, directory),
+        OrderRoute::Rearm => rearm(or_empty(json), who),
+    }
+}
+
+/// A body that may be left out.
+fn or_empty(json: &str) -> &str {
+    if json.trim().is_empty() { "{}" } else { json }
+}
+
+fn invalid_order(details: Invalid) -> Answer {
+    Answer::invalid("Invalid order data", &details)
+}
+
+fn invalid_request(details: Invalid) -> Answer {
+    Answer::invalid("Invalid request", &details)
+}
+
+fn place(json: &str, key: Option<&str>, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
+    match parse_order(json, who.account, directory, key) {
+        Ok(order) => Ok(Decoded {
+            input: Input::Command(Command::NewOrder(order)),
+            action: Action::Place,
+        }),
+        Err(OrderError::Invalid(details)) => Err(invalid_order(details)),
+        Err(OrderError::UnknownSymbol(symbol)) => Err(unknown_symbol(symbol)),
+    }
+}
+
+fn validate(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
+    match parse_order(json, who.account, directory, None) {
+        Ok(order) => Ok(Decoded {
+            input: Input::Validate(order),
+            action: Action::Validate,
+        }),
+        Err(OrderError::Invalid(details)) => Err(invalid_order(details)),
+        Err(OrderError::UnknownSymbol(_)) => {
+            let mut body = Vec::new();
+            let mut object = Object::begin(&mut body);
+            object.boolean("is_valid", false);
+            rejection_fields(&mut object, &Rejection::bare(RejectCode::UnknownInstrument));
+            object.array("warnings", |_| ());
+            drop(object);
+            Err(Answer {
+                status: 200,
+                body,
+                allow: None,
+            })
+        }
+    }
+}
+
+/// Like a rejection by the engine, but nothing is recorded: there is no instrument to record it under.
+fn unknown_symbol(symbol: Symbol) -> Answer {
+    let mut body = Vec::new();
+    let mut object = Object::begin(&mut body);
+    object.string("error", "Order rejected");
+    rejection_fields(&mut object, &Rejection::bare(RejectCode::UnknownInstrument));
+    object.string("symbol", symbol.as_str()).null("order_id");
+    drop(object);
+    Answer {
+        status: 400,
+        body,
+        allow: None,
+    }
+}
+
+#[derive(Deserialize)]
+struct OneOrder<'b> {
+    #[serde(borrow)]
+    order_id: Raw<'b>,
+    client_order_id: Raw<'b>,
+    quantity: Raw<'b>,
+    price: Raw<'b>,
+}
+
+impl OneOrder<'_> {
+    /// The order, and its id where it was named by id.
+    fn order(&self, name: OrderName) -> Result<(OrderRef, Option<u64>), Invalid> {
+        if let OrderName::Path(order) = name {
+            return Ok((OrderRef::Id(OrderId::new(order)), Some(order)));
+        }
+        let id = fields::integer("order_id", self.order_id)?;
+        match (id, parse_own_id(self.client_order_id)?) {
+            (Some(id), None) => {
+                // No order has a negative id: 0 is as unknown as that.
+                let id = u64::try_from(id).unwrap_or(0);
+                Ok((OrderRef::Id(OrderId::new(id)), Some(id)))
+            }
+            (None, Some(own)) => Ok((OrderRef::Client(own), None)),
+            _ => Err("order_id or client_order_id is required, and only one of them".to_owned()),
+        }
+    }
+}
+
+/// `{quantity?, price?}`; what is absent, null or 0 stays as it is.
+pub(crate) fn modify(json: &str, name: OrderName, who: &Principal) -> Result<Decoded, Answer> {
+    let body: OneOrder<'_> = parse_object(json).map_err(invalid_order)?;
+    let (order, id) = body.order(name).map_err(invalid_order)?;
+    let command = ModifyOrder {
+        actor: who.actor(),
+        order,
+        quantity: fields::optional_quantity("quantity", body.quantity).map_err(invalid_order)?,
+        price: fields::optional_price("price", body.price).map_err(invalid_order)?,
+    };
+    Ok(Decoded {
+        input: Input::Command(Command::ModifyOrder(command)),
+        action: Action::Modify { order: id },
+    })
+}
+
+/// A body is looked at only where it has to name the order.
+pub(crate) fn cancel(json: &str, name: OrderName, who: &Principal) -> Result<Decoded, Answer> {
+    let json = if name == OrderName::Body { json } else { "{}" };
+    let body: OneOrder<'_> = parse_object(json).map_err(invalid_request)?;
+    let (order, id) = body.order(name).map_err(invalid_request)?;
+    let command = CancelOrder {
+        actor: who.actor(),
+        order,
+    };
+    Ok(Decoded {
+        input: Input::Command(Command::CancelOrder(command)),
+        action: Action::Cancel { order: id },
+    })
+}
+
+#[derive(Deserialize)]
+struct Scope<'b> {
+    #[serde(borrow)]
+    account: Raw<'b>,
+    symbol: Raw<'b>,
+    exchange: Raw<'b>,
+    strategy_id: Raw<'b>,
+    side: Raw<'b>,
+    product: Raw<'b>,
+    quantity: Raw<'b>,
+}
+
+/// The account that a request is about: the caller's own unless an admin names another.
+fn account_of(raw: Raw<'_>, who: &Principal, directory: &Directory) -> Result<AccountId, Answer> {
+    let Some(name) = fields::string("account", raw).map_err(invalid_request)? else {
+        return Ok(who.account);
+    };
+    if name == who.name.as_str() {
+        return Ok(who.account);
+    }
+    if who.role < Role::Admin {
+        return Err(Answer::error(403, "Only an admin may name another account"));
+    }
+    AccountName::new(&name)
+        .and_then(|name| directory.account(&name))
+        .ok_or_else(|| Answer::error(404, "Account not found"))
+}
+
+fn unknown_instrument(error: OrderError) -> Answer {
+    match error {
+        OrderError::Invalid(details) => invalid_request(details),
+        OrderError::UnknownSymbol(_) => Answer::error(404, "Symbol not found"),
+    }
+}
+
+/// `{account?, symbol?, exchange?, strategy_id?, side?}`: all given fields must match. `account` is the caller's own;
+/// an admin may name another, or `*` for every account.
+fn cancel_all(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
+    let body: Scope<'_> = parse_object(json).map_err(invalid_request)?;
+    let everyone = fields::string("account", body.account)
+        .map_err(invalid_request)?
+        .as_deref()
+        == Some("*");
+    if everyone && who.role < Role::Admin {
+        return Err(Answer::error(
+            403,
+            "Only an admin may cancel the orders of every account",
+        ));
+    }
+    let account = match everyone {
+        true => None,
+        false => Some(account_of(body.account, who, directory)?),
+    };
+    let instrument = match parse_symbol(body.symbol).map_err(invalid_request)? {
+        Some(symbol) => Some(find_instrument(directory, symbol, body.exchange).map_err(unknown_instrument)?),
+        None => None,
+    };
+    let sides = [("BUY", engine::Side::Buy), ("SELL", engine::Side::Sell)];
+    let command = CancelAll {
+        actor: who.actor(),
+        account,
+        strategy: parse_strategy(body.strategy_id).map_err(invalid_request)?,
+        instrument,
+        side: fields::word("side", "OrderSide", body.side, &sides).map_err(invalid_request)?,
+    };
+    Ok(Decoded {
+        input: Input::Command(Command::CancelAll(command)),
+        action: Action::CancelAll,
+    })
+}
+
+fn close(position: PositionId, quantity: Raw<'_>, who: &Principal) -> Result<Decoded, Answer> {
+    let command = ClosePosition {
+        actor: who.actor(),
+        position,
+        quantity: fields::optional_quantity("quantity", quantity).map_err(invalid_request)?,
+    };
+    Ok(Decoded {
+        input: Input::Command(Command::ClosePosition(command)),
+        action: Action::Close,
+    })
+}
+
+/// `{quantity?}`.
+fn close_by_id(json: &str, position: u64, who: &Principal) -> Result<Decoded, Answer> {
+    let body: Scope<'_> = parse_object(json).map_err(invalid_request)?;
+    let position = u32::try_from(position).map_err(|_| Answer::error(404, "Position not found"))?;
+    close(PositionId::new(position), body.quantity, who)
+}
+
+/// `{symbol, exchange?, strategy_id?, product?, quantity?, account?}`: must name exactly one open position.
+fn close_by_symbol(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
+    let body: Scope<'_> = parse_object(json).map_err(invalid_request)?;
+    let symbol = parse_symbol(body.symbol)
+        .and_then(|symbol| symbol.ok_or("symbol is required".to_owned()))
+        .map_err(invalid_request)?;
+    let instrument = find_instrument(directory, symbol, body.exchange).map_err(unknown_instrument)?;
+    let strategy = parse_strategy(body.strategy_id).map_err(invalid_request)?;
+    let products = [("MIS", engine::Product::Mis), ("CNC", engine::Product::Cnc)];
+    let product = fields::word("product", "ProductType", body.product, &products).map_err(invalid_request)?;
+    let account = account_of(body.account, who, directory)?;
+    let mut matching = directory
+        .open_positions(account, instrument)
+        .filter(|(_, position)| {
+            strategy.is_none_or(|strategy| strategy == position.strategy)
+                && product.is_none_or(|product| product == position.product)
+        });
+    match (matching.next(), matching.next()) {
+        (Some((position, _)), None) => close(position, body.quantity, who),
+        (None, _) => Err(Answer::error(404, &format!("No open position in {symbol}"))),
+        (Some(_), Some(_)) => Err(Answer::error(
+            409,
+            &format!("More than one open position in {symbol}: name strategy_id and product"),
+        )),
+    }
+}
+
+#[derive(Deserialize)]
+struct Kill<'b> {
+    #[serde(borrow)]
+    reason: Raw<'b>,
+    triggered_by: Raw<'b>,
+    flatten: Raw<'b>,
+    scope: Raw<'b>,
+    state: Raw<'b>,
+    account: Raw<'b>,
+    strategy_id: Raw<'b>,
+    deactivated_by: Raw<'b>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Engine,
+    Account,
+    Strategy,
+}
+
+/// `{reason?, triggered_by?, flatten?, scope?, account?, strategy_id?, state?}` (RISK.md, kill switch). Without a
+/// scope: the engine for an admin, else the caller's account. `state` is REDUCING unless an admin says HALTED.
+fn kill(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
+    let body: Kill<'_> = parse_object(json).map_err(invalid_request)?;
+    let reaches = [
+        ("ENGINE", Reach::Engine),
+        ("ACCOUNT", Reach::Account),
+        ("STRATEGY", Reach::Strategy),
+    ];
+    let states = [
+        ("REDUCING", TradingState::Reducing),
+        ("HALTED", TradingState::Halted),
+    ];
+    let reach = fields::word("scope", "Scope", body.scope, &reaches).map_err(invalid_request)?;
+    let state = fields::word("state", "TradingState", body.state, &states).map_err(invalid_request)?;
+    let admin = who.role == Role::Admin;
+    let whole_engine = if admin && body.account.is_none() {
+        Reach::Engine
+    } else {
+        Reach::Account
+    };
+    let reach = reach.unwrap_or(whole_engine);
+    let state = state.unwrap_or(TradingState::Reducing);
+    if !admin && (reach == Reach::Engine || state == TradingState::Halted) {
+        return Err(Answer::error(
+            403,
+            "Only an admin may stop the whole engine or halt an account",
+        ));
+    }
+    let scope = match reach {
+        Reach::Engine => KillScope::Engine,
+        Reach::Account => KillScope::Account(account_of(body.account, who, directory)?),
+        Reach::Strategy => {
+            let strategy = parse_strategy(body.strategy_id)
+                .and_then(|strategy| strategy.ok_or("strategy_id is required".to_owned()))
+                .map_err(invalid_request)?;
+            KillScope::Strategy(account_of(body.account, who, directory)?, strategy)
+        }
+    };
+    let reason = person_text("reason", body.reason, "Manual kill switch")?;
+    let author = person_text("triggered_by", body.triggered_by, who.name.as_str())?;
+    let command = KillSwitch {
+        actor: who.actor(),
+        scope,
+        state,
+        flatten: fields::boolean("flatten", body.flatten).map_err(invalid_request)?,
+        reason: Text::cut(&reason),
+        triggered_by: Text::cut(&author),
+    };
+    Ok(Decoded {
+        action: Action::Kill {
+            scope,
+            state,
+            reason: command.reason,
+            author: command.triggered_by,
+        },
+        input: Input::Command(Command::KillSwitch(command)),
+    })
+}
+
+/// `{deactivated_by?}`: the caller's name where it is absent (the contract's default is "admin").
+fn rearm(json: &str, who: &Principal) -> Result<Decoded, Answer> {
+    let body: Kill<'_> = parse_object(json).map_err(invalid_request)?;
+    let default = if who.role == Role::Admin {
+        "admin"
+    } else {
+        who.name.as_str()
+    };
+    let author = Text::cut(&person_text("deactivated_by", body.deactivated_by, default)?);
+    let command = Rearm {
+        actor: who.actor(),
+        deactivated_by: author,
+    };
+    Ok(Decoded {
+        input: Input::Command(Command::Rearm(command)),
+        action: Action::Rearm { author },
+    })
+}
+
+/// Free text that ends up inside an alert; `default` where nothing of it is left.
+fn person_text(name: &str, raw: Raw<'_>, default: &str) -> Result<String, Answer> {
+    let text = fields::string(name, raw).map_err(invalid_request)?;
+    let safe = alert_safe(text.as_deref().unwrap_or_default().trim());
+    Ok(if safe.is_empty() { default.to_owned() } else { safe })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::{InstrumentId, Money, PositionView, Product, Quantity, Side, StrategyId};
+
+    fn directory() -> Directory {
+        let mut directory = Directory::default();
+        directory.add_instrument(InstrumentId::new(0), Text::cut("SBIN"), Text::cut("NSE"));
+        directory.add_instrument(InstrumentId::new(1), Text::cut("TCS"), Text::cut("NSE"));
+        directory.add_account(AccountId::new(0), AccountName::cut("main"));
+        directory.add_account(AccountId::new(1), AccountName::cut("other"));
+        let position = |id, instrument, product, quantity| PositionView {
+            position: PositionId::new(id),
+            account: AccountId::new(1),
+            strategy: StrategyId::new(1),
+            instrument: InstrumentId::new(instrument),
+            product,
+            quantity,
+            cost: Money::ZERO,
+            realised: Money::ZERO,
+            charges: Money::ZERO,
+            unrealised: Money::ZERO,
+            stop_loss: None,
+            take_profit: None,
+        };
+        directory.add_position(&position(5, 0, Product::Mis, -3));
+        directory.add_position(&position(6, 1, Product::Mis, 1));
+        directory.add_position(&position(7, 1, Product::Cnc, 1));
+        directory.add_position(&position(8, 1, Product::Mis, 0));
+        directory
+    }
+
+    fn who(role: Role) -> Principal {
+        let (account, name) = if role == Role::Admin {
+            (0, "main")
+        } else {
+            (1, "other")
+        };
+        Principal {
+            account: AccountId::new(account),
+            name: AccountName::cut(name),
+            role,
+        }
+    }
+
+    fn run(route: OrderRoute, json: &str, role: Role) -> Result<Input, (u16, String)> {
+        decode(route, json.as_bytes(), None, &who(role), &directory())
+            .map(|decoded| decoded.input)
+            .map_err(|answer| (answer.status, String::from_utf8(answer.body).unwrap()))
+    }
+
+    fn refused(route: OrderRoute, json: &str, role: Role, status: u16, part: &str) {
+        match run(route, json, role) {
+            Err((found, body)) => {
+                assert_eq!(found, status, "{json}: {body}");
+                assert!(body.contains(part), "{json}: {body}");
+            }
+            Ok(input) => panic!("{json}: {input:?}"),
+        }
+    }
+
+    #[test]
+    fn authority_is_checked_before_anything_is_sent() {
+        use OrderRoute::*;
+        for route in [
+            Place,
+            Modify(1),
+            Cancel(1),
+            CancelAll,
+            ClosePosition(1),
+            ClosePositionBySymbol,
+            KillSwitch,
+            Rearm,
+        ] {
+            refused(route, "{}", Role::Viewer, 403, "read only");
+        }
+        refused(Validate, "{}", Role::Viewer, 400, "symbol is required");
+        refused(KillSwitch, r#"{"scope":"engine"}"#, Role::Trader, 403, "admin");
+        refused(KillSwitch, r#"{"state":"halted"}"#, Role::Trader, 403, "admin");
+        refused(KillSwitch, r#"{"account":"main"}"#, Role::Trader, 403, "admin");
+        refused(CancelAll, r#"{"account":"*"}"#, Role::Trader, 403, "admin");
+        refused(CancelAll, r#"{"account":"nobody"}"#, Role::Admin, 404, "Account");
+    }
+
+    #[test]
+    fn a_position_is_found_by_its_symbol() {
+        let closes = |json: &str, role: Role, id: u32, quantity: Option<u32>| match run(
+            OrderRoute::ClosePositionBySymbol,
+            json,
+            role,
+        ) {
+            Ok(Input::Command(Command::ClosePosition(close))) => {
+                assert_eq!(close.position, PositionId::new(id), "{json}");
+                assert_eq!(close.quantity.map(Quantity::shares), quantity, "{json}");
+            }
+            other => panic!("{json}: {other:?}"),
+        };
+        closes(r#"{"symbol":"SBIN"}"#, Role::Trader, 5, None);
+        closes(
+            r#"{"symbol":"TCS","product":"CNC","quantity":1}"#,
+            Role::Trader,
+            7,
+            Some(1),
+        );
+        closes(r#"{"symbol":"SBIN","account":"other"}"#, Role::Admin, 5, None);
+        let by_symbol = OrderRoute::ClosePositionBySymbol;
+        refused(
+            by_symbol,
+            r#"{"symbol":"TCS"}"#,
+            Role::Trader,
+            409,
+            "name strategy_id and product",
+        );
+        refused(
+            by_symbol,
+            r#"{"symbol":"SBIN"}"#,
+            Role::Admin,
+            404,
+            "No open position in SBIN",
+        );
+        refused(
+            by_symbol,
+            r#"{"symbol":"XYZ"}"#,
+            Role::Trader,
+            404,
+            "Symbol not found",
+        );
+        refused(by_symbol, "{}", Role::Trader, 400, "symbol is required");
+        refused(
+            OrderRoute::ClosePosition(1 << 40),
+            "",
+            Role::Trader,
+            404,
+            "Position not found",
+        );
+    }
+
+    #[test]
+    fn the_kill_switch_has_defaults_and_clean_text() {
+        let kill = |json: &str, role: Role| match run(OrderRoute::KillSwitch, json, role) {
+            Ok(Input::Command(Command::KillSwitch(kill))) => kill,
+            other => panic!("{json}: {other:?}"),
+        };
+        let plain = kill("", Role::Admin);
+        assert_eq!(
+            (plain.scope, plain.state, plain.flatten),
+            (KillScope::Engine, TradingState::Reducing, None)
+        );
+        assert_eq!(
+            (plain.reason.as_str(), plain.triggered_by.as_str()),
+            ("Manual kill switch", "main")
+        );
+        let trader = kill(r#"{"reason":"<b>enough</b>","flatten":true}"#, Role::Trader);
+        assert_eq!(trader.scope, KillScope::Account(AccountId::new(1)));
+        assert_eq!(
+            (trader.reason.as_str(), trader.flatten),
+            ("benough/b", Some(true))
+        );
+        let named = kill(r#"{"account":"other","state":"HALTED"}"#, Role::Admin);
+        assert_eq!(
+            (named.scope, named.state),
+            (KillScope::Account(AccountId::new(1)), TradingState::Halted)
+        );
+        let strategy = kill(r#"{"scope":"strategy","strategy_id":4}"#, Role::Trader);
+        assert_eq!(
+            strategy.scope,
+            KillScope::Strategy(AccountId::new(1), StrategyId::new(4))
+        );
+        let long = kill(&format!(r#"{{"reason":"{}"}}"#, "x".repeat(300)), Role::Admin);
+        assert_eq!(long.reason.as_str().len(), 100);
+    }
+
+    #[test]
+    fn commands_carry_what_was_asked() {
+        match run(OrderRoute::Modify(9), r#"{"quantity":5,"price":0}"#, Role::Trader) {
+            Ok(Input::Command(Command::ModifyOrder(modify))) => {
+                assert_eq!(modify.order, OrderRef::Id(OrderId::new(9)));
+                assert_eq!(
+                    (modify.quantity, modify.price),
+                    (Some(Quantity::clamped(5)), None)
+                );
+                assert!(!modify.actor.admin);
+            }
+            other => panic!("{other:?}"),
+        }
+        match run(
+            OrderRoute::CancelAll,
+            r#"{"symbol":"TCS","side":"sell","account":"*"}"#,
+            Role::Admin,
+        ) {
+            Ok(Input::Command(Command::CancelAll(cancel))) => {
+                assert_eq!(
+                    (cancel.account, cancel.instrument),
+                    (None, Some(InstrumentId::new(1)))
+                );
+                assert_eq!(cancel.side, Some(Side::Sell));
+            }
+            other => panic!("{other:?}"),
+        }
+        refused(
+            OrderRoute::Modify(9),
+            r#"{"quantity":-5}"#,
+            Role::Trader,
+            400,
+            "Quantity must be positive",
+        );
+        refused(OrderRoute::Modify(9), "", Role::Trader, 400, "JSON object");
+        let named = cancel(r#"{"client_order_id":"a"}"#, OrderName::Body, &who(Role::Trader)).unwrap();
+        assert!(matches!(named.action, Action::Cancel { order: None }));
+        assert_eq!(
+            cancel("{}", OrderName::Body, &who(Role::Trader))
+                .unwrap_err()
+                .status,
+            400
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! The engine's decisions as they come out of the ring, held back until the journal covers them.
+//!
+//! The ring itself is the buffer: an item that may not leave yet stays in it, and the engine stops polling its lanes
+//! when the ring runs full. So nothing is dropped and nothing grows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use engine::lane::{Outbound, Token, Verdict};
+use engine::{Event, Seq, Timestamp};
+use rtrb::Consumer;
+
+use super::replies::Outcome;
+
+/// Reads the engine's output ring up to the released position.
+#[derive(Debug)]
+pub(crate) struct Decisions {
+    ring: Consumer<Outbound>,
+    /// Answers to commands up to this `seq` may leave the process.
+    released: Arc<AtomicU64>,
+    open: Option<Open>,
+}
+
+/// The command whose events are coming.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    seq: Seq,
+    time: Timestamp,
+    token: Option<Token>,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Decision {
+    Event {
+        event: Event,
+        seq: Seq,
+        time: Timestamp,
+        token: Option<Token>,
+    },
+    /// A command of the gateway's is finished.
+    Finished {
+        seq: Seq,
+        token: Token,
+        outcome: Outcome,
+    },
+    Checked {
+        token: Token,
+        verdict: Verdict,
+    },
+}
+
+impl Decisions {
+    pub(crate) fn new(ring: Consumer<Outbound>, released: Arc<AtomicU64>) -> Decisions {
+        Decisions {
+            ring,
+            released,
+            open: None,
+        }
+    }
+
+    /// Whether [`Decisions::next`] would take an item.
+    pub(crate) fn has_next(&self) -> bool {
+        self.ring.peek().is_ok_and(|item| self.may_leave(item))
+    }
+
+    /// Whether the engine has gone and everything it said was taken.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ring.is_abandoned() && self.ring.is_empty()
+    }
+
+    /// `Event` and `End` belong to a `Begin` that has already passed.
+    fn may_leave(&self, item: &Outbound) -> bool {
+        match item {
+            Outbound::Begin { seq, .. } | Outbound::Checked { seq, .. } => {
+                seq.get() <= self.released.load(Ordering::Acquire)
+            }
+            Outbound::Event(_) | Outbound::End { .. } => true,
+        }
+    }
+
+    /// The next decision that may leave; `items` counts down the ring items that may be looked at.
+    pub(crate) fn next(&mut self, items: &mut usize) -> Option<Decision> {
+        while *items > 0 && self.has_next() {
+            let Ok(item) = self.ring.pop() else { return None };
+            *items -= 1;
+            match item {
+                Outbound::Begin { seq, time, token } => {
+                    self.open = Some(Open {
+                        seq,
+                        time,
+                        token,
+                        outcome: Outcome::default(),
+                    });
+                }
+                Outbound::Event(event) => {
+                    let Some(open) = &mut self.open else { continue };
+                    if open.token.is_some() {
+                        open.outcome.absorb(&event);
+                    }
+                    return Some(Decision::Event {
+                        event,
+                        seq: open.seq,
+                        time: open.time,
+                        token: open.token,
+                    });
+                }
+                Outbound::End { seq } => {
+                    let finished = self.open.take();
+                    if let Some(Open {
+                        token: Some(token),
+                        outcome,
+                        ..
+                    }) = finished
+                    {
+                        return Some(Decision::Finished { seq, token, outcome });
+                    }
+                }
+                Outbound::Checked { token, verdict, .. } => {
+                    return Some(Decision::Checked { token, verdict });
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::InstrumentId;
+
+    #[test]
+    fn nothing_passes_the_released_position() {
+        let (mut engine, ring) = rtrb::RingBuffer::new(16);
+        let released = Arc::new(AtomicU64::new(0));
+        let mut decisions = Decisions::new(ring, Arc::clone(&released));
+        let begin = |seq: u64, token| Outbound::Begin {
+            seq: Seq::new(seq),
+            time: Timestamp::ZERO,
+            token,
+        };
+        let event = Outbound::Event(Event::InstrumentDefined(InstrumentId::new(1)));
+        for item in [
+            begin(1, None),
+            event,
+            Outbound::End { seq: Seq::new(1) },
+            Outbound::Checked {
+                token: 8,
+                seq: Seq::new(1),
+                verdict: Verdict::default(),
+            },
+            begin(2, Some(9)),
+            event,
+            Outbound::End { seq: Seq::new(2) },
+        ] {
+            engine.push(item).unwrap();
+        }
+        let mut items = usize::MAX;
+        assert!(!decisions.has_next());
+        assert!(decisions.next(&mut items).is_none());
+        released.store(1, Ordering::Release);
+        assert!(matches!(
+            decisions.next(&mut items),
+            Some(Decision::Event { token: None, .. })
+        ));
+        assert!(matches!(
+            decisions.next(&mut items),
+            Some(Decision::Checked { token: 8, .. })
+        ));
+        assert!(decisions.next(&mut items).is_none());
+        released.store(2, Ordering::Release);
+        assert!(matches!(
+            decisions.next(&mut items),
+            Some(Decision::Event { token: Some(9), .. })
+        ));
+        assert!(matches!(
+            decisions.next(&mut items),
+            Some(Decision::Finished { token: 9, .. })
+        ));
+        assert!(decisions.next(&mut items).is_none());
+        assert!(!decisions.is_over());
+        drop(engine);
+        assert!(decisions.is_over());
+    }
+}

@@ -1,0 +1,140 @@
+//! The head of a handler's answer, parsed and written anew.
+
+use super::super::answer::{ResponseShape, field, write_common_fields, write_status_line};
+
+/// Fields of an answer that the client may see. How the body is framed and whether the connection goes on is ours.
+const ANSWER_FIELDS: [&str; 18] = [
+    "allow",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-range",
+    "content-security-policy",
+    "content-type",
+    "cross-origin-opener-policy",
+    "etag",
+    "last-modified",
+    "link",
+    "location",
+    "referrer-policy",
+    "retry-after",
+    "vary",
+    "x-content-type-options",
+    "x-frame-options",
+];
+
+const FIELDS_MAX: usize = 32;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Framing {
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct AnswerHead {
+    pub(super) status: u16,
+    pub(super) framing: Framing,
+    /// Bytes of the head itself.
+    pub(super) len: usize,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl AnswerHead {
+    /// `Ok(None)`: not complete.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<AnswerHead>, ()> {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let mut answer = httparse::Response::new(&mut fields);
+        let len = match answer.parse(bytes) {
+            Ok(httparse::Status::Complete(len)) => len,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(_) => return Err(()),
+        };
+        let status = answer
+            .code
+            .filter(|status| (200..600).contains(status))
+            .ok_or(())?;
+        let mut framing = Framing::UntilClose;
+        let mut kept = Vec::new();
+        for header in answer.headers.iter() {
+            let value = str::from_utf8(header.value).map_err(|_| ())?;
+            if header.name.eq_ignore_ascii_case("content-length") && framing != Framing::Chunked {
+                framing = Framing::Length(value.parse().map_err(|_| ())?);
+            } else if header.name.eq_ignore_ascii_case("transfer-encoding")
+                && value.eq_ignore_ascii_case("chunked")
+            {
+                framing = Framing::Chunked;
+            } else if let Some(name) = ANSWER_FIELDS
+                .iter()
+                .find(|name| header.name.eq_ignore_ascii_case(name))
+            {
+                kept.push((*name, value.to_owned()));
+            }
+        }
+        Ok(Some(AnswerHead {
+            status,
+            framing,
+            len,
+            fields: kept,
+        }))
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>, shape: &ResponseShape, date: &str, chunked: bool) {
+        write_status_line(out, self.status);
+        for (name, value) in &self.fields {
+            field(out, name, value);
+        }
+        write_common_fields(out, shape, date);
+        match self.framing {
+            Framing::Length(length) => field(out, "Content-Length", &length.to_string()),
+            _ if chunked && !shape.head_only => field(out, "Transfer-Encoding", "chunked"),
+            _ => {}
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_written_anew() {
+        let bytes = b"HTTP/1.1 200 OK\r\nServer: tiny\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\
+                      Set-Cookie: x\r\nConnection: close\r\n\r\nhello";
+        let head = AnswerHead::parse(bytes).unwrap().unwrap();
+        assert_eq!((head.status, head.framing), (200, Framing::Length(5)));
+        assert_eq!(&bytes[head.len..], b"hello");
+        let shape = ResponseShape {
+            minor_version: 1,
+            keep_alive: true,
+            head_only: false,
+            cors_origin: None,
+        };
+        let mut out = Vec::new();
+        head.write(&mut out, &shape, "now", false);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nDate: now\r\nContent-Length: 5\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn framing_is_what_the_handler_said() {
+        let framing = |fields: &str| {
+            AnswerHead::parse(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes())
+                .map(|head| head.map(|head| head.framing))
+        };
+        assert_eq!(
+            framing("Transfer-Encoding: chunked\r\n"),
+            Ok(Some(Framing::Chunked))
+        );
+        assert_eq!(framing(""), Ok(Some(Framing::UntilClose)));
+        assert_eq!(framing("Content-Length: x\r\n"), Err(()));
+        assert_eq!(AnswerHead::parse(b"HTTP/1.1 200 OK\r\nA"), Ok(None));
+        assert_eq!(AnswerHead::parse(b"HTTP/1.1 100 Continue\r\n\r\n"), Err(()));
+        assert_eq!(AnswerHead::parse(b"nonsense\r\n\r\n"), Err(()));
+    }
+}

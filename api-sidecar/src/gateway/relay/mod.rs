@@ -1,0 +1,296 @@
+//! Relaying a request to the REST handlers and their answer back, one request per connection of a private socket.
+//!
+//! The handlers' server must never see bytes that a client wrote (DESIGN.md section 6): a request is written anew from
+//! its parsed parts, and an answer is written anew from its own.
+
+mod answer;
+mod chunks;
+mod request;
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use mio::net::UnixStream;
+use mio::{Interest, Registry, Token};
+
+pub(crate) use request::{Identity, write_request};
+
+use self::answer::{AnswerHead, Framing};
+use self::chunks::{ChunkDecoder, ChunkError};
+use super::answer::{Answer, ResponseShape};
+use super::buffers::Output;
+use crate::limits::{RELAY_HEAD_BYTES_MAX, RELAY_QUEUE_BYTES_MAX};
+
+/// One relayed request.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    upstream: UnixStream,
+    request: Vec<u8>,
+    sent: usize,
+    /// Readiness as epoll last told it, until a call would block.
+    readable: bool,
+    writable: bool,
+    /// Received bytes of the answer's head.
+    head: Vec<u8>,
+    phase: Phase,
+    shape: ResponseShape,
+    pub(crate) began: Instant,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Head,
+    Body {
+        framing: BodyFraming,
+        towards_client: Towards,
+    },
+}
+
+#[derive(Debug)]
+enum BodyFraming {
+    Length(u64),
+    Chunked(ChunkDecoder),
+    UntilClose,
+}
+
+/// How the body goes to the client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Towards {
+    Plain,
+    Chunked,
+}
+
+/// What a round of pumping came to.
+#[derive(Debug)]
+pub(crate) enum Pumped {
+    /// Blocked on one of the two sides, or the budget is spent; `bytes` moved.
+    Going { bytes: usize },
+    /// The answer is queued whole. The client's connection goes on if `keep_alive`.
+    Done { bytes: usize, keep_alive: bool },
+    /// Nothing was sent to the client yet: it gets this answer instead.
+    Failed(Answer),
+    /// The client has a part of an answer that will never be whole.
+    Broken,
+}
+
+impl Relay {
+    /// Connects and registers the private socket under `token`.
+    pub(crate) fn connect(
+        socket: &Path,
+        registry: &Registry,
+        token: Token,
+        request: Vec<u8>,
+        shape: ResponseShape,
+        now: Instant,
+    ) -> io::Result<Relay> {
+        let mut upstream = UnixStream::connect(socket)?;
+        registry.register(&mut upstream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Relay {
+            upstream,
+            request,
+            sent: 0,
+            readable: false,
+            writable: true,
+            head: Vec::new(),
+            phase: Phase::Head,
+            shape,
+            began: now,
+        })
+    }
+
+    pub(crate) fn shape(&self) -> &ResponseShape {
+        &self.shape
+    }
+
+    pub(crate) fn note_readiness(&mut self, readable: bool, writable: bool) {
+        self.readable |= readable;
+        self.writable |= writable;
+    }
+
+    /// Whether the head of the answer is still to come.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        matches!(self.phase, Phase::Head)
+    }
+
+    /// Whether pumping can move something now.
+    pub(crate) fn can_move(&self, output: &Output) -> bool {
+        (self.writable && self.sent < self.request.len())
+            || (self.readable && output.len() < RELAY_QUEUE_BYTES_MAX)
+    }
+
+    /// Moves at most about `budget` bytes of the answer into `output`.
+    pub(crate) fn pump(
+        &mut self,
+        output: &mut Output,
+        scratch: &mut [u8],
+        date: &str,
+        budget: usize,
+    ) -> Pumped {
+        if let Err(error) = self.send_request() {
+            tracing::debug!(%error, "the REST socket refused a request");
+            return self.fail("The read service did not take the request");
+        }
+        let mut bytes = 0;
+        while bytes < budget && self.readable && output.len() < RELAY_QUEUE_BYTES_MAX {
+            match self.upstream.read(scratch) {
+                Ok(0) => return self.end_of_stream(output, bytes),
+                Ok(count) => {
+                    bytes += count;
+                    match self.take(&scratch[..count], output, date) {
+                        Ok(false) => {}
+                        Ok(true) => return self.done(bytes),
+                        Err(pumped) => return pumped,
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tracing::debug!(%error, "the REST socket failed");
+                    return self.fail("The read service broke off");
+                }
+            }
+        }
+        Pumped::Going { bytes }
+    }
+
+    fn send_request(&mut self) -> io::Result<()> {
+        while self.writable && self.sent < self.request.len() {
+            match self.upstream.write(&self.request[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The handler may answer without reading the body and close; its answer decides.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.sent = self.request.len(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&self, error: &str) -> Pumped {
+        if self.awaits_answer() {
+            Pumped::Failed(Answer::coded(503, error, "read_service"))
+        } else {
+            Pumped::Broken
+        }
+    }
+
+    fn done(&self, bytes: usize) -> Pumped {
+        Pumped::Done {
+            bytes,
+            keep_alive: self.shape.keep_alive,
+        }
+    }
+
+    /// Takes received bytes. `Ok(true)`: the answer is whole.
+    fn take(&mut self, received: &[u8], output: &mut Output, date: &str) -> Result<bool, Pumped> {
+        if !self.awaits_answer() {
+            return self.take_body(received, output);
+        }
+        self.head.extend_from_slice(received);
+        let head = match AnswerHead::parse(&self.head) {
+            Ok(Some(head)) => head,
+            Ok(None) if self.head.len() < RELAY_HEAD_BYTES_MAX => return Ok(false),
+            Ok(None) | Err(()) => return Err(self.fail("The read service gave a malformed answer")),
+        };
+        let bodyless = self.shape.head_only || matches!(head.status, 204 | 304);
+        let (framing, towards_client) = match head.framing {
+            Framing::Length(length) => (BodyFraming::Length(length), Towards::Plain),
+            Framing::Chunked => (
+                BodyFraming::Chunked(ChunkDecoder::default()),
+                self.unsized_towards(),
+            ),
+            Framing::UntilClose => (BodyFraming::UntilClose, self.unsized_towards()),
+        };
+        if towards_client == Towards::Plain && !matches!(framing, BodyFraming::Length(_)) && !bodyless {
+            // A 1.0 client knows no chunks: the end of the connection is the end of the body.
+            self.shape.keep_alive = false;
+        }
+        output.append(|out| head.write(out, &self.shape, date, towards_client == Towards::Chunked));
+        let rest = self.head.split_off(head.len);
+        if bodyless {
+            return Ok(true);
+        }
+        self.head = Vec::new();
+        self.phase = Phase::Body {
+            framing,
+            towards_client,
+        };
+        self.take_body(&rest, output)
+    }
+
+    fn unsized_towards(&self) -> Towards {
+        if self.shape.minor_version == 1 {
+            Towards::Chunked
+        } else {
+            Towards::Plain
+        }
+    }
+
+    fn take_body(&mut self, received: &[u8], output: &mut Output) -> Result<bool, Pumped> {
+        let Phase::Body {
+            framing,
+            towards_client,
+        } = &mut self.phase
+        else {
+            return Ok(false);
+        };
+        let towards = *towards_client;
+        match framing {
+            BodyFraming::Length(left) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(received.len());
+                output.append(|out| out.extend_from_slice(&received[..count]));
+                *left -= count as u64;
+                Ok(*left == 0)
+            }
+            BodyFraming::Chunked(decoder) => {
+                let whole = decoder
+                    .decode(received, |piece| append_piece(output, piece, towards))
+                    .map_err(|ChunkError| Pumped::Broken)?;
+                if whole {
+                    append_end(output, towards);
+                }
+                Ok(whole)
+            }
+            BodyFraming::UntilClose => {
+                append_piece(output, received, towards);
+                Ok(false)
+            }
+        }
+    }
+
+    fn end_of_stream(&mut self, output: &mut Output, bytes: usize) -> Pumped {
+        match &self.phase {
+            Phase::Body {
+                framing: BodyFraming::UntilClose,
+                towards_client,
+            } => {
+                append_end(output, *towards_client);
+                self.done(bytes)
+            }
+            _ => self.fail("The read service broke off"),
+        }
+    }
+}
+
+fn append_piece(output: &mut Output, piece: &[u8], towards: Towards) {
+    if piece.is_empty() {
+        return;
+    }
+    output.append(|out| {
+        if towards == Towards::Chunked {
+            let _ = write!(out, "{:x}\r\n", piece.len());
+        }
+        out.extend_from_slice(piece);
+        if towards == Towards::Chunked {
+            out.extend_from_slice(b"\r\n");
+        }
+    });
+}
+
+fn append_end(output: &mut Output, towards: Towards) {
+    if towards == Towards::Chunked {
+        output.append(|out| out.extend_from_slice(b"0\r\n\r\n"));
+    }
+}

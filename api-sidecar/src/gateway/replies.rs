@@ -1,0 +1,459 @@
+//! Requests that wait for the engine, and the answers that its decisions become.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use engine::lane::{Token, Verdict};
+use engine::{
+    Event, KillScope, OrderId, OrderModified, OrderStatus, PositionId, Quantity, Refusal, Rejection, Text,
+    TradingState,
+};
+use slab::Slab;
+
+use crate::limits::{HELD_TIME_MAX, PENDING_MAX};
+use crate::wire::{BrokerOrderId, Object, OrderAction, refusal_answer, rejection_fields, rejection_status};
+
+/// What was asked, as far as its answer depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Action {
+    Place,
+    /// `order` is the id that the client named, if it named one.
+    Modify {
+        order: Option<u64>,
+    },
+    Cancel {
+        order: Option<u64>,
+    },
+    CancelAll,
+    Close,
+    Kill {
+        scope: KillScope,
+        state: TradingState,
+        reason: Text<100>,
+        author: Text<50>,
+    },
+    Rearm {
+        author: Text<50>,
+    },
+    Validate,
+}
+
+/// Where an answer goes.
+#[derive(Clone, Debug)]
+pub(crate) struct ReplyTo {
+    /// Index of the connection, and its serial number: an index is used again, a serial never.
+    pub(crate) connection: usize,
+    pub(crate) serial: u64,
+    pub(crate) address: Address,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Address {
+    /// A place in the connection's queue of answers.
+    Http { slot: u64 },
+    /// The message type and the correlation id (as JSON text) of a WebSocket request.
+    WebSocket {
+        request: &'static str,
+        correlation: Option<Box<str>>,
+    },
+}
+
+#[derive(Debug)]
+struct Pending {
+    token: Token,
+    action: Action,
+    /// `None`: already answered with `outcome_unknown`. The entry stays until the engine's answer comes, because
+    /// the token stays in use until then, and because a kill's reason is needed for its events.
+    to: Option<ReplyTo>,
+}
+
+/// Requests in flight, by token. Bounded by [`PENDING_MAX`].
+#[derive(Debug, Default)]
+pub(crate) struct Replies {
+    pending: Slab<Pending>,
+    /// In order of time, which is also the order of deadlines: all are held equally long.
+    deadlines: VecDeque<(Instant, Token)>,
+    serial: u32,
+    unanswered: usize,
+}
+
+impl Replies {
+    /// Requests whose client still waits.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.unanswered
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.pending.len() >= PENDING_MAX
+    }
+
+    /// A token for a request that is about to be sent. The low half is the slot, the high half a count, so that a
+    /// token is not soon used again.
+    pub(crate) fn register(&mut self, to: ReplyTo, action: Action, now: Instant) -> Token {
+        self.serial = self.serial.wrapping_add(1);
+        let entry = self.pending.vacant_entry();
+        let slot = u32::try_from(entry.key()).unwrap_or(u32::MAX);
+        let token = u64::from(self.serial) << 32 | u64::from(slot);
+        entry.insert(Pending {
+            token,
+            action,
+            to: Some(to),
+        });
+        self.deadlines.push_back((now + HELD_TIME_MAX, token));
+        self.unanswered += 1;
+        token
+    }
+
+    /// Undoes [`Replies::register`] for a request that could not be sent.
+    pub(crate) fn unregister(&mut self, token: Token) {
+        self.deadlines.pop_back();
+        self.take(token);
+    }
+
+    /// What a token stands for, while it waits.
+    pub(crate) fn action(&self, token: Token) -> Option<&Action> {
+        self.pending
+            .get(slot_of(token))
+            .filter(|pending| pending.token == token)
+            .map(|pending| &pending.action)
+    }
+
+    /// Ends a request. The address is `None` where its client was already told that the outcome is unknown.
+    pub(crate) fn take(&mut self, token: Token) -> Option<(Action, Option<ReplyTo>)> {
+        self.action(token)?;
+        let pending = self.pending.remove(slot_of(token));
+        self.unanswered -= usize::from(pending.to.is_some());
+        // Answers come nearly in order, so this keeps the queue about as long as the requests in flight.
+        while self
+            .deadlines
+            .front()
+            .is_some_and(|&(_, token)| self.action(token).is_none())
+        {
+            self.deadlines.pop_front();
+        }
+        Some((pending.action, pending.to))
+    }
+
+    /// The address of a request that was held too long, once; call until there is none.
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Option<ReplyTo> {
+        while let Some(&(deadline, token)) = self.deadlines.front() {
+            if deadline > now {
+                return None;
+            }
+            self.deadlines.pop_front();
+            let pending = self
+                .pending
+                .get_mut(slot_of(token))
+                .filter(|pending| pending.token == token);
+            if let Some(to) = pending.and_then(|pending| pending.to.take()) {
+                self.unanswered -= 1;
+                return Some(to);
+            }
+        }
+        None
+    }
+}
+
+fn slot_of(token: Token) -> usize {
+    usize::try_from(token & u64::from(u32::MAX)).unwrap_or(usize::MAX)
+}
+
+/// What the events of one command amount to for its sender.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outcome {
+    placed: Option<Placed>,
+    refusal: Option<Refusal>,
+    modified: Option<OrderModified>,
+    cancelled: Option<OrderId>,
+    mass_cancelled: Option<u32>,
+    closing: Option<(PositionId, OrderId, Quantity)>,
+    state_changes: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    order: OrderId,
+    status: OrderStatus,
+    rejection: Option<Rejection>,
+}
+
+impl Outcome {
+    pub(crate) fn absorb(&mut self, event: &Event) {
+        match event {
+            // Later acceptances of the same command are the engine's own orders.
+            Event::OrderAccepted(accepted) if self.placed.is_none() => {
+                self.place(accepted.order, OrderStatus::Open, None);
+            }
+            Event::OrderRejected(rejected) if self.placed.is_none() => {
+                self.place(rejected.order, OrderStatus::Rejected, Some(rejected.rejection));
+            }
+            Event::OrderRepeated(repeated) if self.placed.is_none() => {
+                self.place(repeated.order, repeated.status, repeated.rejection);
+            }
+            Event::Fill(fill) => self.update(fill.order, fill.status),
+            Event::OrderCancelled(cancelled) => {
+                self.update(cancelled.order, cancelled.status);
+                self.cancelled.get_or_insert(cancelled.order);
+            }
+            Event::OrderModified(modified) => {
+                self.modified.get_or_insert(*modified);
+            }
+            Event::MassCancelled(summary) => self.mass_cancelled = Some(summary.orders),
+            Event::PositionClosing {
+                position,
+                order,
+                quantity,
+            } => self.closing = Some((*position, *order, *quantity)),
+            Event::TradingStateChanged(_) => self.state_changes += 1,
+            Event::Refused(refusal) => {
+                self.refusal.get_or_insert(*refusal);
+            }
+            _ => {}
+        }
+    }
+
+    fn place(&mut self, order: OrderId, status: OrderStatus, rejection: Option<Rejection>) {
+        self.placed = Some(Placed {
+            order,
+            status,
+            rejection,
+        });
+    }
+
+    fn update(&mut self, order: OrderId, status: OrderStatus) {
+        if let Some(placed) = self.placed.as_mut().filter(|placed| placed.order == order) {
+            placed.status = status;
+        }
+    }
+}
+
+/// Writes the JSON body of an answer and gives its status. `durable` says whether the journal holds the command.
+pub(crate) fn encode_reply(out: &mut Vec<u8>, action: &Action, outcome: &Outcome, durable: bool) -> u16 {
+    if let Some(refusal) = &outcome.refusal {
+        let (verb, order) = match action {
+            Action::Modify { order } => (OrderAction::Modify, *order),
+            Action::Cancel { order } => (OrderAction::Cancel, *order),
+            _ => (OrderAction::Cancel, None),
+        };
+        return refusal_answer(out, refusal, verb, order);
+    }
+    match (action, outcome) {
+        (
+            Action::Place,
+            Outcome {
+                placed: Some(placed), ..
+            },
+        ) => placed_reply(out, placed, durable),
+        (
+            Action::Modify { .. },
+            Outcome {
+                modified: Some(modified),
+                ..
+            },
+        ) => {
+            Object::begin(out)
+                .number("order_id", modified.order)
+                .string("message", "Order modified successfully")
+                .string("status", modified.status.as_str())
+                .number("quantity", modified.quantity)
+                .number("price", modified.limit)
+                .boolean("durable", durable);
+            200
+        }
+        (
+            Action::Cancel { .. },
+            Outcome {
+                cancelled: Some(order),
+                ..
+            },
+        ) => {
+            Object::begin(out)
+                .number("order_id", order)
+                .string("message", "Order cancelled successfully")
+                .boolean("durable", durable);
+            200
+        }
+        (Action::CancelAll, _) => {
+            let orders = outcome.mass_cancelled.unwrap_or(0);
+            Object::begin(out)
+                .number("cancelled", orders)
+                .text("message", format_args!("{orders} orders cancelled"))
+                .boolean("durable", durable);
+            200
+        }
+        (
+            Action::Close,
+            Outcome {
+                closing: Some((position, order, quantity)),
+                ..
+            },
+        ) => {
+            Object::begin(out)
+                .number("position_id", position)
+                .number("order_id", order)
+                .text("broker_order_id", BrokerOrderId(*order))
+                .number("quantity", quantity)
+                .string("message", "Position is being closed")
+                .boolean("durable", durable);
+            200
+        }
+        (
+            Action::Kill {
+                scope, state, reason, ..
+            },
+            _,
+        ) => {
+            kill_reply(out, *scope, *state, reason.as_str(), outcome, durable);
+            200
+        }
+        (Action::Rearm { .. }, _) => {
+            Object::begin(out)
+                .string("message", "Kill switch deactivated")
+                .boolean("was_active", outcome.state_changes > 0)
+                .boolean("durable", durable);
+            200
+        }
+        // An engine that decides nothing about a command is a bug; the client's question stays open.
+        _ => {
+            tracing::error!(?action, ?outcome, "the engine gave no outcome");
+            Object::begin(out)
+                .string("error", "The engine gave no outcome")
+                .string("code", "outcome_unknown");
+            503
+        }
+    }
+}
+
+fn placed_reply(out: &mut Vec<u8>, placed: &Placed, durable: bool) -> u16 {
+    let mut body = Object::begin(out);
+    let status = match &placed.rejection {
+        Some(rejection) => {
+            body.string("error", "Order rejected");
+            rejection_fields(&mut body, rejection);
+            body.number("order_id", placed.order);
+            rejection_status(rejection)
+        }
+        None => {
+            body.number("order_id", placed.order)
+                .text("broker_order_id", BrokerOrderId(placed.order))
+                .string("status", placed.status.as_str())
+                .string("message", "Order placed successfully");
+            201
+        }
+    };
+    body.boolean("durable", durable);
+    status
+}
+
+fn kill_reply(
+    out: &mut Vec<u8>,
+    scope: KillScope,
+    state: TradingState,
+    reason: &str,
+    outcome: &Outcome,
+    durable: bool,
+) {
+    let changed = outcome.state_changes > 0;
+    let scope = match scope {
+        KillScope::Engine => "engine",
+        KillScope::Account(_) => "account",
+        KillScope::Strategy(..) => "strategy",
+    };
+    let message = if changed {
+        "Kill switch activated"
+    } else {
+        "Kill switch was already active"
+    };
+    Object::begin(out)
+        .string("message", message)
+        .string("scope", scope)
+        .string("state", state.as_str())
+        .string("reason", reason)
+        .number("orders_cancelled", outcome.mass_cancelled.unwrap_or(0))
+        .boolean("durable", durable);
+}
+
+/// Writes the body of a validation's answer (CONTRACT.md section 2): always 200.
+pub(crate) fn encode_verdict(out: &mut Vec<u8>, verdict: &Verdict) -> u16 {
+    let mut body = Object::begin(out);
+    body.boolean("is_valid", verdict.rejection.is_none());
+    match &verdict.rejection {
+        Some(rejection) => rejection_fields(&mut body, rejection),
+        None => {
+            body.string("reason", "").string("failed_check", "");
+        }
+    }
+    body.array("warnings", |list| {
+        for sentence in verdict.warnings.sentences() {
+            list.string(sentence);
+        }
+    });
+    200
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn to(slot: u64) -> ReplyTo {
+        ReplyTo {
+            connection: 0,
+            serial: 0,
+            address: Address::Http { slot },
+        }
+    }
+
+    #[test]
+    fn a_held_request_is_given_up_once_and_its_token_kept() {
+        let mut replies = Replies::default();
+        let start = Instant::now();
+        let first = replies.register(to(1), Action::Place, start);
+        let second = replies.register(to(2), Action::Place, start + Duration::from_secs(1));
+        assert!(replies.take_expired(start).is_none());
+        let later = start + HELD_TIME_MAX;
+        assert!(matches!(
+            replies.take_expired(later).map(|to| to.address),
+            Some(Address::Http { slot: 1 })
+        ));
+        assert!(replies.take_expired(later).is_none());
+        assert_eq!(replies.in_flight(), 1);
+
+        // The late outcome finds nobody; its token was not given to anyone else meanwhile.
+        let third = replies.register(to(3), Action::Place, later);
+        assert!(first != third && second != third);
+        assert!(matches!(replies.take(first), Some((Action::Place, None))));
+        assert!(replies.take(first).is_none());
+        assert!(matches!(replies.take(second), Some((_, Some(_)))));
+        replies.unregister(third);
+        assert_eq!(replies.in_flight(), 0);
+    }
+
+    #[test]
+    fn the_status_is_the_one_after_the_whole_command() {
+        use engine::{CancelReason, InstrumentId, OrderCancelled, Side};
+        let mut outcome = Outcome::default();
+        outcome.place(OrderId::new(7), OrderStatus::Open, None);
+        let cancelled = |order, status| {
+            Event::OrderCancelled(OrderCancelled {
+                order: OrderId::new(order),
+                account: Default::default(),
+                instrument: InstrumentId::new(0),
+                cancelled_quantity: Quantity::clamped(1),
+                leaves_quantity: Quantity::ZERO,
+                cum_quantity: Quantity::ZERO,
+                side: Side::Buy,
+                status,
+                reason: CancelReason::ImmediateOrCancel,
+            })
+        };
+        outcome.absorb(&cancelled(6, OrderStatus::Filled));
+        outcome.absorb(&cancelled(7, OrderStatus::Cancelled));
+        let mut out = Vec::new();
+        assert_eq!(encode_reply(&mut out, &Action::Place, &outcome, true), 201);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"order_id":7,"broker_order_id":"PIN0000000007","status":"CANCELLED","message":"Order placed successfully","durable":true}"#
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! Which lane a request takes.
+
+/// A request of the order lane. Path ids are as the client wrote them, in range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OrderRoute {
+    Place,
+    Modify(u64),
+    Cancel(u64),
+    CancelAll,
+    Validate,
+    ClosePosition(u64),
+    ClosePositionBySymbol,
+    KillSwitch,
+    Rearm,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Route {
+    Order(OrderRoute),
+    WebSocket,
+    /// To the REST handlers, with this path, canonically encoded. `open`: readable without saying who asks.
+    Relay {
+        path: String,
+        open: bool,
+    },
+    Options {
+        allow: &'static str,
+    },
+    NotFound,
+    MethodNotAllowed {
+        allow: &'static str,
+    },
+    /// The path's percent-encoding is broken.
+    Malformed,
+}
+
+use super::head::Method;
+
+const READ: &str = "GET, HEAD, OPTIONS";
+const POST: &str = "POST, OPTIONS";
+const READ_OR_POST: &str = "GET, HEAD, POST, OPTIONS";
+const ONE_ORDER: &str = "GET, HEAD, PUT, DELETE, OPTIONS";
+const ANY: &str = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
+
+pub(crate) fn route(method: Method, raw_path: &str) -> Route {
+    if raw_path == "*" {
+        return Route::Options { allow: ANY };
+    }
+    let mut segments: Vec<String> = Vec::new();
+    for raw in raw_path.trim_start_matches('/').split('/') {
+        let Some(bytes) = percent_decode(raw) else {
+            return Route::Malformed;
+        };
+        let Ok(segment) = String::from_utf8(bytes) else {
+            return Route::NotFound;
+        };
+        // A path names things; it is not walked. Encoded separators and dots would only be ways around a rule.
+        if segment == "."
+            || segment == ".."
+            || segment.contains(['/', '\\'])
+            || segment.contains(char::is_control)
+        {
+            return Route::NotFound;
+        }
+        segments.push(segment);
+    }
+    if raw_path.starts_with("//") {
+        return Route::NotFound;
+    }
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match &segments[..] {
+        ["ws", "oms"] => allowed(method, &[Method::Get], "GET, OPTIONS", || Route::WebSocket),
+        ["api", "oms", rest @ ..] => api_route(method, rest, &segments),
+        _ => relay(method, READ, &segments),
+    }
+}
+
+fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
+    let order = |route: OrderRoute| allowed(method, &[Method::Post], POST, || Route::Order(route));
+    match (rest, method) {
+        (["orders"], Method::Post) => Route::Order(OrderRoute::Place),
+        (["orders"], _) => relay(method, READ_OR_POST, segments),
+        (["orders", "active"], _) => relay(method, READ, segments),
+        (["orders", "cancel-all"], _) => order(OrderRoute::CancelAll),
+        (["orders", id], Method::Put | Method::Delete) => match parse_id(id) {
+            Some(id) if method == Method::Put => Route::Order(OrderRoute::Modify(id)),
+            Some(id) => Route::Order(OrderRoute::Cancel(id)),
+            None => Route::NotFound,
+        },
+        (["orders", _], _) => relay(method, ONE_ORDER, segments),
+        (["orders", id, "cancel"], _) => match parse_id(id) {
+            Some(id) => order(OrderRoute::Cancel(id)),
+            None => Route::NotFound,
+        },
+        (["validate-order"], _) => order(OrderRoute::Validate),
+        (["positions", "close"], _) => order(OrderRoute::ClosePositionBySymbol),
+        (["positions", id, "close"], _) => match parse_id(id) {
+            Some(id) => order(OrderRoute::ClosePosition(id)),
+            None => Route::NotFound,
+        },
+        (["risk", "kill-switch"], _) => order(OrderRoute::KillSwitch),
+        (["risk", "deactivate-kill-switch"], _) => order(OrderRoute::Rearm),
+        _ => relay(method, ANY, segments),
+    }
+}
+
+fn allowed(method: Method, methods: &[Method], allow: &'static str, route: impl FnOnce() -> Route) -> Route {
+    if methods.contains(&method) {
+        route()
+    } else if method == Method::Options {
+        Route::Options { allow }
+    } else {
+        Route::MethodNotAllowed { allow }
+    }
+}
+
+/// `allow` is what the path takes in all; what of it is not of the order lane goes to the handlers.
+fn relay(method: Method, allow: &'static str, segments: &[&str]) -> Route {
+    if method == Method::Options {
+        return Route::Options { allow };
+    }
+    if !allow.split(", ").any(|name| name == method.as_str()) {
+        return Route::MethodNotAllowed { allow };
+    }
+    // Pages and scripts hold no secret; whether the process is well must be visible to whatever watches it.
+    let open = !matches!(segments.first(), Some(&("api" | "ws")))
+        || matches!(segments, ["api", "oms", "health" | "openapi.json"]);
+    let mut path = String::new();
+    for segment in segments {
+        path.push('/');
+        percent_encode(&mut path, segment);
+    }
+    Route::Relay { path, open }
+}
+
+/// `None` for anything but digits. Ids beyond the type's range name nothing.
+fn parse_id(segment: &str) -> Option<u64> {
+    let digits = !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| segment.parse().unwrap_or(u64::MAX))
+}
+
+/// `None` where a `%` is not followed by two hexadecimal digits.
+fn percent_decode(text: &str) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    let hex = |byte: Option<u8>| {
+        char::from(byte?)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => hex(bytes.next())? << 4 | hex(bytes.next())?,
+            byte => byte,
+        });
+    }
+    Some(decoded)
+}
+
+/// Leaves what RFC 3986 section 3.3 allows in a path segment.
+fn percent_encode(out: &mut String, segment: &str) {
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_takes_its_lane() {
+        use Method::{Delete, Get, Head, Options, Patch, Post, Put};
+        use OrderRoute::*;
+        let order = Route::Order;
+        let relayed = |path: &str, open| Route::Relay {
+            path: path.to_owned(),
+            open,
+        };
+        let not_allowed = |allow| Route::MethodNotAllowed { allow };
+        for (method, path, expected) in [
+            (Post, "/api/oms/orders", order(Place)),
+            (Post, "/api/oms/%6frders", order(Place)),
+            (Get, "/api/oms/orders", relayed("/api/oms/orders", false)),
+            (Delete, "/api/oms/orders", not_allowed(READ_OR_POST)),
+            (Put, "/api/oms/orders/7", order(Modify(7))),
+            (Delete, "/api/oms/orders/7", order(Cancel(7))),
+            (
+                Delete,
+                "/api/oms/orders/99999999999999999999999",
+                order(Cancel(u64::MAX)),
+            ),
+            (Delete, "/api/oms/orders/x", Route::NotFound),
+            (Delete, "/api/oms/orders/-1", Route::NotFound),
+            (Get, "/api/oms/orders/x", relayed("/api/oms/orders/x", false)),
+            (Post, "/api/oms/orders/7", not_allowed(ONE_ORDER)),
+            (Delete, "/api/oms/orders/active", not_allowed(READ)),
+            (Post, "/api/oms/orders/cancel-all", order(CancelAll)),
+            (Get, "/api/oms/orders/cancel-all", not_allowed(POST)),
+            (Post, "/api/oms/orders/7/cancel", order(Cancel(7))),
+            (Post, "/api/oms/orders/x/cancel", Route::NotFound),
+            (Post, "/api/oms/validate-order", order(Validate)),
+            (Post, "/api/oms/positions/close", order(ClosePositionBySymbol)),
+            (Post, "/api/oms/positions/3/close", order(ClosePosition(3))),
+            (
+                Get,
+                "/api/oms/positions/3",
+                relayed("/api/oms/positions/3", false),
+            ),
+            (Post, "/api/oms/risk/kill-switch", order(KillSwitch)),
+            (Post, "/api/oms/risk/deactivate-kill-switch", order(Rearm)),
+            (
+                Options,
+                "/api/oms/risk/kill-switch",
+                Route::Options { allow: POST },
+            ),
+            (Head, "/api/oms/positions", relayed("/api/oms/positions", false)),
+            (Get, "/api/oms/health", relayed("/api/oms/health", true)),
+            (Get, "/api/oms/health/x", relayed("/api/oms/health/x", false)),
+            (Get, "/ws/oms", Route::WebSocket),
+            (Post, "/ws/oms", not_allowed("GET, OPTIONS")),
+            (Get, "/", relayed("/", true)),
+            (Post, "/", not_allowed(READ)),
+            (Get, "/static/a%20b.css", relayed("/static/a%20b.css", true)),
+            (Get, "/static/%2e%2e/x", Route::NotFound),
+            (Get, "/static/a%2fb", Route::NotFound),
+            (Get, "/static/a%00", Route::NotFound),
+            (Get, "//api/oms/orders", Route::NotFound),
+            (Get, "/a%zz", Route::Malformed),
+            (Get, "/a%f", Route::Malformed),
+            (Get, "/a%ff", Route::NotFound),
+            (Options, "*", Route::Options { allow: ANY }),
+            (Patch, "/api/oms/x", relayed("/api/oms/x", false)),
+        ] {
+            assert_eq!(route(method, path), expected, "{} {path}", method.as_str());
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Serving an HTTP connection: requests out of its input, each to its lane.
+
+use mio::Token;
+
+use super::answer::{Answer, ResponseShape, write_options_response};
+use super::buffers::{Input, Output};
+use super::core::Core;
+use super::head::{Head, Method};
+use super::http::HttpSession;
+use super::order_lane;
+use super::relay::{Identity, Relay, write_request};
+use super::replies::{Address, ReplyTo};
+use super::router::{OrderRoute, Route, route};
+use super::ws::handshake::{Origin, check_upgrade, write_upgrade};
+use super::ws::session::WsSession;
+use crate::limits::{BODY_BYTES_MAX, HEADERS_MAX, RELAY_QUEUE_BYTES_MAX, RELAYS_MAX};
+
+/// The connection that is being served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) index: usize,
+    pub(crate) serial: u64,
+    pub(crate) loopback: bool,
+    /// For the private socket of a relayed request.
+    pub(crate) relay_token: Token,
+}
+
+/// How a look at the input ended.
+#[derive(Debug)]
+pub(crate) enum Served {
+    /// More input, or an answer in flight, is needed first.
+    Waiting,
+    /// A relayed request began: its socket wants pumping.
+    Relaying,
+    Upgraded(Box<WsSession>),
+}
+
+/// Serves every whole request that may be served now.
+pub(crate) fn serve(
+    core: &mut Core,
+    peer: Peer,
+    session: &mut HttpSession,
+    input: &mut Input,
+    output: &mut Output,
+) -> Served {
+    while session.may_read() && output.len() < RELAY_QUEUE_BYTES_MAX {
+        if input.len() < session.wanted_bytes.max(1) {
+            break;
+        }
+        match serve_one(core, peer, session, input, output) {
+            Step::Served { bytes } => {
+                input.consume(bytes);
+                session.wanted_bytes = 0;
+                session.began = None;
+                session.told_to_continue = false;
+            }
+            Step::Incomplete { wanted } => {
+                session.began.get_or_insert(core.now);
+                session.wanted_bytes = wanted;
+                break;
+            }
+            Step::Blocked => return Served::Waiting,
+            Step::Relayed { bytes } => {
+                input.consume(bytes);
+                session.wanted_bytes = 0;
+                session.began = None;
+                session.told_to_continue = false;
+                return Served::Relaying;
+            }
+            Step::Upgraded { bytes, session } => {
+                input.consume(bytes);
+                return Served::Upgraded(session);
+            }
+        }
+    }
+    Served::Waiting
+}
+
+enum Step {
+    Served {
+        bytes: usize,
+    },
+    Relayed {
+        bytes: usize,
+    },
+    Upgraded {
+        bytes: usize,
+        session: Box<WsSession>,
+    },
+    /// `wanted` bytes of input are needed at least.
+    Incomplete {
+        wanted: usize,
+    },
+    /// The request has to wait for the answers before it.
+    Blocked,
+}
+
+fn serve_one(
+    core: &mut Core,
+    peer: Peer,
+    session: &mut HttpSession,
+    input: &Input,
+    output: &mut Output,
+) -> Step {
+    let bytes = input.as_slice();
+    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let head = match Head::parse(bytes, &mut fields, BODY_BYTES_MAX) {
+        Ok(Some(head)) => head,
+        Ok(None) => {
+            return Step::Incomplete {
+                wanted: bytes.len() + 1,
+            };
+        }
+        Err(refused) => {
+            let answer = Answer::error(refused.status, refused.error);
+            session.answer(ResponseShape::closing(), &answer, output, &core.date);
+            return Step::Served { bytes: bytes.len() };
+        }
+    };
+    let whole = head.len + head.content_length;
+    let Some(body) = bytes.get(head.len..whole) else {
+        return await_body(core, session, &head, bytes.len(), output);
+    };
+    serve_request(core, peer, session, &head, body, output)
+}
+
+/// The body gets a time of its own, and a client that waits for our word gets it once all before is answered.
+fn await_body(
+    core: &Core,
+    session: &mut HttpSession,
+    head: &Head<'_, '_>,
+    received: usize,
+    output: &mut Output,
+) -> Step {
+    let whole = head.len + head.content_length;
+    if session.wanted_bytes != whole {
+        session.began = Some(core.now);
+    }
+    if head.expects_continue && !session.told_to_continue && received == head.len {
+        if session.has_answers_in_flight() {
+            return Step::Blocked;
+        }
+        session.told_to_continue = true;
+        output.append(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+    }
+    Step::Incomplete { wanted: whole }
+}
+
+fn serve_request(
+    core: &mut Core,
+    peer: Peer,
+    session: &mut HttpSession,
+    head: &Head<'_, '_>,
+    body: &[u8],
+    output: &mut Output,
+) -> Step {
+    let served = Step::Served {
+        bytes: head.len + body.len(),
+    };
+    let origin = core.origins.judge(head);
+    let shape = ResponseShape {
+        minor_version: head.minor_version,
+        keep_alive: head.keep_alive && !core.stopping,
+        head_only: head.method == Method::Head,
+        cors_origin: match origin {
+            Origin::Listed(origin) => Some(origin.into()),
+            Origin::Own | Origin::Foreign => None,
+        },
+    };
+    let answer = match route(head.method, head.path) {
+        Route::Order(order) => match order_lane(core, peer, session, head, body, (order, origin), &shape) {
+            Ok(()) => return served,
+            Err(answer) => answer,
+        },
+        Route::Options { allow } => {
+            let slot = session.reserve(shape);
+            let date = &core.date;
+            session.fill(slot, output, |out, shape| {
+                write_options_response(out, shape, date, allow)
+            });
+            return served;
+        }
+        // From here on the lane changes, which waits for the answers before it.
+        _ if session.has_answers_in_flight() => return Step::Blocked,
+        Route::WebSocket => match upgrade(core, peer, head, origin, output) {
+            Ok(upgraded) => {
+                return Step::Upgraded {
+                    bytes: head.len + body.len(),
+                    session: upgraded,
+                };
+            }
+            Err(answer) => answer,
+        },
+        Route::Relay { path, open } => match relay(core, peer, (head, origin), &path, body, open, &shape) {
+            Ok(relay) => {
+                session.relay = Some(Box::new(relay));
+                return Step::Relayed {
+                    bytes: head.len + body.len(),
+                };
+            }
+            Err(answer) => answer,
+        },
+        Route::NotFound => Answer::not_found(),
+        Route::MethodNotAllowed { allow } => Answer::method_not_allowed(allow),
+        Route::Malformed => Answer::error(400, "Malformed percent-encoding in the path"),
+    };
+    session.answer(shape, &answer, output, &core.date);
+    served
+}
+
+fn unauthorised() -> Answer {
+    Answer::error(401, "An API key is required: X-API-Key or Authorization: Bearer")
+}
+
+fn foreign() -> Answer {
+    Answer::error(403, "Requests from this origin are not allowed")
+}
+
+/// Decodes and sends an order-lane request. A page of another site cannot read our answers, but could make a
+/// visitor's browser act: so its requests stop here.
+fn order_lane(
+    core: &mut Core,
+    peer: Peer,
+    session: &mut HttpSession,
+    head: &Head<'_, '_>,
+    body: &[u8],
+    (order, origin): (OrderRoute, Origin<'_>),
+    shape: &ResponseShape,
+) -> Result<(), Answer> {
+    if origin == Origin::Foreign {
+        return Err(foreign());
+    }
+    let who = core.principal(head, peer.loopback).ok_or_else(unauthorised)?;
+    let key = idempotency_key(head)?;
+    let decoded = order_lane::decode(order, body, key, &who, &core.directory)?;
+    let to = ReplyTo {
+        connection: peer.index,
+        serial: peer.serial,
+        address: Address::Http {
+            slot: session.next_slot(),
+        },
+    };
+    core.submit(decoded, to)?;
+    session.reserve(shape.clone());
+    Ok(())
+}
+
+fn idempotency_key<'b>(head: &Head<'_, 'b>) -> Result<Option<&'b str>, Answer> {
+    if head.field("idempotency-key").is_none() {
+        return Ok(None);
+    }
+    head.text_field("idempotency-key").map(Some).ok_or_else(|| {
+        Answer::invalid(
+            "Invalid request",
+            "Idempotency-Key must be one line of visible ASCII",
+        )
+    })
+}
+
+fn upgrade(
+    core: &Core,
+    peer: Peer,
+    head: &Head<'_, '_>,
+    origin: Origin<'_>,
+    output: &mut Output,
+) -> Result<Box<WsSession>, Answer> {
+    if core.stopping {
+        return Err(Answer::busy("The server is stopping"));
+    }
+    let key = check_upgrade(head)?;
+    if origin == Origin::Foreign {
+        return Err(foreign());
+    }
+    let who = core.principal(head, peer.loopback).ok_or_else(unauthorised)?;
+    output.append(|out| {
+        write_upgrade(out, key, &core.date);
+        super::ws::session::append_text_frame(
+            out,
+            br#"{"type":"connection","status":"connected","message":"Connected to OMS WebSocket"}"#,
+        );
+    });
+    Ok(Box::new(WsSession::new(who, core.now)))
+}
+
+fn relay(
+    core: &mut Core,
+    peer: Peer,
+    (head, origin): (&Head<'_, '_>, Origin<'_>),
+    path: &str,
+    body: &[u8],
+    open: bool,
+    shape: &ResponseShape,
+) -> Result<Relay, Answer> {
+    if origin == Origin::Foreign && !head.method.is_safe() {
+        return Err(foreign());
+    }
+    let who = core.principal(head, peer.loopback);
+    if who.is_none() && !open {
+        return Err(unauthorised());
+    }
+    if core.relays >= RELAYS_MAX {
+        return Err(Answer::busy("Too many reads at once"));
+    }
+    let identity = Identity {
+        who: who.as_ref(),
+        min_seq: core.visible_seq,
+    };
+    let request = write_request(head, path, body, identity);
+    let socket = &core.settings.rest_socket;
+    let relay = Relay::connect(
+        socket,
+        &core.registry,
+        peer.relay_token,
+        request,
+        shape.clone(),
+        core.now,
+    )
+    .map_err(|error| {
+        tracing::warn!(%error, socket = %socket.display(), "cannot reach the REST socket");
+        Answer::coded(503, "The read service is not reachable", "read_service")
+    })?;
+    core.relays += 1;
+    Ok(relay)
+}

@@ -1,0 +1,106 @@
+//! Serving a WebSocket connection: what the client says, and the answers to it.
+
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::answer::Answer;
+use super::buffers::{Input, Output};
+use super::core::Core;
+use super::order_lane::{self, Decoded, OrderName};
+use super::replies::{Address, ReplyTo};
+use super::router::OrderRoute;
+use super::serve_http::Peer;
+use super::ws::message::{self, OrderRequest, Request};
+use super::ws::session::{Heard, WsSession, append_text_frame};
+use crate::auth::{Principal, Role};
+use crate::limits::{PIPELINE_MAX, WS_QUEUE_BYTES_MAX};
+use crate::wire::Object;
+
+/// Hears every message that may be heard now.
+pub(crate) fn serve(
+    core: &mut Core,
+    peer: Peer,
+    session: &mut WsSession,
+    input: &mut Input,
+    output: &mut Output,
+    scratch: &mut Vec<u8>,
+) {
+    while session.in_flight < PIPELINE_MAX && output.len() < WS_QUEUE_BYTES_MAX && !core.stopping {
+        match session.hear(input, output, core.now) {
+            Heard::Text(text) => hear(core, peer, session, &text, output, scratch),
+            Heard::Other => {}
+            Heard::Nothing | Heard::Closed => return,
+        }
+    }
+    if core.stopping && session.in_flight == 0 {
+        session.close(output, CloseCode::Away, "the server is stopping");
+    }
+}
+
+fn hear(
+    core: &mut Core,
+    peer: Peer,
+    session: &mut WsSession,
+    text: &str,
+    output: &mut Output,
+    scratch: &mut Vec<u8>,
+) {
+    match message::parse(text) {
+        Some(Request::Ping) => output.append(|tail| append_text_frame(tail, br#"{"type":"pong"}"#)),
+        Some(Request::Subscribe(wanted)) => session.wanted = wanted,
+        Some(Request::Order {
+            kind,
+            correlation,
+            data,
+        }) => {
+            let to = ReplyTo {
+                connection: peer.index,
+                serial: peer.serial,
+                address: Address::WebSocket {
+                    request: kind.as_str(),
+                    correlation: correlation.map(Box::from),
+                },
+            };
+            let result = decode(kind, data, &session.who, core).and_then(|decoded| core.submit(decoded, to));
+            match result {
+                Ok(()) => session.in_flight += 1,
+                Err(answer) => {
+                    write_reply(scratch, kind.as_str(), correlation, answer.status, &answer.body);
+                    output.append(|tail| append_text_frame(tail, scratch));
+                }
+            }
+        }
+        None => {}
+    }
+}
+
+fn decode(kind: OrderRequest, data: &str, who: &Principal, core: &Core) -> Result<Decoded, Answer> {
+    let route = match kind {
+        OrderRequest::Place => OrderRoute::Place,
+        OrderRequest::CancelAll => OrderRoute::CancelAll,
+        OrderRequest::Validate => OrderRoute::Validate,
+        OrderRequest::Modify | OrderRequest::Cancel if who.role < Role::Trader => {
+            return Err(Answer::error(403, "This account may read only"));
+        }
+        OrderRequest::Modify => return order_lane::modify(data, OrderName::Body, who),
+        OrderRequest::Cancel => return order_lane::cancel(data, OrderName::Body, who),
+    };
+    order_lane::decode(route, data.as_bytes(), None, who, &core.directory)
+}
+
+/// Writes `{"type":"reply", …}` over what `out` held.
+pub(crate) fn write_reply(
+    out: &mut Vec<u8>,
+    request: &str,
+    correlation: Option<&str>,
+    status: u16,
+    body: &[u8],
+) {
+    out.clear();
+    let mut reply = Object::begin(out);
+    reply.string("type", "reply").string("request", request);
+    match correlation {
+        Some(correlation) => reply.raw("id", correlation.as_bytes()),
+        None => reply.null("id"),
+    };
+    reply.number("status", status).raw("data", body);
+}

@@ -1,0 +1,476 @@
+//! The engine's events as the messages that clients are pushed (CONTRACT.md section 3).
+
+use engine::{
+    AccountId, Alert, Event, Fill, InstrumentId, KillCause, KillScope, Money, OrderAccepted, OrderCancelled,
+    OrderId, OrderModified, OrderRejected, PositionChange, PositionId, Timestamp, TradingStateChanged,
+};
+
+use super::super::directory::Directory;
+use super::super::replies::Action;
+use crate::wire::{
+    AlertContext, BrokerOrderId, Iso8601, Object, alert_fields, average_price, drawdown_reason, loss_reason,
+    net_pnl, rejection_fields,
+};
+
+/// Types of pushed messages, each a bit of a subscription.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Push {
+    OrderPlaced,
+    OrderFilled,
+    OrderCancelled,
+    OrderRejected,
+    OrderModified,
+    PositionOpened,
+    PositionUpdated,
+    PositionClosed,
+    RiskAlert,
+    KillSwitchTriggered,
+    KillSwitchDeactivated,
+    BalanceUpdated,
+}
+
+impl Push {
+    const ALL: [Push; 12] = [
+        Push::OrderPlaced,
+        Push::OrderFilled,
+        Push::OrderCancelled,
+        Push::OrderRejected,
+        Push::OrderModified,
+        Push::PositionOpened,
+        Push::PositionUpdated,
+        Push::PositionClosed,
+        Push::RiskAlert,
+        Push::KillSwitchTriggered,
+        Push::KillSwitchDeactivated,
+        Push::BalanceUpdated,
+    ];
+
+    pub(crate) const ALL_BITS: u32 = (1 << Push::ALL.len()) - 1;
+
+    pub(crate) const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Push::OrderPlaced => "order:placed",
+            Push::OrderFilled => "order:filled",
+            Push::OrderCancelled => "order:cancelled",
+            Push::OrderRejected => "order:rejected",
+            Push::OrderModified => "order:modified",
+            Push::PositionOpened => "position:opened",
+            Push::PositionUpdated => "position:updated",
+            Push::PositionClosed => "position:closed",
+            Push::RiskAlert => "risk:alert",
+            Push::KillSwitchTriggered => "risk:kill_switch_triggered",
+            Push::KillSwitchDeactivated => "risk:kill_switch_deactivated",
+            Push::BalanceUpdated => "account:balance_updated",
+        }
+    }
+
+    pub(crate) fn by_name(name: &str) -> Option<Push> {
+        Push::ALL.into_iter().find(|push| push.as_str() == name)
+    }
+}
+
+/// What an event's messages need besides the event.
+#[derive(Debug)]
+pub(crate) struct PushContext<'a> {
+    pub(crate) directory: &'a Directory,
+    pub(crate) time: Timestamp,
+    /// What the gateway's own request asked, where the command came from one: the texts of a kill are in it.
+    pub(crate) action: Option<&'a Action>,
+}
+
+/// Whether an event is told to clients at all.
+pub(crate) fn is_pushed(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::OrderAccepted(_)
+            | Event::OrderRejected(_)
+            | Event::Fill(_)
+            | Event::OrderCancelled(_)
+            | Event::OrderModified(_)
+            | Event::PositionChanged(_)
+            | Event::PositionMarked(_)
+            | Event::AccountChanged(_)
+            | Event::Alert(_)
+            | Event::TradingStateChanged(_)
+    )
+}
+
+/// Takes a message: its type, the account that may see it (`None`: everyone) and its JSON.
+pub(crate) type Emit<'a> = dyn FnMut(Push, Option<AccountId>, &[u8]) + 'a;
+
+/// Gives each message of an event to `emit`. `scratch` is a buffer to write in.
+pub(crate) fn encode(event: &Event, context: &PushContext<'_>, scratch: &mut Vec<u8>, emit: &mut Emit<'_>) {
+    let mut send = |push: Push, account: Option<AccountId>, fill: &dyn Fn(&mut Object<'_>)| {
+        scratch.clear();
+        Object::begin(scratch)
+            .string("type", push.as_str())
+            .object("data", |data| {
+                fill(data);
+                if let Some(account) = account {
+                    data.string("account", context.directory.account_name(account).as_str());
+                }
+            });
+        emit(push, account, scratch);
+    };
+    match event {
+        Event::OrderAccepted(accepted) => {
+            send(Push::OrderPlaced, Some(accepted.account), &|data| {
+                placed(data, accepted, context)
+            });
+        }
+        Event::OrderRejected(rejected) => {
+            send(Push::OrderRejected, Some(rejected.account), &|data| {
+                rejected_order(data, rejected, context);
+            });
+        }
+        Event::Fill(fill) => {
+            send(Push::OrderFilled, Some(fill.account), &|data| {
+                filled(data, fill, context)
+            });
+        }
+        Event::OrderCancelled(cancelled) if cancelled.leaves_quantity.is_zero() => {
+            send(Push::OrderCancelled, Some(cancelled.account), &|data| {
+                cancelled_order(data, cancelled, context);
+            });
+        }
+        // Part of the quantity is gone (a self-trade decrement): the order lives on, smaller.
+        Event::OrderCancelled(cancelled) => {
+            send(Push::OrderModified, Some(cancelled.account), &|data| {
+                cancelled_order(data, cancelled, context);
+            });
+        }
+        Event::OrderModified(modified) => {
+            send(Push::OrderModified, Some(modified.account), &|data| {
+                modified_order(data, modified, context);
+            });
+        }
+        Event::PositionChanged(changed) => {
+            let figures = PositionFigures {
+                position: changed.position,
+                instrument: changed.instrument,
+                quantity: i64::from(changed.quantity),
+                cost: changed.cost,
+                realised: net_pnl(changed.realised, changed.charges),
+                unrealised: changed.unrealised,
+                charges: changed.charges,
+            };
+            let account = Some(changed.account);
+            if changed.change == PositionChange::Opened {
+                send(Push::PositionOpened, account, &|data| {
+                    figures.write(data, context)
+                });
+            }
+            send(Push::PositionUpdated, account, &|data| {
+                figures.write(data, context)
+            });
+            if changed.change == PositionChange::Closed {
+                send(Push::PositionClosed, account, &|data| {
+                    data.string("symbol", context.directory.symbol(changed.instrument).as_str())
+                        .number("realized_pnl", figures.realised)
+                        .number("position_id", changed.position);
+                });
+            }
+        }
+        Event::PositionMarked(marked) => {
+            let figures = PositionFigures {
+                position: marked.position,
+                instrument: marked.instrument,
+                quantity: i64::from(marked.quantity),
+                cost: marked.cost,
+                realised: net_pnl(marked.realised, marked.charges),
+                unrealised: marked.unrealised,
+                charges: marked.charges,
+            };
+            send(Push::PositionUpdated, Some(marked.account), &|data| {
+                figures.write(data, context)
+            });
+        }
+        Event::AccountChanged(changed) => {
+            let realised = net_pnl(changed.realised, changed.charges);
+            let total = realised.saturating_add(changed.unrealised);
+            send(Push::BalanceUpdated, Some(changed.account), &|data| {
+                data.number("balance", changed.balance)
+                    .number("realized_pnl", realised)
+                    .number("unrealized_pnl", changed.unrealised)
+                    .number("total_pnl", total)
+                    .number("charges", changed.charges)
+                    .number("current_value", changed.balance.saturating_add(total));
+            });
+        }
+        Event::Alert(alert) => send(Push::RiskAlert, alert.account, &|data| {
+            risk_alert(data, alert, context)
+        }),
+        Event::TradingStateChanged(changed) => {
+            let account = match changed.scope {
+                KillScope::Engine => None,
+                KillScope::Account(account) | KillScope::Strategy(account, _) => Some(account),
+            };
+            let push = match changed.cause {
+                KillCause::Rearmed => Push::KillSwitchDeactivated,
+                _ => Push::KillSwitchTriggered,
+            };
+            send(push, account, &|data| trading_state(data, changed, context));
+        }
+        _ => {}
+    }
+}
+
+/// The three fields that every message about an order begins with.
+fn order_fields(data: &mut Object<'_>, order: OrderId, instrument: InstrumentId, context: &PushContext<'_>) {
+    data.number("order_id", order)
+        .text("broker_order_id", BrokerOrderId(order))
+        .string("symbol", context.directory.symbol(instrument).as_str());
+}
+
+fn placed(data: &mut Object<'_>, accepted: &OrderAccepted, context: &PushContext<'_>) {
+    order_fields(data, accepted.order, accepted.instrument, context);
+    data.string("side", accepted.side.as_str())
+        .number("quantity", accepted.quantity)
+        .string("status", "OPEN")
+        .string("order_type", accepted.order_type.as_str())
+        .number("price", accepted.limit)
+        .string("product", accepted.product.as_str())
+        .string("validity", accepted.time_in_force.as_str());
+}
+
+fn rejected_order(data: &mut Object<'_>, rejected: &OrderRejected, context: &PushContext<'_>) {
+    order_fields(data, rejected.order, rejected.instrument, context);
+    data.string("status", "REJECTED");
+    rejection_fields(data, &rejected.rejection);
+}
+
+/// `quantity` is what is filled so far, as the dashboard's toast shows it; `price` the average of it.
+fn filled(data: &mut Object<'_>, fill: &Fill, context: &PushContext<'_>) {
+    order_fields(data, fill.order, fill.instrument, context);
+    data.string("side", fill.side.as_str())
+        .number("quantity", fill.cum_quantity)
+        .optional_number(
+            "price",
+            average_price(fill.cum_notional, i64::from(fill.cum_quantity.shares())),
+        )
+        .string("status", fill.status.as_str())
+        .number("last_quantity", fill.last_quantity)
+        .number("last_price", fill.last_price)
+        .number("leaves_quantity", fill.leaves_quantity)
+        .number("trade_id", fill.trade)
+        .number("charges", fill.charges.total());
+}
+
+fn cancelled_order(data: &mut Object<'_>, cancelled: &OrderCancelled, context: &PushContext<'_>) {
+    order_fields(data, cancelled.order, cancelled.instrument, context);
+    data.string("side", cancelled.side.as_str())
+        .string("status", cancelled.status.as_str())
+        .number("cancelled_quantity", cancelled.cancelled_quantity)
+        .number("leaves_quantity", cancelled.leaves_quantity)
+        .number("filled_quantity", cancelled.cum_quantity)
+        .string("reason", cancelled.reason.as_str());
+}
+
+fn modified_order(data: &mut Object<'_>, modified: &OrderModified, context: &PushContext<'_>) {
+    order_fields(data, modified.order, modified.instrument, context);
+    data.string("side", modified.side.as_str())
+        .number("quantity", modified.quantity)
+        .number("price", modified.limit)
+        .number("leaves_quantity", modified.leaves_quantity)
+        .string("order_type", modified.order_type.as_str())
+        .string("status", modified.status.as_str());
+}
+
+struct PositionFigures {
+    position: PositionId,
+    instrument: InstrumentId,
+    quantity: i64,
+    cost: Money,
+    realised: Money,
+    unrealised: Money,
+    charges: Money,
+}
+
+impl PositionFigures {
+    fn write(&self, data: &mut Object<'_>, context: &PushContext<'_>) {
+        data.string("symbol", context.directory.symbol(self.instrument).as_str())
+            .number("quantity", self.quantity)
+            .number(
+                "avg_price",
+                average_price(self.cost, self.quantity).unwrap_or_default(),
+            )
+            .number("unrealized_pnl", self.unrealised)
+            .number("realized_pnl", self.realised)
+            .number("total_pnl", self.realised.saturating_add(self.unrealised))
+            .number("charges", self.charges)
+            .number("position_id", self.position);
+    }
+}
+
+/// The texts of a kill or rearm command: its reason and its author.
+fn texts<'a>(context: &PushContext<'a>) -> (&'a str, &'a str) {
+    match context.action {
+        Some(Action::Kill { reason, author, .. }) => (reason.as_str(), author.as_str()),
+        Some(Action::Rearm { author }) => ("", author.as_str()),
+        _ => ("Kill switch command", "system"),
+    }
+}
+
+fn risk_alert(data: &mut Object<'_>, alert: &Alert, context: &PushContext<'_>) {
+    let position = alert
+        .position
+        .and_then(|position| context.directory.position(position));
+    let (reason, author) = texts(context);
+    let alert_context = AlertContext {
+        symbol: alert
+            .instrument
+            .map(|instrument| context.directory.symbol(instrument))
+            .unwrap_or_default(),
+        quantity: position.map_or(0, |position| position.quantity),
+        average_price: position.and_then(|position| position.average_price()),
+        reason,
+        author,
+    };
+    alert_fields(data, alert, &alert_context, context.time);
+}
+
+fn trading_state(data: &mut Object<'_>, changed: &TradingStateChanged, context: &PushContext<'_>) {
+    let (reason, author) = texts(context);
+    match changed.cause {
+        KillCause::Manual => {
+            data.string("reason", reason).string("triggered_by", author);
+        }
+        KillCause::DailyLoss { loss, balance } => {
+            data.text("reason", loss_reason(loss, balance))
+                .string("triggered_by", "risk_monitor");
+        }
+        KillCause::Drawdown { drawdown, peak } => {
+            data.text("reason", drawdown_reason(drawdown, peak))
+                .string("triggered_by", "risk_monitor");
+        }
+        KillCause::Rearmed => {
+            data.string("deactivated_by", author);
+        }
+    }
+    let scope = match changed.scope {
+        KillScope::Engine => "engine",
+        KillScope::Account(_) => "account",
+        KillScope::Strategy(..) => "strategy",
+    };
+    data.string("scope", scope)
+        .string("state", changed.state.as_str())
+        .text("timestamp", Iso8601(context.time));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::{AccountName, OrderStatus, Price, Product, Quantity, Side, Text, TradeId, TradingState};
+
+    fn messages(event: Event, action: Option<&Action>) -> Vec<(Option<u32>, String)> {
+        let mut directory = Directory::default();
+        directory.add_instrument(InstrumentId::new(3), Text::cut("SBIN"), Text::cut("NSE"));
+        directory.add_account(AccountId::new(1), AccountName::cut("main"));
+        let context = PushContext {
+            directory: &directory,
+            time: Timestamp::ZERO,
+            action,
+        };
+        let mut found = Vec::new();
+        encode(&event, &context, &mut Vec::new(), &mut |_, account, json| {
+            let text = String::from_utf8(json.to_vec()).unwrap();
+            serde_json::from_str::<serde_json::Value>(&text).unwrap();
+            found.push((account.map(AccountId::get), text));
+        });
+        assert_eq!(is_pushed(&event), !found.is_empty());
+        found
+    }
+
+    #[test]
+    fn a_fill_shows_what_is_filled_so_far() {
+        let fill = Fill {
+            trade: TradeId::new(9),
+            order: OrderId::new(42),
+            position: PositionId::new(1),
+            account: AccountId::new(1),
+            instrument: InstrumentId::new(3),
+            last_quantity: Quantity::clamped(5),
+            last_price: Price::from_paise_clamped(80_010),
+            cum_quantity: Quantity::clamped(10),
+            leaves_quantity: Quantity::ZERO,
+            cum_notional: Money::from_paise(800_050),
+            charges: Default::default(),
+            side: Side::Buy,
+            status: OrderStatus::Filled,
+        };
+        assert_eq!(
+            messages(Event::Fill(fill), None),
+            [(
+                Some(1),
+                r#"{"type":"order:filled","data":{"order_id":42,"broker_order_id":"PIN0000000042","symbol":"SBIN","side":"BUY","quantity":10,"price":800.05,"status":"FILLED","last_quantity":5,"last_price":800.10,"leaves_quantity":0,"trade_id":9,"charges":0.00,"account":"main"}}"#.to_owned()
+            )]
+        );
+    }
+
+    #[test]
+    fn a_closed_position_is_also_updated() {
+        let changed = engine::PositionChanged {
+            position: PositionId::new(1),
+            account: AccountId::new(1),
+            strategy: Default::default(),
+            instrument: InstrumentId::new(3),
+            quantity: 0,
+            cost: Money::ZERO,
+            realised: Money::from_paise(1_000),
+            charges: Money::from_paise(150),
+            unrealised: Money::ZERO,
+            stop_loss: None,
+            take_profit: None,
+            product: Product::Mis,
+            change: PositionChange::Closed,
+        };
+        let found = messages(Event::PositionChanged(changed), None);
+        assert_eq!(
+            found.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(),
+            [
+                r#"{"type":"position:updated","data":{"symbol":"SBIN","quantity":0,"avg_price":0.00,"unrealized_pnl":0.00,"realized_pnl":8.50,"total_pnl":8.50,"charges":1.50,"position_id":1,"account":"main"}}"#,
+                r#"{"type":"position:closed","data":{"symbol":"SBIN","realized_pnl":8.50,"position_id":1,"account":"main"}}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_kill_tells_its_reason_to_its_scope() {
+        let changed = |cause, scope| {
+            Event::TradingStateChanged(TradingStateChanged {
+                scope,
+                state: TradingState::Reducing,
+                cause,
+            })
+        };
+        let action = Action::Kill {
+            scope: KillScope::Engine,
+            state: TradingState::Reducing,
+            reason: Text::cut("enough"),
+            author: Text::cut("ops"),
+        };
+        assert_eq!(
+            messages(changed(KillCause::Manual, KillScope::Engine), Some(&action)),
+            [(
+                None,
+                r#"{"type":"risk:kill_switch_triggered","data":{"reason":"enough","triggered_by":"ops","scope":"engine","state":"REDUCING","timestamp":"1970-01-01T00:00:00.000000Z"}}"#.to_owned()
+            )]
+        );
+        let loss = KillCause::DailyLoss {
+            loss: Money::from_paise(700_000),
+            balance: Money::from_paise(10_000_000),
+        };
+        let found = messages(changed(loss, KillScope::Account(AccountId::new(1))), None);
+        assert_eq!(found[0].0, Some(1));
+        assert!(
+            found[0]
+                .1
+                .contains(r#""reason":"Daily loss limit exceeded: ₹7,000.00 (7.00%)""#)
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! WebSocket `/ws/oms`: pushed events and order entry on one socket.
+//!
+//! Client to server, besides `ping` and `subscribe` (CONTRACT.md section 3), order entry:
+//!
+//! ```json
+//! {"type": "order:place",       "id": "c-1", "data": { order body of POST /orders }}
+//! {"type": "order:validate",    "id": "c-2", "data": { order body }}
+//! {"type": "order:modify",      "id": "c-3", "data": {"order_id": 7, "quantity": 5, "price": 2450.00}}
+//! {"type": "order:cancel",      "id": "c-4", "data": {"client_order_id": "abc"}}
+//! {"type": "orders:cancel_all", "id": "c-5", "data": {"symbol": "SBIN"}}
+//! ```
+//!
+//! `id` is the client's own (a string or a number of at most 64 bytes) and may be left out. Each is answered once, in
+//! the order of decisions, after the events that it caused:
+//!
+//! ```json
+//! {"type": "reply", "request": "order:place", "id": "c-1", "status": 201, "data": { body of the HTTP answer }}
+//! ```
+//!
+//! `status` is the HTTP status that the same request would have had. Messages of other types are ignored.
+
+pub(crate) mod events;
+pub(crate) mod handshake;
+pub(crate) mod message;
+pub(crate) mod session;
