@@ -66,6 +66,6 @@ pub const FAILURE_REASON_BYTES_MAX: usize = 3_000;
 
 const _: () = assert!(PAYLOAD_BYTES_MAX > engine::limits::METADATA_LEN_MAX + 512);
 const _: () = assert!(SEGMENT_BYTES_MIN as u64 >= BLOCK_BYTES * 3);
-const _: () = assert!(SEGMENT_BYTES_DEFAULT as u64 % BLOCK_BYTES == 0);
+const _: () = assert!((SEGMENT_BYTES_DEFAULT as u64).is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(FAILURE_REASON_BYTES_MAX < BLOCK_BYTES as usize);
 const _: () = assert!(TAIL_CHUNK_BYTES > 2 * PAYLOAD_BYTES_MAX);

@@ -15,19 +15,23 @@
 //! any bytes give a command or a [`RecordError`].
 
 mod codes;
+mod commands;
 mod fields;
 mod limits_layout;
 #[cfg(test)]
 mod tests;
 
 use engine::{
-    AccountDefinition, AccountId, Actor, AdjustCash, CancelAll, CancelOrder, ClosePosition, Command,
-    InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice, ModifyOrder, NewOrder, OrderId,
-    OrderRef, OrderType, PositionId, Rearm, Seq, Sequenced, SetLimits, StrategyDefinition, StrategyId,
-    TimeInForce, Timestamp,
+    AccountId, AdjustCash, CancelOrder, ClosePosition, Command, InstrumentId, MarketPrice, PositionId, Rearm,
+    Seq, Sequenced, SetLimits, StrategyDefinition, StrategyId, Timestamp,
 };
 
-use codes::{product, product_code, side, side_code, trading_state, trading_state_code};
+use commands::{
+    put_account, put_actor, put_cancel_all, put_capacity, put_instrument, put_kill_switch, put_modify_order,
+    put_new_order, put_order_ref, put_order_ref_tail, take_account, take_actor, take_cancel_all,
+    take_capacity, take_instrument, take_kill_switch, take_modify_order, take_new_order, take_order_ref,
+    take_order_ref_tail,
+};
 use fields::{Decoder, Encoder};
 use limits_layout::{put_limits, take_limits};
 
@@ -76,10 +80,11 @@ pub enum Kind {
     DefineStrategy = 13,
     SetLimits = 14,
     HashCheck = 15,
+    SetCapacity = 16,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 16] = [
         Kind::NewOrder,
         Kind::ModifyOrder,
         Kind::CancelOrder,
@@ -95,6 +100,7 @@ impl Kind {
         Kind::DefineStrategy,
         Kind::SetLimits,
         Kind::HashCheck,
+        Kind::SetCapacity,
     ];
 
     pub const fn of(command: &Command) -> Kind {
@@ -114,6 +120,7 @@ impl Kind {
             Command::DefineStrategy(_) => Kind::DefineStrategy,
             Command::SetLimits(_) => Kind::SetLimits,
             Command::HashCheck(_) => Kind::HashCheck,
+            Command::SetCapacity(_) => Kind::SetCapacity,
         }
     }
 
@@ -144,6 +151,7 @@ impl Kind {
             Kind::DefineStrategy => 9,
             Kind::SetLimits => 82,
             Kind::HashCheck => 8,
+            Kind::SetCapacity => 20,
         }
     }
 }
@@ -220,6 +228,7 @@ pub fn encode(time: Timestamp, command: &Command, out: &mut Vec<u8>) {
             put_limits(&mut e, limits);
         }
         Command::HashCheck(hash) => e.u64(*hash),
+        Command::SetCapacity(capacity) => put_capacity(&mut e, capacity),
     }
 }
 
@@ -294,423 +303,6 @@ fn take_command(kind: Kind, d: &mut Decoder<'_>) -> Result<Command, RecordError>
             limits: take_limits(d)?,
         })),
         Kind::HashCheck => Command::HashCheck(d.u64()?),
-    })
-}
-
-const MARKET: u8 = 0;
-const LIMIT: u8 = 1;
-
-const DAY: u8 = 0;
-const IOC: u8 = 1;
-const FOK: u8 = 2;
-const GTD: u8 = 3;
-
-const POST_ONLY: u8 = 1;
-const HAS_METADATA: u8 = 2;
-
-fn put_new_order(e: &mut Encoder<'_>, order: &NewOrder) {
-    let NewOrder {
-        account,
-        strategy,
-        instrument,
-        side,
-        product,
-        order_type,
-        time_in_force,
-        quantity,
-        post_only,
-        disclosed,
-        minimum,
-        stop_loss,
-        take_profit,
-        client_order_id,
-        metadata,
-    } = order;
-    let metadata_len = metadata.as_ref().map_or(0, |text| text.len());
-    assert!(
-        metadata_len <= engine::limits::METADATA_LEN_MAX,
-        "metadata of {metadata_len} bytes"
-    );
-    let (type_code, limit) = match order_type {
-        OrderType::Market => (MARKET, None),
-        OrderType::Limit(price) => (LIMIT, Some(*price)),
-    };
-    let (force_code, good_till) = match time_in_force {
-        TimeInForce::Day => (DAY, Timestamp::ZERO),
-        TimeInForce::Ioc => (IOC, Timestamp::ZERO),
-        TimeInForce::Fok => (FOK, Timestamp::ZERO),
-        TimeInForce::Gtd(until) => (GTD, *until),
-    };
-    e.u32(account.get());
-    e.u32(strategy.get());
-    e.u32(instrument.get());
-    e.quantity(*quantity);
-    e.optional_price(limit);
-    e.optional_quantity(*disclosed);
-    e.optional_quantity(*minimum);
-    e.optional_price(*stop_loss);
-    e.optional_price(*take_profit);
-    e.u64(good_till.nanos());
-    e.u8(side_code(*side));
-    e.u8(product_code(*product));
-    e.u8(type_code);
-    e.u8(force_code);
-    e.u8(u8::from(*post_only) * POST_ONLY + u8::from(metadata.is_some()) * HAS_METADATA);
-    e.text_len(client_order_id);
-    e.u16(u16::try_from(metadata_len).expect("METADATA_LEN_MAX fits in 16 bits"));
-    e.text(client_order_id);
-    e.bytes(metadata.as_deref().unwrap_or("").as_bytes());
-}
-
-fn take_new_order(d: &mut Decoder<'_>) -> Result<NewOrder, RecordError> {
-    let account = AccountId::new(d.u32()?);
-    let strategy = StrategyId::new(d.u32()?);
-    let instrument = InstrumentId::new(d.u32()?);
-    let quantity = d.quantity("quantity")?;
-    let limit = d.optional_price()?;
-    let disclosed = d.optional_quantity("disclosed")?;
-    let minimum = d.optional_quantity("minimum")?;
-    let stop_loss = d.optional_price()?;
-    let take_profit = d.optional_price()?;
-    let good_till = Timestamp::from_nanos(d.u64()?);
-    let side = side(d.u8()?)?;
-    let product = product(d.u8()?)?;
-    let order_type = match (d.u8()?, limit) {
-        (MARKET, None) => OrderType::Market,
-        (MARKET, Some(_)) => return Err(RecordError::NotCanonical { field: "price" }),
-        (LIMIT, Some(price)) => OrderType::Limit(price),
-        (LIMIT, None) => return Err(RecordError::OutOfRange { field: "price" }),
-        (code, _) => {
-            return Err(RecordError::UnknownCode {
-                field: "order_type",
-                code,
-            });
-        }
-    };
-    let time_in_force = match (d.u8()?, good_till) {
-        (GTD, until) => TimeInForce::Gtd(until),
-        (DAY, Timestamp::ZERO) => TimeInForce::Day,
-        (IOC, Timestamp::ZERO) => TimeInForce::Ioc,
-        (FOK, Timestamp::ZERO) => TimeInForce::Fok,
-        (DAY | IOC | FOK, _) => return Err(RecordError::NotCanonical { field: "good_till" }),
-        (code, _) => {
-            return Err(RecordError::UnknownCode {
-                field: "time_in_force",
-                code,
-            });
-        }
-    };
-    let flags = d.u8()?;
-    if flags & !(POST_ONLY | HAS_METADATA) != 0 {
-        return Err(RecordError::UnknownCode {
-            field: "flags",
-            code: flags,
-        });
-    }
-    let client_len = d.u8()?;
-    let metadata_len = usize::from(d.u16()?);
-    if metadata_len > engine::limits::METADATA_LEN_MAX {
-        return Err(RecordError::OutOfRange { field: "metadata" });
-    }
-    let client_order_id = d.text(client_len, "client_order_id")?;
-    let metadata = d.str(metadata_len, "metadata")?;
-    if flags & HAS_METADATA == 0 && !metadata.is_empty() {
-        return Err(RecordError::NotCanonical { field: "metadata" });
-    }
-    Ok(NewOrder {
-        account,
-        strategy,
-        instrument,
-        side,
-        product,
-        order_type,
-        time_in_force,
-        quantity,
-        post_only: flags & POST_ONLY != 0,
-        disclosed,
-        minimum,
-        stop_loss,
-        take_profit,
-        client_order_id,
-        metadata: (flags & HAS_METADATA != 0).then(|| metadata.into()),
-    })
-}
-
-fn put_modify_order(e: &mut Encoder<'_>, modify: &ModifyOrder) {
-    let ModifyOrder {
-        actor,
-        order,
-        quantity,
-        price,
-    } = modify;
-    put_actor(e, actor);
-    put_order_ref(e, order);
-    e.optional_quantity(*quantity);
-    e.optional_price(*price);
-    put_order_ref_tail(e, order);
-}
-
-fn take_modify_order(d: &mut Decoder<'_>) -> Result<ModifyOrder, RecordError> {
-    let actor = take_actor(d)?;
-    let named = take_order_ref(d)?;
-    Ok(ModifyOrder {
-        actor,
-        quantity: d.optional_quantity("quantity")?,
-        price: d.optional_price()?,
-        order: take_order_ref_tail(d, named)?,
-    })
-}
-
-const ANY: u8 = 0;
-const CANCEL_ACCOUNT: u8 = 1;
-const CANCEL_STRATEGY: u8 = 2;
-const CANCEL_INSTRUMENT: u8 = 4;
-
-fn put_cancel_all(e: &mut Encoder<'_>, cancel: &CancelAll) {
-    let CancelAll {
-        actor,
-        account,
-        strategy,
-        instrument,
-        side,
-    } = cancel;
-    put_actor(e, actor);
-    e.u8(u8::from(account.is_some()) * CANCEL_ACCOUNT
-        + u8::from(strategy.is_some()) * CANCEL_STRATEGY
-        + u8::from(instrument.is_some()) * CANCEL_INSTRUMENT);
-    e.u32(account.map_or(0, AccountId::get));
-    e.u32(strategy.map_or(0, StrategyId::get));
-    e.u32(instrument.map_or(0, InstrumentId::get));
-    e.u8(side.map_or(ANY, |side| 1 + side_code(side)));
-}
-
-fn take_cancel_all(d: &mut Decoder<'_>) -> Result<CancelAll, RecordError> {
-    let actor = take_actor(d)?;
-    let present = d.u8()?;
-    if present & !(CANCEL_ACCOUNT | CANCEL_STRATEGY | CANCEL_INSTRUMENT) != 0 {
-        return Err(RecordError::UnknownCode {
-            field: "present",
-            code: present,
-        });
-    }
-    let mut field = |bit: u8, field: &'static str| match (present & bit != 0, d.u32()?) {
-        (true, value) => Ok(Some(value)),
-        (false, 0) => Ok(None),
-        (false, _) => Err(RecordError::NotCanonical { field }),
-    };
-    Ok(CancelAll {
-        actor,
-        account: field(CANCEL_ACCOUNT, "account")?.map(AccountId::new),
-        strategy: field(CANCEL_STRATEGY, "strategy")?.map(StrategyId::new),
-        instrument: field(CANCEL_INSTRUMENT, "instrument")?.map(InstrumentId::new),
-        side: match d.u8()? {
-            ANY => None,
-            code => Some(side(code - 1)?),
-        },
-    })
-}
-
-const SCOPE_ENGINE: u8 = 0;
-const SCOPE_ACCOUNT: u8 = 1;
-const SCOPE_STRATEGY: u8 = 2;
-
-const FLATTEN_BY_PROFILE: u8 = 0;
-const FLATTEN_NO: u8 = 1;
-const FLATTEN_YES: u8 = 2;
-
-fn put_kill_switch(e: &mut Encoder<'_>, kill: &KillSwitch) {
-    let KillSwitch {
-        actor,
-        scope,
-        state,
-        flatten,
-        reason,
-        triggered_by,
-    } = kill;
-    let (scope_code, account, strategy) = match scope {
-        KillScope::Engine => (SCOPE_ENGINE, 0, 0),
-        KillScope::Account(account) => (SCOPE_ACCOUNT, account.get(), 0),
-        KillScope::Strategy(account, strategy) => (SCOPE_STRATEGY, account.get(), strategy.get()),
-    };
-    put_actor(e, actor);
-    e.u8(scope_code);
-    e.u32(account);
-    e.u32(strategy);
-    e.u8(trading_state_code(*state));
-    e.u8(match flatten {
-        None => FLATTEN_BY_PROFILE,
-        Some(false) => FLATTEN_NO,
-        Some(true) => FLATTEN_YES,
-    });
-    e.text_len(reason);
-    e.text_len(triggered_by);
-    e.text(reason);
-    e.text(triggered_by);
-}
-
-fn take_kill_switch(d: &mut Decoder<'_>) -> Result<KillSwitch, RecordError> {
-    let actor = take_actor(d)?;
-    let scope = match (d.u8()?, d.u32()?, d.u32()?) {
-        (SCOPE_ENGINE, 0, 0) => KillScope::Engine,
-        (SCOPE_ACCOUNT, account, 0) => KillScope::Account(AccountId::new(account)),
-        (SCOPE_STRATEGY, account, strategy) => {
-            KillScope::Strategy(AccountId::new(account), StrategyId::new(strategy))
-        }
-        (SCOPE_ENGINE | SCOPE_ACCOUNT, _, _) => return Err(RecordError::NotCanonical { field: "scope" }),
-        (code, _, _) => return Err(RecordError::UnknownCode { field: "scope", code }),
-    };
-    let state = trading_state(d.u8()?)?;
-    let flatten = match d.u8()? {
-        FLATTEN_BY_PROFILE => None,
-        FLATTEN_NO => Some(false),
-        FLATTEN_YES => Some(true),
-        code => {
-            return Err(RecordError::UnknownCode {
-                field: "flatten",
-                code,
-            });
-        }
-    };
-    let (reason_len, by_len) = (d.u8()?, d.u8()?);
-    Ok(KillSwitch {
-        actor,
-        scope,
-        state,
-        flatten,
-        reason: d.text(reason_len, "reason")?,
-        triggered_by: d.text(by_len, "triggered_by")?,
-    })
-}
-
-fn put_instrument(e: &mut Encoder<'_>, definition: &InstrumentDefinition) {
-    let InstrumentDefinition {
-        symbol,
-        exchange,
-        tick_size,
-        lot_size,
-        freeze_quantity,
-        reference_price,
-        price_band,
-        mis_allowed,
-    } = definition;
-    e.price(*tick_size);
-    e.quantity(*lot_size);
-    e.quantity(*freeze_quantity);
-    e.price(*reference_price);
-    e.ratio(*price_band);
-    e.bool(*mis_allowed);
-    e.text_len(symbol);
-    e.text_len(exchange);
-    e.text(symbol);
-    e.text(exchange);
-}
-
-fn take_instrument(d: &mut Decoder<'_>) -> Result<InstrumentDefinition, RecordError> {
-    let tick_size = d.price("tick_size")?;
-    let lot_size = d.quantity("lot_size")?;
-    let freeze_quantity = d.quantity("freeze_quantity")?;
-    let reference_price = d.price("reference_price")?;
-    let price_band = d.ratio()?;
-    let mis_allowed = d.bool("mis_allowed")?;
-    let (symbol_len, exchange_len) = (d.u8()?, d.u8()?);
-    Ok(InstrumentDefinition {
-        symbol: d.text(symbol_len, "symbol")?,
-        exchange: d.text(exchange_len, "exchange")?,
-        tick_size,
-        lot_size,
-        freeze_quantity,
-        reference_price,
-        price_band,
-        mis_allowed,
-    })
-}
-
-fn put_account(e: &mut Encoder<'_>, definition: &AccountDefinition) {
-    let AccountDefinition {
-        name,
-        opening_balance,
-        limits,
-        profile,
-        venue,
-    } = definition;
-    e.money(*opening_balance);
-    put_limits(e, limits);
-    e.bool(*venue);
-    e.text_len(name);
-    e.text_len(profile);
-    e.text(name);
-    e.text(profile);
-}
-
-fn take_account(d: &mut Decoder<'_>) -> Result<AccountDefinition, RecordError> {
-    let opening_balance = d.money()?;
-    let limits = take_limits(d)?;
-    let venue = d.bool("venue")?;
-    let (name_len, profile_len) = (d.u8()?, d.u8()?);
-    Ok(AccountDefinition {
-        name: d.text(name_len, "name")?,
-        profile: d.text(profile_len, "profile")?,
-        opening_balance,
-        limits,
-        venue,
-    })
-}
-
-fn put_actor(e: &mut Encoder<'_>, actor: &Actor) {
-    let Actor { account, admin } = actor;
-    e.u32(account.get());
-    e.bool(*admin);
-}
-
-fn take_actor(d: &mut Decoder<'_>) -> Result<Actor, RecordError> {
-    Ok(Actor {
-        account: AccountId::new(d.u32()?),
-        admin: d.bool("admin")?,
-    })
-}
-
-const BY_ID: u8 = 0;
-const BY_CLIENT_ID: u8 = 1;
-
-/// The fixed part of an order's name: code, id (0 for a client id), length of the client id (0 for an id).
-enum OrderName {
-    Id(u64),
-    Client { len: u8 },
-}
-
-fn put_order_ref(e: &mut Encoder<'_>, order: &OrderRef) {
-    match order {
-        OrderRef::Id(id) => {
-            e.u8(BY_ID);
-            e.u64(id.get());
-            e.u8(0);
-        }
-        OrderRef::Client(id) => {
-            e.u8(BY_CLIENT_ID);
-            e.u64(0);
-            e.text_len(id);
-        }
-    }
-}
-
-fn put_order_ref_tail(e: &mut Encoder<'_>, order: &OrderRef) {
-    if let OrderRef::Client(id) = order {
-        e.text(id);
-    }
-}
-
-fn take_order_ref(d: &mut Decoder<'_>) -> Result<OrderName, RecordError> {
-    match (d.u8()?, d.u64()?, d.u8()?) {
-        (BY_ID, id, 0) => Ok(OrderName::Id(id)),
-        (BY_CLIENT_ID, 0, len) => Ok(OrderName::Client { len }),
-        (BY_ID | BY_CLIENT_ID, _, _) => Err(RecordError::NotCanonical { field: "order" }),
-        (code, _, _) => Err(RecordError::UnknownCode { field: "order", code }),
-    }
-}
-
-fn take_order_ref_tail(d: &mut Decoder<'_>, name: OrderName) -> Result<OrderRef, RecordError> {
-    Ok(match name {
-        OrderName::Id(id) => OrderRef::Id(OrderId::new(id)),
-        OrderName::Client { len } => OrderRef::Client(d.text(len, "client_order_id")?),
+        Kind::SetCapacity => Command::SetCapacity(take_capacity(d)?),
     })
 }

@@ -104,6 +104,7 @@ mod tests {
         instruments: 4,
         orders: 64,
         positions: 64,
+        client_order_ids: 64,
     };
 
     fn command(seq: u64) -> Sequenced<Command> {
@@ -160,7 +161,7 @@ mod tests {
                 last += 1;
                 let command = command(last);
                 let urgent = last % 50 == 0;
-                producer.push(JournalEntry { command, urgent }).unwrap();
+                producer.push(JournalEntry::Command { command, urgent }).unwrap();
             }
             let guard = model.read_at(Seq::new(last), Duration::from_secs(60)).unwrap();
             let account = guard.engine().account(AccountId::new(0)).unwrap();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::lane::JournalEntry;
-use engine::{Command, KillScope};
+use engine::{Command, KillScope, Sequenced};
 
 use crate::journal::{Appender, FailureMarker, JournalError, Opened, Storage};
 use crate::limits::{
@@ -83,10 +83,7 @@ impl<S: Storage> Writer<S> {
     fn take_write_sync(&mut self, now: Duration) -> Result<Turn, JournalError> {
         // Asked before the ring is emptied: nothing comes after a ring that was abandoned and then found empty.
         let abandoned = self.entries.is_abandoned();
-        let taken = self.take_entries()?;
-        if taken > 0 {
-            self.oldest.get_or_insert(now);
-        }
+        let taken = self.take_entries(now)?;
         let last = abandoned && taken == 0;
         let old = self
             .oldest
@@ -113,20 +110,32 @@ impl<S: Storage> Writer<S> {
         Ok(if taken > 0 { Turn::Worked } else { Turn::Idle })
     }
 
-    fn take_entries(&mut self) -> Result<usize, JournalError> {
+    /// Returns how many entries were taken.
+    fn take_entries(&mut self, now: Duration) -> Result<usize, JournalError> {
         let count = self.entries.slots().min(ENTRIES_PER_TURN);
         for _ in 0..count {
-            let Ok(entry) = self.entries.pop() else { break };
-            self.appender.append(&entry.command)?;
-            self.urgent |= entry.urgent;
-            if self.marked
-                && let Command::KillSwitch(kill) = &entry.command.command
-                && kill.scope == KillScope::Engine
-            {
-                self.kill = Some(entry.command.seq.get());
+            match self.entries.pop() {
+                Ok(JournalEntry::Command { command, urgent }) => {
+                    self.appender.append(&command)?;
+                    self.urgent |= urgent;
+                    self.oldest.get_or_insert(now);
+                    self.watch_for_kill(&command);
+                }
+                // Where everything is durable already, there is nothing to wait for.
+                Ok(JournalEntry::Sync) => self.urgent |= self.oldest.is_some(),
+                Err(rtrb::PopError::Empty) => break,
             }
         }
         Ok(count)
+    }
+
+    fn watch_for_kill(&mut self, command: &Sequenced<Command>) {
+        if self.marked
+            && let Command::KillSwitch(kill) = &command.command
+            && kill.scope == KillScope::Engine
+        {
+            self.kill = Some(command.seq.get());
+        }
     }
 
     /// The marker of an earlier failure has done its work when the kill switch that follows from it is durable.
@@ -198,7 +207,7 @@ mod tests {
     use std::ops::ControlFlow;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use engine::{AccountId, Actor, KillSwitch, Seq, Sequenced, Text, Timestamp, TradingState};
+    use engine::{AccountId, Actor, KillSwitch, Seq, Text, Timestamp, TradingState};
 
     use super::*;
     use crate::journal::{Fault, JournalId, Settings, SimulatedDisk, SpareSegments, open, walk};
@@ -244,7 +253,9 @@ mod tests {
                 time: Timestamp::from_nanos(self.seq),
                 command,
             };
-            self.producer.push(JournalEntry { command, urgent }).unwrap();
+            self.producer
+                .push(JournalEntry::Command { command, urgent })
+                .unwrap();
         }
 
         fn turn_at(&mut self, millis: u64) -> Turn {
@@ -296,6 +307,21 @@ mod tests {
         assert_eq!(rig.positions(), (2, 0, 0));
         assert_eq!(rig.turn_at(110), Turn::Idle);
         assert_eq!(rig.positions(), (2, 2, 1));
+    }
+
+    #[test]
+    fn an_answer_without_an_entry_waits_for_those_before_it() {
+        let mut rig = rig(&SimulatedDisk::new(), Ack::Durable);
+        rig.push(Command::Tick, false);
+        rig.turn_at(0);
+        rig.producer.push(JournalEntry::Sync).unwrap();
+        assert_eq!(rig.turn_at(0), Turn::Worked);
+        assert_eq!(rig.positions(), (1, 1, 1));
+        // With nothing before it, it neither syncs nor hurries what comes later.
+        rig.producer.push(JournalEntry::Sync).unwrap();
+        rig.push(Command::Tick, false);
+        rig.turn_at(0);
+        assert_eq!(rig.positions(), (2, 1, 1));
     }
 
     #[test]
@@ -388,7 +414,7 @@ mod tests {
                 command: Command::Tick,
             };
             producer
-                .push(JournalEntry {
+                .push(JournalEntry::Command {
                     command,
                     urgent: true,
                 })

@@ -216,7 +216,7 @@ fn prepare_ahead<S: Storage>(storage: &S, bytes: u32, disk_low: &AtomicBool, sha
             let failure = state.failed.as_ref().map(JournalError::to_string);
             tracing::warn!(low, reserve, failure, "free space of the journal's disk");
         }
-        let idle = |state: &mut State<S>| !state.stop && !(state.wanted && state.ready.is_none());
+        let idle = |state: &mut State<S>| !(state.stop || state.wanted && state.ready.is_none());
         let waited = shared
             .changed
             .wait_timeout_while(state, SPACE_CHECK_INTERVAL, idle);

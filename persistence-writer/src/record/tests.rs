@@ -1,8 +1,8 @@
 use engine::{
-    AccountDefinition, AccountId, Actor, AdjustCash, CancelAll, CancelOrder, ClosePosition, Command,
-    InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice, ModifyOrder, Money, NewOrder,
-    OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio, Rearm, RiskLimits, SelfTrade,
-    Seq, Sequenced, SetLimits, Side, StrategyDefinition, StrategyId, Text, TimeInForce, Timestamp,
+    AccountDefinition, AccountId, Actor, AdjustCash, CancelAll, CancelOrder, Capacity, ClosePosition,
+    Command, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice, ModifyOrder, Money,
+    NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio, Rearm, RiskLimits,
+    SelfTrade, Seq, Sequenced, SetLimits, Side, StrategyDefinition, StrategyId, Text, TimeInForce, Timestamp,
     TradingState,
 };
 use proptest::collection::vec;
@@ -166,6 +166,13 @@ fn control() -> impl Strategy<Value = Command> {
         (account(), money())
             .prop_map(|(account, amount)| Command::AdjustCash(AdjustCash { account, amount })),
         any::<u64>().prop_map(Command::HashCheck),
+        any::<[u32; 5]>().prop_map(|n| Command::SetCapacity(Capacity {
+            accounts: n[0],
+            instruments: n[1],
+            orders: n[2],
+            positions: n[3],
+            client_order_ids: n[4],
+        })),
         Just(Command::Tick),
         (instrument(), price())
             .prop_map(|(instrument, price)| Command::MarketPrice(MarketPrice { instrument, price })),
@@ -271,7 +278,7 @@ proptest! {
 
     /// Whatever decodes is exactly what would have been written, so no two records mean the same command.
     #[test]
-    fn decoding_is_total_and_canonical(kind in 1_u8..=15, mut bytes in vec(any::<u8>(), 0..200)) {
+    fn decoding_is_total_and_canonical(kind in 1_u8..=16, mut bytes in vec(any::<u8>(), 0..200)) {
         bytes.splice(0..0, [kind, LAYOUT_VERSION]);
         if let Ok(found) = decode(Seq::new(1), &bytes) {
             prop_assert_eq!(encoded(found.time, &found.command), bytes);
@@ -327,7 +334,7 @@ fn kinds_and_codes_are_one_table() {
         assert_eq!(Kind::from_code(kind.code()), Some(kind));
     }
     assert_eq!(Kind::from_code(0), None);
-    assert_eq!(Kind::from_code(16), None);
+    assert_eq!(Kind::from_code(17), None);
     let covered: Vec<Kind> = golden().iter().map(|(command, _)| Kind::of(command)).collect();
     for kind in Kind::ALL {
         assert!(covered.contains(&kind), "{kind:?} has no golden record");
@@ -515,6 +522,16 @@ fn golden() -> Vec<(Command, &'static str)> {
         (
             Command::HashCheck(0x1122_3344_5566_7788),
             "0f 01 0807060504030201  8877665544332211",
+        ),
+        (
+            Command::SetCapacity(Capacity {
+                accounts: 1,
+                instruments: 2,
+                orders: 3,
+                positions: 4,
+                client_order_ids: 5,
+            }),
+            "10 01 0807060504030201  01000000 02000000 03000000 04000000 05000000",
         ),
     ]
 }
