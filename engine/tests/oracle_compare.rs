@@ -31,6 +31,7 @@ const CAPACITY: Capacity = Capacity {
     instruments: 8,
     orders: 1 << 14,
     positions: 256,
+    client_order_ids: 1 << 10,
 };
 
 /// What the two disagree about, and the commands that led there.
@@ -158,7 +159,6 @@ impl Pair {
 
 /// Tops of several books come in no particular order at the end of a call.
 fn canonical(mut events: Vec<Event>) -> Vec<Event> {
-    events.retain(|event| !matches!(event, Event::AccountChanged(_)));
     let tops = events
         .iter()
         .rev()

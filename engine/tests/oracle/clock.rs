@@ -12,19 +12,14 @@ impl Oracle {
         [roll, expiry, self.marks_due].into_iter().flatten().min()
     }
 
-    /// Fires everything that is due.
+    /// Fires everything that is due, in the order of its time; at one time orders expire first, then marks go out.
     pub(super) fn tick(&mut self) {
-        self.publish_marks();
-        while let Some((deadline, order)) = self.next_expiry() {
-            if deadline > self.time {
-                break;
+        while let Some(due) = self.next_deadline().filter(|due| *due <= self.time) {
+            match self.next_expiry() {
+                Some((at, order)) if at == due => self.cancel(order, CancelReason::Expired),
+                _ if self.marks_due == Some(due) => self.publish_marks(),
+                _ => self.roll_day(),
             }
-            self.cancel(order, CancelReason::Expired);
-        }
-        let today = self.time.trading_day();
-        if self.day.is_some_and(|day| day < today) {
-            self.roll_day();
-            self.day = Some(today);
         }
     }
 
@@ -61,5 +56,6 @@ impl Oracle {
                 .for_each(|used| used.yesterday = true);
             self.report_account(id);
         }
+        self.day = self.day.map(|day| day + 1);
     }
 }

@@ -26,6 +26,7 @@ impl Oracle {
                     definition: definition.clone(),
                     last_price: None,
                     marked_price: None,
+                    unmarked: false,
                     bids: Default::default(),
                     asks: Default::default(),
                 });
@@ -108,7 +109,7 @@ impl Oracle {
 
     pub(super) fn market_price(&mut self, command: &MarketPrice) {
         if self.knows_instrument(command.instrument) {
-            self.instrument_mut(command.instrument).last_price = Some(command.price);
+            self.instrument_mut(command.instrument).print(command.price);
         } else {
             self.refuse_command(Refusal::UnknownInstrument);
         }

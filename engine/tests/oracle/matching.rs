@@ -76,7 +76,7 @@ impl Oracle {
         let instrument = self.orders[&maker].request.instrument;
         self.next_trade += 1;
         let trade = engine::TradeId::new(self.next_trade);
-        self.instrument_mut(instrument).last_price = Some(price);
+        self.instrument_mut(instrument).print(price);
         self.events.push(Event::Trade(Trade {
             trade,
             instrument,
@@ -116,9 +116,6 @@ impl Oracle {
         }
         self.events.append(&mut fills);
         self.events.append(&mut positions);
-        for id in [maker, taker] {
-            self.report_account(self.orders[&id].request.account);
-        }
         self.settle_maker(maker);
         for id in [taker, maker] {
             self.trim_exits(self.orders[&id].position, taker);
@@ -195,6 +192,9 @@ impl Oracle {
         if !self.account(account).venue {
             self.position_mut(position).published_unrealised = self.unrealised(position);
             self.review_later(account);
+            if !self.filled.contains(&position) {
+                self.filled.push(position);
+            }
         }
         events
     }

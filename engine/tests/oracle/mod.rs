@@ -47,6 +47,8 @@ pub struct Oracle {
     events: Vec<Event>,
     /// Accounts whose P&L changed and was not looked at yet.
     reviews: Vec<AccountId>,
+    /// Positions that were filled and not looked at yet.
+    filled: Vec<PositionId>,
     /// What waits until everything before it is done.
     later: VecDeque<Later>,
     /// Positions whose mark moved since it was last published, and when they are due.
@@ -72,7 +74,8 @@ impl Oracle {
             Command::ClosePosition(close) => self.close_position(close),
             Command::MarketPrice(price) => self.market_price(price),
             Command::Tick => self.tick(),
-            Command::HashCheck(_) => {}
+            // The streams check hashes and reserve nothing.
+            Command::HashCheck(_) | Command::SetCapacity(_) => {}
             Command::KillSwitch(kill) => self.kill_switch(kill),
             Command::Rearm(rearm) => self.rearm(rearm),
             Command::AdjustCash(adjust) => self.adjust_cash(adjust),
@@ -199,7 +202,11 @@ impl Oracle {
         }
     }
 
+    /// Venue accounts are not marked.
     fn account_unrealised(&self, account: AccountId) -> Paise {
+        if self.account(account).venue {
+            return 0;
+        }
         self.positions_of(account)
             .map(|(id, _)| self.unrealised(id))
             .sum()

@@ -36,16 +36,22 @@ impl Oracle {
         }
     }
 
-    /// Marks every book whose last price moved, then reviews every account whose P&L changed, the latest first.
+    /// Marks every book whose last price moved, watches what was filled, then reviews every account whose P&L changed,
+    /// the latest first.
     pub(super) fn mark_and_review(&mut self) {
         let ids: Vec<_> = (0..self.instruments.len() as u32)
             .map(InstrumentId::new)
             .collect();
         for id in ids {
             let instrument = self.instrument_mut(id);
-            if instrument.last_price != instrument.marked_price {
+            if std::mem::take(&mut instrument.unmarked) {
                 instrument.marked_price = instrument.last_price;
                 self.mark_instrument(id);
+            }
+        }
+        for position in std::mem::take(&mut self.filled) {
+            if self.position(position).quantity != 0 {
+                self.watch_position(position);
             }
         }
         while let Some(account) = self.reviews.pop() {
@@ -226,9 +232,6 @@ impl Oracle {
 
     /// Publishes every mark that waits, the latest first.
     pub(super) fn publish_marks(&mut self) {
-        if self.marks_due.is_none_or(|due| due > self.time) {
-            return;
-        }
         self.marks_due = None;
         while let Some(id) = self.marks_pending.pop() {
             let position = self.position(id);

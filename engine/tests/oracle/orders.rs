@@ -70,6 +70,7 @@ impl Oracle {
         let candidate = Candidate {
             entry: i128::from(rounded.quantity.shares()) - exit,
             order: rounded,
+            modifies: false,
             asked: request.clone(),
             price,
             exit,
@@ -247,15 +248,15 @@ impl Oracle {
         let (old_total, old_limit, filled) = (order.quantity, order.limit, order.filled);
         let total = command.quantity.map_or(old_total, |q| i128::from(q.shares()));
         let limit = command.price.unwrap_or(old_limit);
-        if total < filled {
-            return Err(Refusal::BelowFilled(quantity(filled)));
-        }
         if total < 1 {
             return Err(Refusal::Rejected(rejection(
                 RejectCode::QuantityBelowOne,
                 total,
                 1,
             )));
+        }
+        if total < filled {
+            return Err(Refusal::BelowFilled(quantity(filled)));
         }
         let requeues = limit != old_limit || total > old_total;
         self.check_modify(id, total, limit, requeues)
@@ -282,6 +283,10 @@ impl Oracle {
             self.shrink(id, total);
         }
         self.report_modified(id, !requeues);
+        if requeues && self.orders[&id].leaves > 0 {
+            let account = self.orders[&id].request.account;
+            self.take_rate_token(account);
+        }
         if requeues && self.orders[&id].leaves > 0 {
             self.enter(id);
         }
@@ -370,6 +375,7 @@ impl Oracle {
         self.resting.remove(&id);
         let exit = self.exit_part(&as_new);
         let candidate = Candidate {
+            modifies: true,
             asked: as_new.clone(),
             order: as_new,
             price: limit,
@@ -450,12 +456,12 @@ impl Oracle {
         if held == 0 {
             return Err(Refusal::PositionClosed);
         }
+        if self.state_of(account, strategy) == engine::TradingState::Halted {
+            return Err(Refusal::Rejected(Rejection::bare(RejectCode::CircuitBreaker)));
+        }
         let wanted = command.quantity.map_or(held.abs(), |q| i128::from(q.shares()));
         if wanted > held.abs() || wanted < 1 {
             return Err(Refusal::AboveOpenQuantity(quantity(held.abs())));
-        }
-        if self.state_of(account, strategy) == engine::TradingState::Halted {
-            return Err(Refusal::Rejected(Rejection::bare(RejectCode::CircuitBreaker)));
         }
         let free = held.abs() - self.resting_exits(command.position);
         if free < 1 {
@@ -514,6 +520,7 @@ impl Oracle {
             self.accept(
                 next,
                 Candidate {
+                    modifies: false,
                     asked: order.clone(),
                     order,
                     price,
@@ -523,11 +530,13 @@ impl Oracle {
             );
             self.mark_and_review();
         }
-        self.events.push(Event::PositionClosing {
-            position: id,
-            order: first,
-            quantity: quantity(wanted),
-        });
+        if !self.account(account).venue {
+            self.events.push(Event::PositionClosing {
+                position: id,
+                order: first,
+                quantity: quantity(wanted),
+            });
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Candidate {
     pub price: Price,
     pub exit: Shares,
     pub entry: Shares,
+    /// An open order's new form, which is no further order of the day.
+    pub modifies: bool,
 }
 
 pub fn rejection(code: RejectCode, observed: i128, limit: i128) -> Rejection {
@@ -434,6 +436,9 @@ impl Oracle {
             if self.rate_tokens(c.order.account, rate) < BILLION {
                 return Some(rejection(RejectCode::OrderRate, rate + 1, rate));
             }
+        }
+        if c.modifies {
+            return None;
         }
         let limit = i128::from(account.limits.daily_orders_max?);
         (account.orders_today >= limit)

@@ -17,6 +17,8 @@ pub struct Instrument {
     pub last_price: Option<Price>,
     /// The last price that positions were marked with.
     pub marked_price: Option<Price>,
+    /// There was another price since.
+    pub unmarked: bool,
     pub bids: BTreeMap<Price, VecDeque<OrderId>>,
     pub asks: BTreeMap<Price, VecDeque<OrderId>>,
 }
@@ -36,6 +38,11 @@ impl Instrument {
         let low = -(-low).div_euclid(tick) * self.tick();
         let high = high.div_euclid(tick) * self.tick();
         (low, high)
+    }
+
+    pub fn print(&mut self, price: Price) {
+        self.last_price = Some(price);
+        self.unmarked |= self.marked_price != Some(price);
     }
 
     pub fn side_mut(&mut self, side: Side) -> &mut BTreeMap<Price, VecDeque<OrderId>> {
