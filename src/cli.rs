@@ -75,6 +75,9 @@ pub struct ReplayArgs {
     /// Data directory of the journal.
     #[arg(long, value_name = "DIR")]
     pub data_dir: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
-//! The composition root of Pinion: configuration, command line and genesis. `main.rs` wires the rings and threads.
+//! The composition root of Pinion: configuration, command line, genesis, and [`serve`], which wires rings and threads.
 
 pub mod cli;
 pub mod config;
+pub mod engine_thread;
 pub mod genesis;
 pub mod instruments;
 pub mod keys;
 pub mod limits;
+pub mod replay;
+pub mod sequencer;
+pub mod serve;

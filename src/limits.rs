@@ -1,5 +1,7 @@
 //! Every bound of the composition root, with its reason.
 
+use std::time::Duration;
+
 use engine::Money;
 
 /// Largest configuration file in bytes. A thousand accounts take about 200 KiB; more is the wrong file.
@@ -42,3 +44,25 @@ pub const BUSY_SPIN_CORES_MIN: usize = 4;
 pub const KEY_RANDOM_BYTES: usize = 32;
 
 const _: () = assert!(BALANCE_MAX.paise() < i64::MAX / 1_000);
+
+/// Requests under way from the gateway to the engine; beyond it clients get 503.
+pub const GATEWAY_RING: usize = 4_096;
+
+/// Simulated commands under way to the engine; beyond it the simulator leaves out a step.
+pub const MARKET_RING: usize = 1_024;
+
+/// Decisions not yet written: what a slow disk may fall behind before the engine waits for it.
+pub const JOURNAL_RING: usize = 65_536;
+
+/// Events not yet released to clients: room for several calls of the engine of 4,096 events each, so that an
+/// fdatasync does not hold up the next decision.
+pub const OUTBOUND_RING: usize = 65_536;
+
+/// Threads that answer reads (DESIGN.md section 4).
+pub const REST_THREADS: usize = 4;
+
+/// How long the read model may take to show what the start sequenced.
+pub const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long each thread may take to end. The gateway answers what is in flight first, which takes up to 5 s.
+pub const THREAD_END_TIMEOUT: Duration = Duration::from_secs(10);

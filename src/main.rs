@@ -1,1 +1,28 @@
-fn main() {}
+//! The `pinion` program: hands the command line to the part that does it and turns its end into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use pinion::cli::{Cli, Command, KeysCommand};
+use pinion::keys::NewKey;
+use pinion::{replay, serve};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args).map_err(|error| error.to_string()),
+        Command::Keys(KeysCommand::New(args)) => NewKey::generate(&args.account)
+            .map(|key| match args.json {
+                true => println!("{}", key.to_json()),
+                false => println!("{key}"),
+            })
+            .map_err(|error| error.to_string()),
+        Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pinion: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -136,7 +136,7 @@ fn a_first_start_defines_everything_once() {
         ]
     );
     assert!(
-        genesis.commands[..50]
+        genesis.commands[1..=50]
             .iter()
             .all(|command| matches!(command, Command::DefineInstrument(_)))
     );
@@ -247,9 +247,9 @@ fn a_definition_that_the_engine_refused_is_tried_again() {
 #[test]
 fn what_leaves_the_file_still_counts_against_the_capacity() {
     let mut world = World::new();
-    let five = "[engine.capacity]\naccounts = 5\n";
-    world.start(&format!("{five}[[accounts]]\nname = \"a\"\n[[accounts]]\nname = \"b\""));
-    let toml = format!("{five}[[accounts]]\nname = \"c\"");
+    let six = "[engine.capacity]\naccounts = 6\n";
+    world.start(&format!("{six}[[accounts]]\nname = \"a\"\n[[accounts]]\nname = \"b\""));
+    let toml = format!("{six}[[accounts]]\nname = \"c\"\n[[accounts]]\nname = \"d\"");
     let error = Genesis::plan(
         &config(&toml),
         &instruments(),
@@ -261,8 +261,8 @@ fn what_leaves_the_file_still_counts_against_the_capacity() {
         error,
         GenesisError::Capacity {
             what: "accounts",
-            capacity: 5,
-            needed: 6
+            capacity: 6,
+            needed: 7
         }
     );
 }
