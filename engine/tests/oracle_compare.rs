@@ -304,10 +304,11 @@ fn compare_state(engine: &Engine, oracle: &Oracle) -> Result<(), String> {
     Ok(())
 }
 
-/// Leaves out ever smaller parts of a failing stream while it still fails.
+/// Leaves out ever smaller parts of a failing stream while it still fails, single commands until none can go.
 fn smallest(mut seeds: Vec<u64>) -> Vec<u64> {
     let mut chunk = seeds.len().div_ceil(2);
     while chunk > 0 {
+        let before = seeds.len();
         let mut start = 0;
         while start < seeds.len() {
             let mut shorter = seeds.clone();
@@ -318,7 +319,9 @@ fn smallest(mut seeds: Vec<u64>) -> Vec<u64> {
                 start += chunk;
             }
         }
-        chunk /= 2;
+        if chunk > 1 || seeds.len() == before {
+            chunk /= 2;
+        }
     }
     seeds
 }

@@ -388,15 +388,18 @@ impl Oracle {
     }
 
     pub(super) fn cancel_all(&mut self, command: &CancelAll) {
+        let known = |account: AccountId| self.knows_account(account);
+        if !command.account.is_none_or(known) {
+            self.refuse_command(Refusal::UnknownAccount);
+            return;
+        }
         if !command.actor.admin && command.account != Some(command.actor.account) {
             self.refuse_command(Refusal::NotAuthorised);
             return;
         }
-        if command
-            .account
-            .is_some_and(|account| !self.knows_account(account))
-        {
-            self.refuse_command(Refusal::UnknownAccount);
+        let known = |instrument| self.knows_instrument(instrument);
+        if !command.instrument.is_none_or(known) {
+            self.refuse_command(Refusal::UnknownInstrument);
             return;
         }
         let orders = self.matching_orders(command.account, |order| {
