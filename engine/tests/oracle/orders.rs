@@ -114,8 +114,8 @@ impl Oracle {
             self.account_mut(account)
                 .client_ids
                 .insert(client_key(&client), first);
+            self.answered = Some(id);
         }
-        self.answered = Some(id);
     }
 
     pub(super) fn accept(&mut self, id: OrderId, candidate: Candidate) {
