@@ -34,7 +34,10 @@ pub struct Lanes {
 impl Lanes {
     /// Whether no lane can ever bring another command.
     fn are_closed(&self) -> bool {
-        let market = self.market.as_ref().is_none_or(|market| market.is_abandoned() && market.is_empty());
+        let market = self
+            .market
+            .as_ref()
+            .is_none_or(|market| market.is_abandoned() && market.is_empty());
         self.gateway.is_abandoned() && self.gateway.is_empty() && market
     }
 }
@@ -82,7 +85,9 @@ fn turn(sequencer: &mut Sequencer, lanes: &mut Lanes, control_open: &mut bool) -
         sequencer.serve(request, now);
         worked = true;
     }
-    let Some(market) = &mut lanes.market else { return worked };
+    let Some(market) = &mut lanes.market else {
+        return worked;
+    };
     for _ in 0..MARKET_BURST {
         if !sequencer.has_room() {
             return worked;

@@ -18,7 +18,9 @@ pub enum ReplayError {
     Journal(#[from] JournalError),
     #[error("the journal in {0} is empty")]
     Empty(String),
-    #[error("the fold disagrees with the journal's state hash at seq {seq}: expected {expected:016x}, found {found:016x}")]
+    #[error(
+        "the fold disagrees with the journal's state hash at seq {seq}: expected {expected:016x}, found {found:016x}"
+    )]
     Divergence { seq: Seq, expected: u64, found: u64 },
     #[error("standard output: {0}")]
     Output(#[from] std::io::Error),
@@ -35,8 +37,12 @@ struct Fold {
 /// Prints the last sequence number, counts and the state hash, as text or as one JSON object.
 pub fn run(args: &ReplayArgs) -> Result<(), ReplayError> {
     let journal = DataDir::existing_journal(&args.data_dir)?;
-    let mut fold =
-        Fold { engine: Engine::new(Capacity::default()), events: EventBuffer::new(), trades: 0, divergence: None };
+    let mut fold = Fold {
+        engine: Engine::new(Capacity::default()),
+        events: EventBuffer::new(),
+        trades: 0,
+        divergence: None,
+    };
     let walked = walk(&journal, Seq::default(), |command| {
         let mut work = fold.engine.apply(command, &mut fold.events);
         fold.absorb(command.seq);
@@ -73,7 +79,10 @@ impl Fold {
 
 fn print(fold: &Fold, json: bool) -> Result<(), std::io::Error> {
     let engine = &fold.engine;
-    let open_positions = engine.positions().filter(|position| position.quantity != 0).count();
+    let open_positions = engine
+        .positions()
+        .filter(|position| position.quantity != 0)
+        .count();
     let facts = [
         ("last_seq", json!(engine.last_seq().get())),
         ("accounts", json!(engine.accounts().count())),
@@ -85,7 +94,10 @@ fn print(fold: &Fold, json: bool) -> Result<(), std::io::Error> {
     ];
     let mut out = std::io::stdout().lock();
     if json {
-        let object: serde_json::Map<_, _> = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let object: serde_json::Map<_, _> = facts
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
         return writeln!(out, "{}", serde_json::Value::Object(object));
     }
     for (key, value) in facts {

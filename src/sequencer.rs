@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::lane::{Input, JournalEntry, Outbound, Request, Token};
 use engine::limits::EVENTS_PER_CALL;
-use engine::{Command, Engine, Event, EventBuffer, NewOrder, Sequenced, Seq, Timestamp, Work};
+use engine::{Command, Engine, Event, EventBuffer, NewOrder, Seq, Sequenced, Timestamp, Work};
 use rtrb::Producer;
 
 /// Commands between two state hashes in the journal (DESIGN.md section 5).
@@ -32,7 +32,9 @@ pub struct Sequencer {
 
 impl std::fmt::Debug for Sequencer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sequencer").field("seq", &self.engine.last_seq()).finish_non_exhaustive()
+        f.debug_struct("Sequencer")
+            .field("seq", &self.engine.last_seq())
+            .finish_non_exhaustive()
     }
 }
 
@@ -40,9 +42,22 @@ impl Sequencer {
     /// # Panics
     /// Where a ring is too small for one call.
     pub fn new(engine: Engine, journal: Producer<JournalEntry>, outbound: Producer<Outbound>) -> Sequencer {
-        assert!(outbound.buffer().capacity() >= OUTBOUND_SLOTS_PER_CALL, "the outbound ring holds less than a call");
-        assert!(journal.buffer().capacity() >= JOURNAL_SLOTS_PER_TURN, "the journal ring holds less than a turn");
-        Sequencer { engine, events: EventBuffer::new(), journal, outbound, journal_free: 0, outbound_free: 0 }
+        assert!(
+            outbound.buffer().capacity() >= OUTBOUND_SLOTS_PER_CALL,
+            "the outbound ring holds less than a call"
+        );
+        assert!(
+            journal.buffer().capacity() >= JOURNAL_SLOTS_PER_TURN,
+            "the journal ring holds less than a turn"
+        );
+        Sequencer {
+            engine,
+            events: EventBuffer::new(),
+            journal,
+            outbound,
+            journal_free: 0,
+            outbound_free: 0,
+        }
     }
 
     pub fn engine(&self) -> &Engine {
@@ -77,7 +92,10 @@ impl Sequencer {
     /// Sequences a tick where one is due.
     #[inline]
     pub fn tick_when_due(&mut self, now: Timestamp) -> bool {
-        let due = self.engine.next_deadline().is_some_and(|deadline| deadline <= now);
+        let due = self
+            .engine
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= now);
         if due {
             self.sequence(Command::Tick, None, now);
         }
@@ -95,7 +113,11 @@ impl Sequencer {
 
     fn validate(&mut self, token: Token, order: &NewOrder, now: Timestamp) {
         let verdict = self.engine.check(order, now);
-        self.send(Outbound::Checked { token, seq: self.engine.last_seq(), verdict });
+        self.send(Outbound::Checked {
+            token,
+            seq: self.engine.last_seq(),
+            verdict,
+        });
         self.enter(JournalEntry::Sync);
     }
 
@@ -103,13 +125,21 @@ impl Sequencer {
     /// [`Sequencer::has_room`].
     pub fn sequence(&mut self, command: Command, token: Option<Token>, now: Timestamp) {
         let seq = Seq::new(self.engine.last_seq().get() + 1);
-        let command = Sequenced { seq, time: now.max(self.engine.time()), command };
+        let command = Sequenced {
+            seq,
+            time: now.max(self.engine.time()),
+            command,
+        };
         self.events.clear();
         let mut work = self.engine.apply(&command, &mut self.events);
         let mut waited_for = token.is_some() || self.events.iter().any(concerns_a_client);
         let speaks = token.is_some() || !self.events.is_empty();
         if speaks {
-            self.send(Outbound::Begin { seq, time: command.time, token });
+            self.send(Outbound::Begin {
+                seq,
+                time: command.time,
+                token,
+            });
         }
         self.publish();
         while work == Work::More {
@@ -122,7 +152,10 @@ impl Sequencer {
         if speaks {
             self.send(Outbound::End { seq });
         }
-        self.enter(JournalEntry::Command { command, urgent: waited_for });
+        self.enter(JournalEntry::Command {
+            command,
+            urgent: waited_for,
+        });
         if seq.get() % HASH_CHECK_INTERVAL == 0 {
             self.check_hash(now);
         }
@@ -131,11 +164,21 @@ impl Sequencer {
     fn check_hash(&mut self, now: Timestamp) {
         let seq = Seq::new(self.engine.last_seq().get() + 1);
         let command = Command::HashCheck(self.engine.state_hash());
-        let command = Sequenced { seq, time: now.max(self.engine.time()), command };
+        let command = Sequenced {
+            seq,
+            time: now.max(self.engine.time()),
+            command,
+        };
         self.events.clear();
         let work = self.engine.apply(&command, &mut self.events);
-        debug_assert!(work == Work::Done && self.events.is_empty(), "an engine agrees with its own hash");
-        self.enter(JournalEntry::Command { command, urgent: false });
+        debug_assert!(
+            work == Work::Done && self.events.is_empty(),
+            "an engine agrees with its own hash"
+        );
+        self.enter(JournalEntry::Command {
+            command,
+            urgent: false,
+        });
     }
 
     /// A long command goes on only when its next run of events fits.
@@ -154,25 +197,37 @@ impl Sequencer {
             Ok(chunk) => {
                 chunk.fill_from_iter(self.events.iter().map(|event| Outbound::Event(*event)));
             }
-            Err(_) => debug_assert!(self.outbound.is_abandoned(), "the caller keeps a call's slots free"),
+            Err(_) => debug_assert!(
+                self.outbound.is_abandoned(),
+                "the caller keeps a call's slots free"
+            ),
         }
         self.outbound_free = self.outbound_free.saturating_sub(count);
     }
 
     fn send(&mut self, item: Outbound) {
         let sent = self.outbound.push(item);
-        debug_assert!(sent.is_ok() || self.outbound.is_abandoned(), "the caller keeps a call's slots free");
+        debug_assert!(
+            sent.is_ok() || self.outbound.is_abandoned(),
+            "the caller keeps a call's slots free"
+        );
         self.outbound_free = self.outbound_free.saturating_sub(1);
     }
 
     fn enter(&mut self, entry: JournalEntry) {
         let entered = self.journal.push(entry);
-        debug_assert!(entered.is_ok() || self.is_cut_off(), "the caller keeps a turn's slots free");
+        debug_assert!(
+            entered.is_ok() || self.is_cut_off(),
+            "the caller keeps a turn's slots free"
+        );
         self.journal_free = self.journal_free.saturating_sub(1);
     }
 }
 
 /// Whether someone outside waits for an event: everything but prints and quotes of the market.
 fn concerns_a_client(event: &Event) -> bool {
-    !matches!(event, Event::Trade(_) | Event::TopOfBook(_) | Event::PositionMarked(_))
+    !matches!(
+        event,
+        Event::Trade(_) | Event::TopOfBook(_) | Event::PositionMarked(_)
+    )
 }

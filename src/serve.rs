@@ -11,7 +11,10 @@ use api_sidecar::gateway::{self, Directory, Gateway};
 use api_sidecar::rest::{self, ProcessHealth, RestSettings};
 use crossbeam_channel::{Receiver, Sender};
 use engine::lane::{JournalEntry, Outbound, Request};
-use engine::{Actor, Capacity, Command, Engine, Event, EventBuffer, KillScope, KillSwitch, Seq, Text, TradingState, Work};
+use engine::{
+    Actor, Capacity, Command, Engine, Event, EventBuffer, KillScope, KillSwitch, Seq, Text, TradingState,
+    Work,
+};
 use market::{SimInstrument, Simulator, SimulatorSettings};
 use persistence_writer::journal::{self, Disk, JournalError, Opened};
 use persistence_writer::replica::{self, Replica};
@@ -75,7 +78,13 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let data_dir = DataDir::open(&config.server.data_dir)?;
 
     // 3. The past: one walk over the journal folds the hot engine, the read model and the configuration last applied.
-    let Recovered { engine, model, applied, opened, disk_low } = recover(&data_dir)?;
+    let Recovered {
+        engine,
+        model,
+        applied,
+        opened,
+        disk_low,
+    } = recover(&data_dir)?;
     let position = opened.walked.end;
     let failure = opened.previous_failure.clone();
 
@@ -108,7 +117,12 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
 
     // 6. Thread `writer`: from here on what is sequenced becomes durable.
     let doorbell = gateway.doorbell();
-    let journal_writer = Writer::new(opened, journal_out, Arc::clone(&progress), Box::new(move || doorbell.ring()));
+    let journal_writer = Writer::new(
+        opened,
+        journal_out,
+        Arc::clone(&progress),
+        Box::new(move || doorbell.ring()),
+    );
     let writer = spawn("writer", &ends, move || writer::run(journal_writer))?;
 
     // 7. Genesis: the configuration, as commands, before anyone else's. An earlier failure stops trading first.
@@ -125,7 +139,12 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     // 8. Thread `replica`: the read model follows the journal.
     let model = Arc::new(SharedReadModel::new(model));
     let stop_replica = Arc::new(AtomicBool::new(false));
-    let follower = Replica::new(data_dir.journal(), position, Arc::clone(&model), Arc::clone(&progress))?;
+    let follower = Replica::new(
+        data_dir.journal(),
+        position,
+        Arc::clone(&model),
+        Arc::clone(&progress),
+    )?;
     let replica = spawn("replica", &ends, {
         let stop = Arc::clone(&stop_replica);
         move || replica::run(follower, &stop)
@@ -134,7 +153,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     // 9. Threads `rest-N`: reads, behind the gateway.
     let engine_alive = Arc::new(AtomicBool::new(true));
     let health = health_probe(Arc::clone(&progress), Arc::clone(&engine_alive));
-    let settings = RestSettings { threads: REST_THREADS, health };
+    let settings = RestSettings {
+        threads: REST_THREADS,
+        health,
+    };
     let rest = rest::serve(&rest_socket, Arc::clone(&model), settings)?;
 
     // 10. Thread `market`: the paper market, a client like any other.
@@ -143,7 +165,9 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let market_lane = simulator.is_some().then_some(market_out);
     let market = simulator.map(|simulator| {
         let (stop, paused) = (Arc::clone(&stop_market), progress.disk_low());
-        spawn("market", &ends, move || market::run(simulator, market_in, &stop, &paused))
+        spawn("market", &ends, move || {
+            market::run(simulator, market_in, &stop, &paused)
+        })
     });
     let market = market.transpose()?;
 
@@ -151,7 +175,11 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let directory = Directory::from_engine(sequencer.engine());
     let stop_gateway = Arc::new(AtomicBool::new(false));
     let doorbell = gateway.doorbell();
-    let lanes = gateway::Lanes { requests: gateway_in, outbound: outbound_out, released: progress.released() };
+    let lanes = gateway::Lanes {
+        requests: gateway_in,
+        outbound: outbound_out,
+        released: progress.released(),
+    };
     let gateway_thread = spawn("gateway", &ends, {
         let stop = Arc::clone(&stop_gateway);
         move || gateway.run(lanes, directory, &stop)
@@ -159,7 +187,11 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
 
     // 12. Thread `engine`: decisions begin.
     let genesis_end = sequencer.engine().last_seq();
-    let lanes = Lanes { control: control_out, gateway: gateway_out, market: market_lane };
+    let lanes = Lanes {
+        control: control_out,
+        gateway: gateway_out,
+        market: market_lane,
+    };
     let (wait, core) = (config.server.wait, config.server.engine_core);
     let engine = spawn("engine", &ends, move || {
         pin(core);
@@ -231,13 +263,25 @@ fn recover(data_dir: &DataDir) -> Result<Recovered, ServeError> {
         elapsed_ms = started.elapsed().as_millis(),
         "journal recovered"
     );
-    Ok(Recovered { engine, model, applied, opened, disk_low })
+    Ok(Recovered {
+        engine,
+        model,
+        applied,
+        opened,
+        disk_low,
+    })
 }
 
 /// The journal failed in an earlier run: what was decided then may be lost, so nobody trades before a person looked.
 fn kill_after(reason: &str) -> Command {
-    warn!(reason, "the journal failed in an earlier run: starting with trading stopped");
-    let actor = Actor { account: engine::AccountId::new(0), admin: true };
+    warn!(
+        reason,
+        "the journal failed in an earlier run: starting with trading stopped"
+    );
+    let actor = Actor {
+        account: engine::AccountId::new(0),
+        admin: true,
+    };
     Command::KillSwitch(KillSwitch {
         actor,
         scope: KillScope::Engine,
@@ -256,7 +300,9 @@ fn sequence_genesis(
 ) -> Result<(), ServeError> {
     while !sequencer.has_room() {
         if sequencer.is_cut_off() {
-            return Err(ServeError::JournalFailed("the writer ended during start-up".to_owned()));
+            return Err(ServeError::JournalFailed(
+                "the writer ended during start-up".to_owned(),
+            ));
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -278,8 +324,16 @@ fn simulator(market: Market, engine: &Engine) -> Option<Simulator> {
         found.expect("genesis defines the simulator's accounts").account
     };
     let [maker, taker] = SIM_ACCOUNTS.map(account);
-    let instruments = engine.instruments().map(|instrument| SimInstrument::from(&instrument)).collect();
-    Some(Simulator::new(SimulatorSettings::new(seed, instruments, maker, taker)))
+    let instruments = engine
+        .instruments()
+        .map(|instrument| SimInstrument::from(&instrument))
+        .collect();
+    Some(Simulator::new(SimulatorSettings::new(
+        seed,
+        instruments,
+        maker,
+        taker,
+    )))
 }
 
 fn health_probe(progress: Arc<Progress>, engine_alive: Arc<AtomicBool>) -> rest::HealthProbe {
@@ -297,12 +351,18 @@ fn spawn<T: Send + 'static>(
     ends: &Sender<&'static str>,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, ServeError> {
-    let end = SendOnDrop { name, ends: ends.clone() };
+    let end = SendOnDrop {
+        name,
+        ends: ends.clone(),
+    };
     let body = move || {
         let _end = end;
         body()
     };
-    Builder::new().name(name.to_owned()).spawn(body).map_err(|error| ServeError::Spawn(name, error))
+    Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|error| ServeError::Spawn(name, error))
 }
 
 /// Reports a thread's end even when it panics.
@@ -337,13 +397,18 @@ fn announce(address: SocketAddr) {
 
 fn start_logging(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::new(config.log_level.as_str());
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 fn signals() -> Result<Receiver<i32>, ServeError> {
     let (caught, signals) = crossbeam_channel::bounded(1);
-    let mut source = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])
-        .map_err(ServeError::Signals)?;
+    let mut source =
+        signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])
+            .map_err(ServeError::Signals)?;
     let relay = move || {
         if let Some(signal) = source.forever().next() {
             let _ = caught.send(signal);
@@ -353,7 +418,10 @@ fn signals() -> Result<Receiver<i32>, ServeError> {
             std::process::exit(130);
         }
     };
-    Builder::new().name("signals".to_owned()).spawn(relay).map_err(|error| ServeError::Spawn("signals", error))?;
+    Builder::new()
+        .name("signals".to_owned())
+        .spawn(relay)
+        .map_err(|error| ServeError::Spawn("signals", error))?;
     Ok(signals)
 }
 
@@ -381,7 +449,10 @@ fn join<T>(name: &'static str, thread: JoinHandle<T>, ended: &Receiver<&'static 
             return None;
         }
     }
-    thread.join().map_err(|_| error!(thread = name, "thread panicked")).ok()
+    thread
+        .join()
+        .map_err(|_| error!(thread = name, "thread panicked"))
+        .ok()
 }
 
 fn finish(

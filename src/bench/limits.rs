@@ -13,6 +13,9 @@ pub const PRICE_HIGH: u32 = 65_000;
 /// The price that a stream starts from, where there has been no trade.
 pub const PRICE_START: u32 = 32_768;
 
+/// Orders resting at once: the generator holds them near a thousand, so eight times that is never reached.
+pub const RESTING_MAX: u32 = 8_192;
+
 /// Timed passes over one stream, of which the median is reported. Odd, so that the median is one of them.
 pub const TIMED_PASSES: usize = 5;
 

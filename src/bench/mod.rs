@@ -1,6 +1,7 @@
 //! Benchmarks that are part of the binary. Each checks that its results are right before it gives a time.
 
 pub mod checksum;
+pub mod engine_bench;
 pub mod expected;
 pub mod limits;
 mod reference_book;

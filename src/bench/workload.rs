@@ -11,9 +11,11 @@ use super::limits::{COMMANDS_MAX, PREFILL, PRICE_HIGH, PRICE_LOW};
 use super::reference_book::{BUY, ReferenceBook, Side};
 
 /// Which stream.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Mix {
+    #[value(name = "A")]
     A,
+    #[value(name = "B")]
     B,
 }
 

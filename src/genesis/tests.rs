@@ -248,7 +248,9 @@ fn a_definition_that_the_engine_refused_is_tried_again() {
 fn what_leaves_the_file_still_counts_against_the_capacity() {
     let mut world = World::new();
     let six = "[engine.capacity]\naccounts = 6\n";
-    world.start(&format!("{six}[[accounts]]\nname = \"a\"\n[[accounts]]\nname = \"b\""));
+    world.start(&format!(
+        "{six}[[accounts]]\nname = \"a\"\n[[accounts]]\nname = \"b\""
+    ));
     let toml = format!("{six}[[accounts]]\nname = \"c\"\n[[accounts]]\nname = \"d\"");
     let error = Genesis::plan(
         &config(&toml),
