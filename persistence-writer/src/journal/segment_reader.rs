@@ -127,69 +127,66 @@ impl<F: StorageFile> SegmentReader<F> {
     /// What stands at `position`, which must be in this segment.
     pub(super) fn probe(&mut self, position: &Position) -> io::Result<Probe<'_>> {
         let mut at = position.offset;
-        if self.record_length_at(at)? == 0 {
+        let mut frame = self.frame_header_at(at)?;
+        if frame.length == 0 {
             let block = at.next_multiple_of(BLOCK_BYTES);
             let padding = usize::try_from(block - at).unwrap_or(0);
             if self.bytes(at, padding)?.iter().any(|&byte| byte != 0) {
                 return Ok(Probe::Flawed(Flaw::Padding));
             }
-            if block == at || self.record_length_at(block)? == 0 {
+            frame = self.frame_header_at(block)?;
+            if block == at || frame.length == 0 {
                 return Ok(Probe::End);
             }
             at = block;
         }
-        let Some(frame) = self.frame_header_at(at)? else {
+        let Some(len) = frame.bytes() else {
             return Ok(Probe::Flawed(Flaw::Length));
         };
         let begins_batch = frame.index == 0 && at.is_multiple_of(BLOCK_BYTES);
         let continues_batch = frame.index == position.next_index && at == position.offset;
-        let (segment, len) = (self.header.segment, frame.bytes());
-        let flaw = match self.whole_frame(at, &frame)? {
+        let segment = self.header.segment;
+        let bytes = self.bytes(at, len)?;
+        let flaw = match bytes.get(FRAME_HEADER_BYTES..len) {
             None => Flaw::Length,
-            Some(bytes) if !is_intact(&frame, bytes) => Flaw::Checksum,
+            Some(_) if !is_intact(&frame, bytes) => Flaw::Checksum,
             Some(_) if frame.segment != segment => Flaw::ForeignSegment,
             Some(_) if frame.seq != position.next_seq || frame.previous != position.chain => Flaw::Sequence,
             Some(_) if !begins_batch && !continues_batch => Flaw::Batch,
-            Some(_) => {
+            Some(payload) => {
                 let next = Position::after(&frame, at);
-                let bytes = self.bytes(at, len.unwrap_or(0))?;
-                let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
                 return Ok(Probe::Record { at, next, payload });
             }
         };
         Ok(Probe::Flawed(flaw))
     }
 
-    /// Header and record of the frame at `at`; `None` where its length is impossible there.
-    pub(super) fn whole_frame(&mut self, at: u64, frame: &FrameHeader) -> io::Result<Option<&[u8]>> {
+    /// The frame header at `at`, as if zeros followed the end of the segment.
+    pub(super) fn frame_header_at(&mut self, at: u64) -> io::Result<FrameHeader> {
+        let bytes = self.bytes(at, FRAME_HEADER_BYTES)?;
+        Ok(match bytes.first_chunk() {
+            Some(bytes) => FrameHeader::decode(bytes),
+            None => {
+                let mut padded = [0; FRAME_HEADER_BYTES];
+                padded[..bytes.len()].copy_from_slice(bytes);
+                FrameHeader::decode(&padded)
+            }
+        })
+    }
+
+    /// Whether a whole frame with a right checksum stands at `at`.
+    pub(super) fn is_intact_at(&mut self, at: u64, frame: &FrameHeader) -> io::Result<bool> {
         match frame.bytes() {
             Some(len) => {
                 let bytes = self.bytes(at, len)?;
-                Ok((bytes.len() == len).then_some(bytes))
+                Ok(bytes.len() == len && is_intact(frame, bytes))
             }
-            None => Ok(None),
+            None => Ok(false),
         }
-    }
-
-    /// `None` where the segment ends before it.
-    pub(super) fn frame_header_at(&mut self, at: u64) -> io::Result<Option<FrameHeader>> {
-        let bytes = self.bytes(at, FRAME_HEADER_BYTES)?;
-        Ok(bytes.first_chunk().map(FrameHeader::decode))
-    }
-
-    /// 0 at the end of the segment.
-    fn record_length_at(&mut self, at: u64) -> io::Result<u32> {
-        let bytes = self.bytes(at, 8)?;
-        Ok(match bytes.get(4..8) {
-            Some(&[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]),
-            _ => 0,
-        })
     }
 
     /// `len` bytes from `offset`; fewer at the end of the file or of the segment.
     pub(super) fn bytes(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
-        let room = u64::from(self.header.segment_bytes).saturating_sub(offset);
-        let len = len.min(usize::try_from(room).unwrap_or(usize::MAX));
         let cached = offset
             .checked_sub(self.window_start)
             .and_then(|start| usize::try_from(start).ok())
@@ -197,19 +194,24 @@ impl<F: StorageFile> SegmentReader<F> {
         let start = match cached {
             Some(start) => start,
             None => {
-                let wanted = usize::try_from(room)
-                    .unwrap_or(usize::MAX)
-                    .min(self.chunk_bytes.max(len));
-                self.window.resize(wanted, 0);
-                self.window_start = offset;
-                let read = self.file.read_full_at(&mut self.window, offset);
-                self.window.truncate(*read.as_ref().unwrap_or(&0));
-                read?;
+                self.fill_window(offset, len)?;
                 0
             }
         };
         let end = self.window.len().min(start + len);
-        Ok(&self.window[start.min(end)..end])
+        Ok(&self.window[start..end])
+    }
+
+    fn fill_window(&mut self, offset: u64, len: usize) -> io::Result<()> {
+        let room = u64::from(self.header.segment_bytes).saturating_sub(offset);
+        let wanted = usize::try_from(room)
+            .unwrap_or(usize::MAX)
+            .min(self.chunk_bytes.max(len));
+        self.window.resize(wanted, 0);
+        self.window_start = offset;
+        let read = self.file.read_full_at(&mut self.window, offset);
+        self.window.truncate(*read.as_ref().unwrap_or(&0));
+        read.map(|_| ())
     }
 
     /// Forgets what has been read: the writer may have written there since.

@@ -2,7 +2,7 @@
 
 use engine::{Command, Seq, Sequenced};
 
-use super::error::{Context, Flaw, JournalError};
+use super::error::{Flaw, JournalError};
 use super::header::segment_name;
 use super::segment_reader::{Position, Probe, SegmentReader};
 use super::storage::Storage;
@@ -61,14 +61,14 @@ impl<S: Storage> Tailer<S> {
             self.fresh_to = limit.get();
         }
         loop {
-            let name = segment_name(self.position.segment);
-            let probe = self.reader.probe(&self.position);
-            match probe.context(&self.storage, "read", &name)? {
-                Probe::Record { at, next, payload } => {
+            let segment = self.position.segment;
+            let path = |storage: &S| storage.path(&segment_name(segment));
+            match self.reader.probe(&self.position) {
+                Ok(Probe::Record { at, next, payload }) => {
                     let seq = next.seq();
                     let command =
                         record::decode(seq, payload).map_err(|source| JournalError::Undecodable {
-                            path: self.storage.path(&name),
+                            path: path(&self.storage),
                             offset: at,
                             seq,
                             source,
@@ -76,8 +76,15 @@ impl<S: Storage> Tailer<S> {
                     self.position = next;
                     return Ok(Some(command));
                 }
-                Probe::End => self.enter_next_segment()?,
-                Probe::Flawed(flaw) => return Err(self.damaged(flaw)),
+                Ok(Probe::End) => self.enter_next_segment()?,
+                Ok(Probe::Flawed(flaw)) => return Err(self.damaged(flaw)),
+                Err(source) => {
+                    return Err(JournalError::Io {
+                        action: "read",
+                        path: path(&self.storage),
+                        source,
+                    });
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use engine::{Command, Seq, Sequenced, Timestamp};
 
 use super::error::{Context, Flaw, JournalError};
-use super::frame::{FRAME_ALIGN, FrameHeader, is_intact};
+use super::frame::{FRAME_ALIGN, FrameHeader};
 use super::header::{JournalId, segment_name, segment_of};
 use super::segment_reader::{Position, Probe, SegmentReader};
 use super::storage::Storage;
@@ -69,8 +69,8 @@ pub fn walk<S: Storage>(
         torn: None,
         batch_offset: start.offset,
     };
+    let mut name = segment_name(start.segment);
     loop {
-        let name = segment_name(reader.header.segment);
         let flaw = match reader.probe(&walked.end).context(storage, "read", &name)? {
             Probe::Record { at, next, payload } => {
                 if visit_record(storage, after, at, next, payload, &mut walked, &mut visit)?.is_break() {
@@ -86,6 +86,7 @@ pub fn walk<S: Storage>(
             walked.segments += 1;
             walked.end = Position::start_of(&reader.header);
             walked.batch_offset = walked.end.offset;
+            name = segment_name(walked.end.segment);
         } else {
             walked.torn = examine_tail(storage, &mut reader, &walked.end, flaw)?;
             return Ok(Some(walked));
@@ -195,7 +196,10 @@ fn examine_tail<S: Storage>(
         if block.is_empty() {
             break;
         }
-        if let Some(last) = block.iter().rposition(|&byte| byte != 0) {
+        let zeros = [0; BLOCK_BYTES as usize];
+        if !zeros.starts_with(block)
+            && let Some(last) = block.iter().rposition(|&byte| byte != 0)
+        {
             last_used = Some(offset + last as u64);
             for at in (offset..block_end).step_by(FRAME_ALIGN as usize) {
                 if is_synced_record(reader, end, at).context(storage, "read", &name)? {
@@ -222,14 +226,11 @@ fn is_synced_record<F: super::StorageFile>(
     end: &Position,
     at: u64,
 ) -> std::io::Result<bool> {
-    let Some(frame) = reader.frame_header_at(at)? else {
-        return Ok(false);
-    };
+    let frame = reader.frame_header_at(at)?;
     if frame.segment != end.segment || !proves_a_gap(&frame, end) {
         return Ok(false);
     }
-    let bytes = reader.whole_frame(at, &frame)?;
-    Ok(bytes.is_some_and(|bytes| is_intact(&frame, bytes)))
+    reader.is_intact_at(at, &frame)
 }
 
 /// An intact frame that is the record due, or an earlier one, is not where it was written. A later one whose batch
