@@ -11,6 +11,9 @@ pub const HEADERS_MAX: usize = 64;
 /// Longest request target, in bytes. Longer ones are answered 414.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 
+/// Most segments of a path; ours have five.
+pub const PATH_SEGMENTS_MAX: usize = 8;
+
 /// Largest body of a request: an order with full metadata takes about 3 KiB.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 

@@ -28,9 +28,23 @@ pub(crate) struct Connection {
     /// In the loop's queue of connections to serve, or of bulk ones.
     pub(crate) queued: bool,
     pub(crate) queued_bulk: bool,
-    /// When the client last sent a byte, and when it last took one (or had none to take).
+    /// What serving stopped at.
+    pub(crate) pause: Pause,
+    /// When the client last sent something, or its last answer was relayed.
     pub(crate) heard: Instant,
-    pub(crate) took: Instant,
+    /// Since when the client has taken nothing of what is queued for it.
+    pub(crate) stalled: Option<Instant>,
+}
+
+/// Why a connection is not served further now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pause {
+    /// More input is needed.
+    Input,
+    /// Answers in flight come first.
+    Answers,
+    /// The client takes too little of what is queued for it.
+    Output,
 }
 
 #[derive(Debug)]
@@ -57,25 +71,38 @@ impl Connection {
             ended: false,
             queued: false,
             queued_bulk: false,
+            pause: Pause::Input,
             heard: now,
-            took: now,
+            stalled: None,
         }
     }
 
     /// Whether more input could be used now. A client that does not take its answers, or that has enough requests in
     /// flight, is not read: TCP tells it to wait.
-    pub(crate) fn wants_input(&self) -> bool {
-        let room = !self.input.is_full() && !self.ended;
+    fn wants_input(&self) -> bool {
+        let room = !self.input.is_full() && !self.ended && self.may_queue_more();
         match &self.protocol {
-            Protocol::Http(session) => {
-                room && session.may_read() && self.output.len() < RELAY_QUEUE_BYTES_MAX
-            }
-            Protocol::WebSocket(session) => {
-                room && !session.closed
-                    && session.in_flight < PIPELINE_MAX
-                    && self.output.len() < WS_QUEUE_BYTES_MAX
-            }
+            Protocol::Http(session) => room && session.may_read(),
+            Protocol::WebSocket(session) => room && !session.closed && session.in_flight < PIPELINE_MAX,
             Protocol::Draining { .. } => room,
+        }
+    }
+
+    /// Whether so little is queued for the client that more answers may be.
+    fn may_queue_more(&self) -> bool {
+        self.output.len()
+            < match &self.protocol {
+                Protocol::WebSocket(_) => WS_QUEUE_BYTES_MAX,
+                _ => RELAY_QUEUE_BYTES_MAX,
+            }
+    }
+
+    /// Whether serving it again would do something, without anything new from outside.
+    pub(crate) fn can_go_on(&self) -> bool {
+        match self.pause {
+            Pause::Input => self.readable && self.wants_input(),
+            Pause::Output => self.may_queue_more(),
+            Pause::Answers => false,
         }
     }
 
@@ -100,19 +127,19 @@ impl Connection {
 
     /// Writes what the socket takes, up to about `budget` bytes; returns how many.
     pub(crate) fn flush(&mut self, budget: usize, now: Instant) -> io::Result<usize> {
-        if self.output.is_empty() {
-            self.took = now;
-            return Ok(0);
+        let mut written = 0;
+        if self.writable && !self.output.is_empty() {
+            let step = self.output.write_to(&mut self.stream, budget)?;
+            self.writable = !step.blocked;
+            written = step.written;
         }
-        if !self.writable {
-            return Ok(0);
+        if self.output.is_empty() || written > 0 {
+            self.stalled = None;
         }
-        let step = self.output.write_to(&mut self.stream, budget)?;
-        self.writable = !step.blocked;
-        if step.written > 0 || self.output.is_empty() {
-            self.took = now;
+        if !self.output.is_empty() {
+            self.stalled.get_or_insert(now);
         }
-        Ok(step.written)
+        Ok(written)
     }
 
     /// Says that no more will come, and waits a while for the client to agree: closing at once could reset the

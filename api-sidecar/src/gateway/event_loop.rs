@@ -15,8 +15,9 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::accept::{Accepted, Admission, accept, turn_away};
 use super::answer::{Answer, ResponseShape};
-use super::connection::{Connection, Protocol};
+use super::connection::{Connection, Pause, Protocol};
 use super::core::Core;
+use super::deadlines::{self, Due};
 use super::doorbell::Doorbell;
 use super::outbound::{Decision, Decisions};
 use super::relay::Pumped;
@@ -28,9 +29,8 @@ use super::ws::session::{append_text_frame, text_frame};
 use super::{FIRST_CONNECTION_TOKEN, connection_tokens};
 use crate::auth::Role;
 use crate::limits::{
-    ACCEPTS_PER_TURN, BULK_BYTES_PER_TURN, BULK_CONNECTIONS_PER_TURN, IDLE_TIME_MAX, OUTBOUND_PER_TURN,
-    RELAY_ANSWER_TIME_MAX, REQUEST_TIME_MAX, SLEEP_IDLE, SLEEP_IN_FLIGHT, SPIN_TIME_MAX, STALL_TIME_MAX,
-    STOP_TIME_MAX, SWEEP_INTERVAL, WS_SILENCE,
+    ACCEPTS_PER_TURN, BULK_BYTES_PER_TURN, BULK_CONNECTIONS_PER_TURN, OUTBOUND_PER_TURN, SLEEP_IDLE,
+    SLEEP_IN_FLIGHT, SPIN_TIME_MAX, STOP_TIME_MAX, SWEEP_INTERVAL,
 };
 
 pub(crate) const LISTENER: Token = Token(0);
@@ -268,7 +268,12 @@ impl EventLoop {
         };
         connection.queued = false;
         let core = &mut self.core;
-        if connection.fill(&mut core.scratch, core.now).is_err() {
+        // What went out may make room for answers, and so for requests.
+        let flushed = connection.flush(BULK_BYTES_PER_TURN, core.now);
+        if flushed
+            .and_then(|_| connection.fill(&mut core.scratch, core.now))
+            .is_err()
+        {
             return self.remove(index);
         }
         let (_, relay_token) = connection_tokens(index);
@@ -283,8 +288,11 @@ impl EventLoop {
             Protocol::Http(session) => {
                 session.closing |= core.stopping;
                 match serve_http::serve(core, peer, session, input, output) {
-                    Served::Waiting => {}
-                    Served::Relaying => self.enqueue_bulk(index),
+                    Served::Paused(pause) => connection.pause = pause,
+                    Served::Relaying => {
+                        connection.pause = Pause::Answers;
+                        self.enqueue_bulk(index);
+                    }
                     Served::Upgraded(upgraded) => {
                         connection.protocol = Protocol::WebSocket(upgraded);
                         self.sessions.insert(index);
@@ -293,11 +301,12 @@ impl EventLoop {
                 }
             }
             Protocol::WebSocket(session) => {
-                serve_ws::serve(core, peer, session, input, output, &mut self.message);
+                connection.pause = serve_ws::serve(core, peer, session, input, output, &mut self.message);
             }
             Protocol::Draining { .. } => {
                 let rest = input.len();
                 input.consume(rest);
+                connection.pause = Pause::Input;
             }
         }
         self.finish_round(index);
@@ -316,7 +325,7 @@ impl EventLoop {
         let done = match &mut connection.protocol {
             Protocol::Http(session) => {
                 // The rest of a request will never come.
-                session.closing |= connection.ended && session.may_read();
+                session.closing |= connection.ended && connection.pause == Pause::Input;
                 session.is_finished() && quiet
             }
             Protocol::WebSocket(session) => (session.closed && quiet) || connection.ended,
@@ -330,15 +339,9 @@ impl EventLoop {
                 self.sessions.remove(&index);
                 self.enqueue(index);
             }
-            (_, false) => {
-                let more_input = connection.readable && connection.wants_input();
-                let more_output = connection.writable && !quiet;
-                if more_input {
-                    self.enqueue(index);
-                } else if more_output {
-                    self.enqueue_bulk(index);
-                }
-            }
+            (_, false) if connection.can_go_on() => self.enqueue(index),
+            (_, false) if connection.writable && !quiet => self.enqueue_bulk(index),
+            (_, false) => {}
         }
     }
 
@@ -407,6 +410,7 @@ impl EventLoop {
             if ended {
                 session.relay = None;
                 core.relays -= 1;
+                connection.heard = core.now;
             }
         }
         match connection.flush(budget, core.now) {
@@ -425,7 +429,7 @@ impl EventLoop {
             _ => false,
         };
         let closing = matches!(&connection.protocol, Protocol::WebSocket(session) if session.closed);
-        if ended || closing {
+        if ended || closing || connection.can_go_on() {
             // The next request of the client, or the end.
             self.enqueue(index);
         }
@@ -570,48 +574,28 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
-        let now = self.core.now;
-        let since = |instant: Instant| now.saturating_duration_since(instant);
-        let unread = !connection.output.is_empty() && since(connection.took) >= STALL_TIME_MAX;
-        let quiet = since(connection.heard) >= IDLE_TIME_MAX && since(connection.took) >= IDLE_TIME_MAX;
+        let due = deadlines::due(connection, self.core.now);
         let output = &mut connection.output;
-        match &mut connection.protocol {
-            _ if unread => self.remove(index),
-            Protocol::Draining { until } if now >= *until => self.remove(index),
-            Protocol::Draining { .. } => {}
-            Protocol::Http(session) => {
-                let late = session
-                    .began
-                    .is_some_and(|began| since(began) >= REQUEST_TIME_MAX);
-                let unanswered = session.relay.as_ref().is_some_and(|relay| {
-                    relay.awaits_answer() && since(relay.began) >= RELAY_ANSWER_TIME_MAX
-                });
-                if unanswered && let Some(relay) = session.relay.take() {
-                    self.core.relays -= 1;
-                    let answer =
-                        Answer::coded(504, "The read service did not answer in time", "read_service");
-                    session.answer(relay.shape().clone(), &answer, output, &self.core.date);
-                    self.enqueue(index);
-                } else if late && session.may_read() {
-                    session.began = None;
-                    let answer = Answer::error(408, "The request did not arrive in time");
-                    session.answer(ResponseShape::closing(), &answer, output, &self.core.date);
-                    self.enqueue(index);
-                } else if quiet && !session.has_answers_in_flight() && session.relay.is_none() {
-                    self.remove(index);
-                }
+        match (due, &mut connection.protocol) {
+            (Due::Remove, _) => return self.remove(index),
+            (Due::RequestTimeout, Protocol::Http(session)) => {
+                session.began = None;
+                let answer = Answer::error(408, "The request did not arrive in time");
+                session.answer(ResponseShape::closing(), &answer, output, &self.core.date);
             }
-            Protocol::WebSocket(session) => {
-                let silence = since(session.heard);
-                if silence >= 2 * WS_SILENCE {
-                    session.close(output, CloseCode::Away, "nothing heard for too long");
-                    self.enqueue(index);
-                } else if silence >= WS_SILENCE && !session.pinged && !session.closed {
-                    session.ping(output);
-                    self.enqueue(index);
-                }
+            (Due::RelayTimeout, Protocol::Http(session)) => {
+                let Some(relay) = session.relay.take() else { return };
+                self.core.relays -= 1;
+                let answer = Answer::coded(504, "The read service did not answer in time", "read_service");
+                session.answer(relay.shape().clone(), &answer, output, &self.core.date);
             }
+            (Due::Silent, Protocol::WebSocket(session)) => {
+                session.close(output, CloseCode::Away, "nothing heard for too long");
+            }
+            (Due::Ping, Protocol::WebSocket(session)) => session.ping(output),
+            _ => return,
         }
+        self.enqueue(index);
     }
 
     /// Begins the stop at the first call; `true` once everyone is answered and gone, or the time is over.
@@ -627,6 +611,6 @@ impl EventLoop {
             let indices: Vec<usize> = self.connections.iter().map(|(index, _)| index).collect();
             indices.into_iter().for_each(|index| self.enqueue(index));
         }
-        self.connections.is_empty() || now >= stop_by || self.decisions.is_over()
+        self.connections.is_empty() || now >= stop_by
     }
 }

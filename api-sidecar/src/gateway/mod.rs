@@ -16,6 +16,7 @@ mod answer;
 mod buffers;
 mod connection;
 mod core;
+mod deadlines;
 mod directory;
 mod doorbell;
 mod event_loop;

@@ -1,5 +1,10 @@
 //! Which lane a request takes.
 
+use std::borrow::Cow;
+
+use super::head::Method;
+use crate::limits::PATH_SEGMENTS_MAX;
+
 /// A request of the order lane. Path ids are as the client wrote them, in range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum OrderRoute {
@@ -34,8 +39,6 @@ pub(crate) enum Route {
     Malformed,
 }
 
-use super::head::Method;
-
 const READ: &str = "GET, HEAD, OPTIONS";
 const POST: &str = "POST, OPTIONS";
 const READ_OR_POST: &str = "GET, HEAD, POST, OPTIONS";
@@ -46,33 +49,44 @@ pub(crate) fn route(method: Method, raw_path: &str) -> Route {
     if raw_path == "*" {
         return Route::Options { allow: ANY };
     }
-    let mut segments: Vec<String> = Vec::new();
-    for raw in raw_path.trim_start_matches('/').split('/') {
-        let Some(bytes) = percent_decode(raw) else {
-            return Route::Malformed;
-        };
-        let Ok(segment) = String::from_utf8(bytes) else {
+    let path = match decode(raw_path) {
+        Ok(path) => path,
+        Err(refused) => return refused,
+    };
+    let mut segments = [""; PATH_SEGMENTS_MAX];
+    let mut count = 0;
+    for segment in path.strip_prefix('/').unwrap_or(&path).split('/') {
+        // A path names things; it is not walked: dots would only be a way around a rule.
+        let Some(place) = segments
+            .get_mut(count)
+            .filter(|_| segment != "." && segment != "..")
+        else {
             return Route::NotFound;
         };
-        // A path names things; it is not walked. Encoded separators and dots would only be ways around a rule.
-        if segment == "."
-            || segment == ".."
-            || segment.contains(['/', '\\'])
-            || segment.contains(char::is_control)
-        {
-            return Route::NotFound;
-        }
-        segments.push(segment);
+        *place = segment;
+        count += 1;
     }
-    if raw_path.starts_with("//") {
-        return Route::NotFound;
-    }
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    match &segments[..] {
+    let segments = &segments[..count];
+    match segments {
         ["ws", "oms"] => allowed(method, &[Method::Get], "GET, OPTIONS", || Route::WebSocket),
-        ["api", "oms", rest @ ..] => api_route(method, rest, &segments),
-        _ => relay(method, READ, &segments),
+        ["api", "oms", rest @ ..] => api_route(method, rest, segments),
+        ["", _, ..] => Route::NotFound,
+        _ => relay(method, READ, segments),
     }
+}
+
+/// The path without percent-encoding. An encoded separator or control character names nothing of ours.
+fn decode(raw_path: &str) -> Result<Cow<'_, str>, Route> {
+    if !raw_path.contains('%') {
+        return Ok(Cow::Borrowed(raw_path));
+    }
+    let bytes = percent_decode(raw_path).ok_or(Route::Malformed)?;
+    let separators = |path: &str| path.matches('/').count();
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|path| !path.contains(char::is_control) && separators(path) == separators(raw_path))
+        .map(Cow::Owned)
+        .ok_or(Route::NotFound)
 }
 
 fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {

@@ -4,6 +4,7 @@ use mio::Token;
 
 use super::answer::{Answer, ResponseShape, write_options_response};
 use super::buffers::{Input, Output};
+use super::connection::Pause;
 use super::core::Core;
 use super::head::{Head, Method};
 use super::http::HttpSession;
@@ -28,8 +29,7 @@ pub(crate) struct Peer {
 /// How a look at the input ended.
 #[derive(Debug)]
 pub(crate) enum Served {
-    /// More input, or an answer in flight, is needed first.
-    Waiting,
+    Paused(Pause),
     /// A relayed request began: its socket wants pumping.
     Relaying,
     Upgraded(Box<WsSession>),
@@ -43,28 +43,24 @@ pub(crate) fn serve(
     input: &mut Input,
     output: &mut Output,
 ) -> Served {
-    while session.may_read() && output.len() < RELAY_QUEUE_BYTES_MAX {
-        if input.len() < session.wanted_bytes.max(1) {
-            break;
+    while session.may_read() {
+        if output.len() >= RELAY_QUEUE_BYTES_MAX {
+            return Served::Paused(Pause::Output);
         }
-        match serve_one(core, peer, session, input, output) {
-            Step::Served { bytes } => {
-                input.consume(bytes);
-                session.wanted_bytes = 0;
-                session.began = None;
-                session.told_to_continue = false;
-            }
+        if input.len() < session.wanted_bytes.max(1) {
+            return Served::Paused(Pause::Input);
+        }
+        let step = serve_one(core, peer, session, input, output);
+        match step {
             Step::Incomplete { wanted } => {
                 session.began.get_or_insert(core.now);
                 session.wanted_bytes = wanted;
-                break;
+                return Served::Paused(Pause::Input);
             }
-            Step::Blocked => return Served::Waiting,
+            Step::Blocked => return Served::Paused(Pause::Answers),
+            Step::Served { bytes } => take(session, input, bytes),
             Step::Relayed { bytes } => {
-                input.consume(bytes);
-                session.wanted_bytes = 0;
-                session.began = None;
-                session.told_to_continue = false;
+                take(session, input, bytes);
                 return Served::Relaying;
             }
             Step::Upgraded { bytes, session } => {
@@ -73,7 +69,15 @@ pub(crate) fn serve(
             }
         }
     }
-    Served::Waiting
+    Served::Paused(Pause::Answers)
+}
+
+/// A request is done with its input.
+fn take(session: &mut HttpSession, input: &mut Input, bytes: usize) {
+    input.consume(bytes);
+    session.wanted_bytes = 0;
+    session.began = None;
+    session.told_to_continue = false;
 }
 
 enum Step {

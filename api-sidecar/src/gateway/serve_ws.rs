@@ -4,6 +4,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::answer::Answer;
 use super::buffers::{Input, Output};
+use super::connection::Pause;
 use super::core::Core;
 use super::order_lane::{self, Decoded, OrderName};
 use super::replies::{Address, ReplyTo};
@@ -23,17 +24,24 @@ pub(crate) fn serve(
     input: &mut Input,
     output: &mut Output,
     scratch: &mut Vec<u8>,
-) {
-    while session.in_flight < PIPELINE_MAX && output.len() < WS_QUEUE_BYTES_MAX && !core.stopping {
+) -> Pause {
+    if core.stopping {
+        if session.in_flight == 0 {
+            session.close(output, CloseCode::Away, "the server is stopping");
+        }
+        return Pause::Answers;
+    }
+    while session.in_flight < PIPELINE_MAX {
+        if output.len() >= WS_QUEUE_BYTES_MAX {
+            return Pause::Output;
+        }
         match session.hear(input, output, core.now) {
             Heard::Text(text) => hear(core, peer, session, &text, output, scratch),
             Heard::Other => {}
-            Heard::Nothing | Heard::Closed => return,
+            Heard::Nothing | Heard::Closed => return Pause::Input,
         }
     }
-    if core.stopping && session.in_flight == 0 {
-        session.close(output, CloseCode::Away, "the server is stopping");
-    }
+    Pause::Answers
 }
 
 fn hear(

@@ -1,0 +1,154 @@
+//! How long a client may take for what (each bound and its reason is in [`crate::limits`]).
+
+use std::time::Instant;
+
+use super::connection::{Connection, Protocol};
+use crate::limits::{IDLE_TIME_MAX, RELAY_ANSWER_TIME_MAX, REQUEST_TIME_MAX, STALL_TIME_MAX, WS_SILENCE};
+
+/// What a look at a connection's clocks calls for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Due {
+    Nothing,
+    /// Close without a word: nobody listens, or nothing is owed.
+    Remove,
+    /// A request did not arrive in time.
+    RequestTimeout,
+    /// The REST handlers did not answer in time.
+    RelayTimeout,
+    Ping,
+    /// A WebSocket client is silent even after a ping.
+    Silent,
+}
+
+pub(crate) fn due(connection: &Connection, now: Instant) -> Due {
+    let since = |instant: Instant| now.saturating_duration_since(instant);
+    if connection
+        .stalled
+        .is_some_and(|stalled| since(stalled) >= STALL_TIME_MAX)
+    {
+        return Due::Remove;
+    }
+    match &connection.protocol {
+        Protocol::Draining { until } if now >= *until => Due::Remove,
+        Protocol::Draining { .. } => Due::Nothing,
+        Protocol::Http(session) => {
+            let late = session
+                .began
+                .is_some_and(|began| since(began) >= REQUEST_TIME_MAX);
+            if let Some(relay) = &session.relay {
+                let unanswered = relay.awaits_answer() && since(relay.began) >= RELAY_ANSWER_TIME_MAX;
+                return if unanswered {
+                    Due::RelayTimeout
+                } else {
+                    Due::Nothing
+                };
+            }
+            let owed = session.has_answers_in_flight() || !connection.output.is_empty();
+            if late && session.may_read() {
+                Due::RequestTimeout
+            } else if !owed && since(connection.heard) >= IDLE_TIME_MAX {
+                Due::Remove
+            } else {
+                Due::Nothing
+            }
+        }
+        Protocol::WebSocket(session) if session.closed => Due::Nothing,
+        Protocol::WebSocket(session) => {
+            let silence = since(session.heard);
+            if silence >= 2 * WS_SILENCE {
+                Due::Silent
+            } else if silence >= WS_SILENCE && !session.pinged {
+                Due::Ping
+            } else {
+                Due::Nothing
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::auth::{Principal, Role};
+    use crate::gateway::ws::session::WsSession;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// A connection, and its client's end.
+    fn connection(now: Instant) -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let stream = mio::net::TcpStream::from_std(server);
+        (
+            Connection::new(stream, IpAddr::V4(Ipv4Addr::LOCALHOST), 1, now),
+            client,
+        )
+    }
+
+    #[test]
+    fn an_idle_connection_is_closed_and_one_that_waits_for_an_answer_is_not() {
+        let start = Instant::now();
+        let (mut connection, _client) = connection(start);
+        assert_eq!(due(&connection, start + IDLE_TIME_MAX - MOMENT), Due::Nothing);
+        assert_eq!(due(&connection, start + IDLE_TIME_MAX), Due::Remove);
+        if let Protocol::Http(session) = &mut connection.protocol {
+            session.reserve(super::super::answer::ResponseShape::closing());
+        }
+        assert_eq!(due(&connection, start + IDLE_TIME_MAX), Due::Nothing);
+    }
+
+    #[test]
+    fn a_request_has_to_arrive_in_time() {
+        let start = Instant::now();
+        let (mut connection, _client) = connection(start);
+        if let Protocol::Http(session) = &mut connection.protocol {
+            session.began = Some(start);
+        }
+        assert_eq!(due(&connection, start + REQUEST_TIME_MAX - MOMENT), Due::Nothing);
+        assert_eq!(due(&connection, start + REQUEST_TIME_MAX), Due::RequestTimeout);
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_is_dropped() {
+        let start = Instant::now();
+        let (mut connection, mut client) = connection(start);
+        let megabyte = bytes::Bytes::from(vec![0; 1 << 20]);
+        while connection.writable {
+            connection.output.push_shared(megabyte.clone());
+            connection.flush(usize::MAX, start).unwrap();
+        }
+        assert_eq!(due(&connection, start + STALL_TIME_MAX - MOMENT), Due::Nothing);
+        assert_eq!(due(&connection, start + STALL_TIME_MAX), Due::Remove);
+        client.write_all(b"still here").unwrap();
+        assert_eq!(
+            due(&connection, start + STALL_TIME_MAX),
+            Due::Remove,
+            "talking is not taking"
+        );
+    }
+
+    #[test]
+    fn a_silent_websocket_is_pinged_and_then_closed() {
+        let start = Instant::now();
+        let (mut connection, _client) = connection(start);
+        let who = Principal {
+            account: Default::default(),
+            name: Default::default(),
+            role: Role::Viewer,
+        };
+        connection.protocol = Protocol::WebSocket(Box::new(WsSession::new(who, start)));
+        assert_eq!(due(&connection, start + WS_SILENCE - MOMENT), Due::Nothing);
+        assert_eq!(due(&connection, start + WS_SILENCE), Due::Ping);
+        if let Protocol::WebSocket(session) = &mut connection.protocol {
+            session.ping(&mut connection.output);
+        }
+        assert_eq!(due(&connection, start + WS_SILENCE), Due::Nothing);
+        assert_eq!(due(&connection, start + 2 * WS_SILENCE), Due::Silent);
+    }
+}
