@@ -23,7 +23,9 @@ pub(crate) struct Connection {
     /// Readiness as epoll last told it, until a call would block.
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The client will send no more.
+    /// epoll said that the client sends no more; the end itself may still be behind unread bytes.
+    pub(crate) hung_up: bool,
+    /// The client will send no more, and all of it was read.
     pub(crate) ended: bool,
     /// In the loop's queue of connections to serve, or of bulk ones.
     pub(crate) queued: bool,
@@ -68,6 +70,7 @@ impl Connection {
             protocol: Protocol::Http(HttpSession::default()),
             readable: true,
             writable: true,
+            hung_up: false,
             ended: false,
             queued: false,
             queued_bulk: false,
@@ -106,6 +109,18 @@ impl Connection {
         }
     }
 
+    /// Whether bytes for the client, or of its relayed answer, can move now.
+    pub(crate) fn has_bulk(&self) -> bool {
+        let pumps = match &self.protocol {
+            Protocol::Http(session) => session
+                .relay
+                .as_ref()
+                .is_some_and(|relay| relay.can_move(&self.output)),
+            _ => false,
+        };
+        pumps || (self.writable && !self.output.is_empty())
+    }
+
     /// Reads once, if there may be something and it is wanted.
     pub(crate) fn fill(&mut self, scratch: &mut [u8], now: Instant) -> io::Result<()> {
         if !self.readable || !self.wants_input() {
@@ -113,7 +128,8 @@ impl Connection {
         }
         match self.input.read_from(&mut self.stream, scratch)? {
             ReadStep::Bytes { drained } => {
-                self.readable = !drained;
+                // The edge that told of the end is gone: only reading shows it now.
+                self.readable = !drained || self.hung_up;
                 self.heard = now;
             }
             ReadStep::WouldBlock => self.readable = false,

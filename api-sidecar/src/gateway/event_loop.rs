@@ -178,7 +178,8 @@ impl EventLoop {
             return;
         };
         if token.is_multiple_of(2) {
-            connection.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            connection.hung_up |= event.is_read_closed() || event.is_error();
+            connection.readable |= event.is_readable() || connection.hung_up;
             connection.writable |= event.is_writable() || event.is_write_closed();
             self.enqueue(index);
         } else if let Protocol::Http(session) = &mut connection.protocol
@@ -339,9 +340,15 @@ impl EventLoop {
                 self.sessions.remove(&index);
                 self.enqueue(index);
             }
-            (_, false) if connection.can_go_on() => self.enqueue(index),
-            (_, false) if connection.writable && !quiet => self.enqueue_bulk(index),
-            (_, false) => {}
+            (_, false) => {
+                let (go_on, bulk) = (connection.can_go_on(), connection.has_bulk());
+                if go_on {
+                    self.enqueue(index);
+                }
+                if bulk {
+                    self.enqueue_bulk(index);
+                }
+            }
         }
     }
 
@@ -403,6 +410,8 @@ impl EventLoop {
                     session.answer(shape, &answer, output, &core.date);
                 }
                 Pumped::Broken => {
+                    // The client sees what came, and that it ends too early.
+                    let _ = connection.flush(budget, core.now);
                     self.remove(index);
                     return 0;
                 }
@@ -420,20 +429,13 @@ impl EventLoop {
                 return moved;
             }
         }
-        let can_write = connection.writable && !connection.output.is_empty();
-        let can_pump = match &connection.protocol {
-            Protocol::Http(session) => session
-                .relay
-                .as_ref()
-                .is_some_and(|relay| relay.can_move(&connection.output)),
-            _ => false,
-        };
         let closing = matches!(&connection.protocol, Protocol::WebSocket(session) if session.closed);
+        let bulk = connection.has_bulk();
         if ended || closing || connection.can_go_on() {
             // The next request of the client, or the end.
             self.enqueue(index);
         }
-        if can_write || can_pump {
+        if bulk {
             self.enqueue_bulk(index);
         }
         moved

@@ -1,0 +1,11 @@
+//! The gateway over real sockets, with a scripted engine behind its rings and a scripted REST service behind its relay.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod auth;
+mod http;
+mod orders;
+mod relay;
+mod stop;
+mod support;
+mod ws;
