@@ -86,6 +86,8 @@ impl Engine {
         }
         let exit = self.orders.at(slot).exit_leaves.min(quantity);
         self.release(slot, quantity.wrapping_sub(exit), exit);
+        let order = self.orders.at_mut(slot);
+        order.quantity = order.quantity.wrapping_sub(quantity);
         let order = self.orders.at(slot);
         if order.resting {
             let (instrument, side, slice) = (order.instrument, order.side, order.slice());
@@ -132,6 +134,8 @@ impl Engine {
             return;
         }
         self.release(slot, 0, exit);
+        let order = self.orders.at_mut(slot);
+        order.quantity = order.quantity.wrapping_sub(exit);
         let order = self.orders.at(slot);
         if order.resting {
             let (instrument, side, leaves) = (order.instrument, order.side, order.leaves);

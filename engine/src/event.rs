@@ -174,7 +174,8 @@ impl CancelReason {
     }
 }
 
-/// The order left the book, or (`leaves_quantity` > 0 afterwards) lost a part of its quantity.
+/// The order left the book, or (`leaves_quantity` > 0 afterwards) lost a part of its quantity: its total is then
+/// `cum_quantity + leaves_quantity`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OrderCancelled {
     pub order: OrderId,

@@ -69,24 +69,19 @@ impl Engine {
     #[inline]
     pub(crate) fn review_later(&mut self, id: AccountId) {
         let account = self.accounts.as_mut_slice().at_mut(id.get());
-        if !account.under_review {
+        if !account.under_review && !account.venue {
             account.under_review = true;
             self.reviews.push(id.get());
         }
     }
 
-    /// Marks the open positions of an instrument with its last price.
+    /// Marks the open positions of an instrument with its last price, those too that a fill of this command marked at
+    /// an earlier print.
     pub(crate) fn mark_instrument(&mut self, slot: u32, out: &mut EventBuffer) {
-        let instrument = self.instruments.as_mut_slice().at_mut(slot);
-        let mark = instrument
-            .last_price
-            .filter(|_| instrument.last_price != instrument.marked_price);
-        let mut position = if mark.is_some() {
-            instrument.first_open
-        } else {
-            NIL
-        };
-        while let (Some(mark), true) = (mark, position != NIL) {
+        let instrument = self.instruments.as_slice().at(slot);
+        let mut position = instrument.first_open;
+        let Some(mark) = instrument.last_price else { return };
+        while position != NIL {
             if !out.has_room_for_a_step() {
                 // Marking is idempotent: the next call starts over with the same mark.
                 return;

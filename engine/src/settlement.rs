@@ -28,6 +28,7 @@ impl Engine {
         order.cum = order.cum.wrapping_add(shares);
         order.cum_notional = order.cum_notional.saturating_add(price.notional(quantity));
         if order.venue {
+            self.rehash_order(slot);
             return Charges::default();
         }
         let so_far = charges::on_turnover(order.cum_notional, order.side, order.product);
@@ -200,9 +201,7 @@ impl Engine {
             .saturating_sub(before.unrealised);
         account.realised = account.realised.saturating_add(realised);
         account.charges = account.charges.saturating_add(charges);
-        if !account.venue {
-            self.review_later(account_id);
-        }
+        self.review_later(account_id);
     }
 
     fn emit_position(&mut self, slot: u32, change: PositionChange, out: &mut EventBuffer) {
