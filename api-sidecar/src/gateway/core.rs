@@ -1,5 +1,7 @@
 //! What serving a connection needs besides the connection: the rings, who may do what, and the clock.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use engine::Timestamp;
@@ -11,7 +13,7 @@ use super::answer::Answer;
 use super::directory::Directory;
 use super::head::Head;
 use super::order_lane::Decoded;
-use super::replies::{Replies, ReplyTo};
+use super::replies::{Action, Replies, ReplyTo};
 use super::ws::handshake::OriginPolicy;
 use super::{AckMode, Settings};
 use crate::auth::{Authenticator, Principal};
@@ -25,6 +27,8 @@ pub(crate) struct Core {
     pub(crate) authenticator: Authenticator,
     pub(crate) directory: Directory,
     pub(crate) requests: Producer<Request>,
+    /// New orders are refused while it is set.
+    disk_low: Arc<AtomicBool>,
     pub(crate) replies: Replies,
     pub(crate) registry: Registry,
     /// The time of this turn.
@@ -46,6 +50,7 @@ impl Core {
         authenticator: Authenticator,
         directory: Directory,
         requests: Producer<Request>,
+        disk_low: Arc<AtomicBool>,
         registry: Registry,
     ) -> Core {
         let mut core = Core {
@@ -54,6 +59,7 @@ impl Core {
             authenticator,
             directory,
             requests,
+            disk_low,
             replies: Replies::default(),
             registry,
             now: Instant::now(),
@@ -94,6 +100,10 @@ impl Core {
             return Err(Answer::busy("The engine is busy"));
         }
         let Decoded { input, action } = decoded;
+        if matches!(action, Action::Place) && self.disk_low.load(Ordering::Relaxed) {
+            let error = "The disk is nearly full: new orders are refused, cancels and closes are not";
+            return Err(Answer::coded(503, error, "disk_low"));
+        }
         let token = self.replies.register(to, action, self.now);
         match self.requests.push(Request { token, input }) {
             Ok(()) => Ok(()),

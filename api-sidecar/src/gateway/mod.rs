@@ -105,6 +105,7 @@ pub struct Gateway {
     address: SocketAddr,
     doorbell: Doorbell,
     settings: Settings,
+    disk_low: Arc<AtomicBool>,
 }
 
 impl Gateway {
@@ -129,7 +130,15 @@ impl Gateway {
             address,
             doorbell,
             settings,
+            disk_low: Arc::default(),
         })
+    }
+
+    /// While `disk_low` is set, new orders are refused with 503 and nothing of them is sequenced; cancels, closes and
+    /// kills still pass, because the journal keeps a reserve for them.
+    #[must_use]
+    pub fn with_disk_low(self, disk_low: Arc<AtomicBool>) -> Gateway {
+        Gateway { disk_low, ..self }
     }
 
     /// The address that clients reach, with the port that was picked.
@@ -156,6 +165,7 @@ impl Gateway {
             authenticator,
             directory,
             lanes.requests,
+            self.disk_low,
             registry,
         );
         let decisions = Decisions::new(lanes.outbound, lanes.released);

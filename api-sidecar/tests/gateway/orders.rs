@@ -417,6 +417,25 @@ fn a_full_ring_is_told_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_low_disk_refuses_new_orders_only() {
+    let fixture = Fixture::start(Setup {
+        script: Box::new(venue),
+        ..Setup::default()
+    });
+    fixture.disk_low.store(true, Ordering::Release);
+    let refused = fixture.call("POST", "/api/oms/orders", ORDER);
+    assert_eq!(
+        (refused.status, refused.json()["code"].as_str()),
+        (503, Some("disk_low"))
+    );
+    assert_eq!(fixture.call("DELETE", "/api/oms/orders/7", "").status, 200);
+    assert_eq!(fixture.call("POST", "/api/oms/positions/5/close", "").status, 200);
+    assert_eq!(fixture.call("POST", "/api/oms/validate-order", ORDER).status, 200);
+    fixture.disk_low.store(false, Ordering::Release);
+    assert_eq!(fixture.call("POST", "/api/oms/orders", ORDER).status, 201);
+}
+
+#[test]
 fn a_reply_that_the_journal_holds_too_long_becomes_unknown() {
     let fixture = Fixture::start(Setup {
         release: false,

@@ -96,6 +96,7 @@ pub(crate) struct Fixture {
     pub(crate) inject: mpsc::Sender<Vec<Event>>,
     /// While set, the scripted engine takes nothing from its ring.
     pub(crate) engine_paused: Arc<AtomicBool>,
+    pub(crate) disk_low: Arc<AtomicBool>,
     /// Heads (and bodies) that reached the REST service.
     pub(crate) relayed: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
@@ -120,6 +121,8 @@ impl Fixture {
             setup.loopback_account,
         ))
         .unwrap();
+        let disk_low = Arc::new(AtomicBool::new(false));
+        let gateway = gateway.with_disk_low(Arc::clone(&disk_low));
         let (address, doorbell) = (gateway.local_addr(), gateway.doorbell());
         let (requests, engine_requests) = rtrb::RingBuffer::new(setup.request_ring);
         let (engine_outbound, outbound) = rtrb::RingBuffer::new(1 << 16);
@@ -152,6 +155,7 @@ impl Fixture {
             doorbell,
             inject,
             engine_paused,
+            disk_low,
             relayed,
             stop,
             engine_stop,
@@ -201,8 +205,12 @@ impl Drop for Fixture {
         self.engine_stop.store(true, Ordering::Release);
         let engine = self.engine.take().map(JoinHandle::join);
         if !std::thread::panicking() {
-            gateway.map(|end| end.unwrap().unwrap());
-            engine.map(Result::unwrap);
+            if let Some(end) = gateway {
+                end.unwrap().unwrap();
+            }
+            if let Some(end) = engine {
+                end.unwrap();
+            }
         }
     }
 }

@@ -142,6 +142,8 @@ pub(crate) fn encode(event: &Event, context: &PushContext<'_>, scratch: &mut Vec
         Event::OrderCancelled(cancelled) => {
             send(Push::OrderModified, Some(cancelled.account), &|data| {
                 cancelled_order(data, cancelled, context);
+                let quantity = cancelled.cum_quantity.saturating_add(cancelled.leaves_quantity);
+                data.number("quantity", quantity);
             });
         }
         Event::OrderModified(modified) => {
