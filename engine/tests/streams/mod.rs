@@ -115,7 +115,8 @@ impl Stream {
         self.sequence(command)
     }
 
-    fn sequence(&mut self, command: Command) -> Sequenced<Command> {
+    /// Gives a command the next place in the stream, at the present time.
+    pub fn sequence(&mut self, command: Command) -> Sequenced<Command> {
         self.seq += 1;
         Sequenced {
             seq: Seq::new(self.seq),

@@ -1,0 +1,204 @@
+//! Order-book scenarios as text (`tests/scenarios/*.txt`): book before, commands, expected events, book after. The
+//! expectations are written by hand from the rules; the engine and the oracle both have to meet them.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    dead_code,
+    unreachable_pub,
+    reason = "test support shared with other tests"
+)]
+
+mod oracle;
+mod script;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use engine::{
+    Capacity, Command, DepthLevel, Engine, Event, EventBuffer, InstrumentId, OrderAccepted, Seq, Sequenced,
+    Side, Timestamp, Work,
+};
+
+use oracle::Oracle;
+use script::{Scenario, Step};
+
+/// A scenario under way: the engine and the oracle, and what was seen since the last `events`.
+struct Stage {
+    engine: Engine,
+    oracle: Oracle,
+    buffer: EventBuffer,
+    /// Ticks between the scripted commands shift their sequence numbers.
+    seq: u64,
+    seen: Vec<Event>,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        Stage {
+            engine: Engine::new(Capacity {
+                accounts: 8,
+                instruments: 4,
+                orders: 1_024,
+                positions: 64,
+                client_order_ids: 64,
+            }),
+            oracle: Oracle::default(),
+            buffer: EventBuffer::new(),
+            seq: 0,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Fires what is due up to a time, each at its own time.
+    fn wait(&mut self, until: Timestamp) -> Result<(), String> {
+        while let Some(due) = self.engine.next_deadline().filter(|due| *due <= until) {
+            self.apply(due, Command::Tick)?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, time: Timestamp, command: Command) -> Result<(), String> {
+        self.seq += 1;
+        let command = Sequenced {
+            seq: Seq::new(self.seq),
+            time,
+            command,
+        };
+        self.buffer.clear();
+        let mut events = Vec::new();
+        let mut work = self.engine.apply(&command, &mut self.buffer);
+        events.extend_from_slice(&self.buffer);
+        while work == Work::More {
+            self.buffer.clear();
+            work = self.engine.resume(&mut self.buffer);
+            events.extend_from_slice(&self.buffer);
+        }
+        let events = in_order_of_books(events);
+        let expected = in_order_of_books(self.oracle.apply(&command));
+        if events != expected {
+            return Err(format!(
+                "engine and oracle disagree:\n  {events:?}\n  {expected:?}"
+            ));
+        }
+        self.seen.extend(events);
+        self.engine.audit().map_err(String::from)
+    }
+
+    fn book(&self, scenario: &Scenario) -> Vec<String> {
+        let mut lines = Vec::new();
+        for index in 0..scenario.names.instruments.len() as u32 {
+            let id = InstrumentId::new(index);
+            let book = scenario.names.book(id);
+            for side in [Side::Buy, Side::Sell] {
+                let levels: Vec<DepthLevel> = self.engine.depth(id, side, usize::MAX);
+                lines.extend(levels.iter().map(|level| script::level_line(&book, side, level)));
+            }
+        }
+        lines
+    }
+}
+
+/// The tops that end a command come in no particular order.
+fn in_order_of_books(mut events: Vec<Event>) -> Vec<Event> {
+    let book = |event: &Event| match event {
+        Event::TopOfBook(top) => Some(top.instrument),
+        _ => None,
+    };
+    let tops = events.iter().rev().take_while(|event| book(event).is_some());
+    let start = events.len() - tops.count();
+    events[start..].sort_by_key(book);
+    events
+}
+
+fn run(scenario: &Scenario) -> Result<(), String> {
+    let mut stage = Stage::new();
+    for step in &scenario.steps {
+        match step {
+            Step::Do { line, command } => {
+                stage.wait(command.time)?;
+                stage
+                    .apply(command.time, command.command.clone())
+                    .map_err(|why| format!("line {line}: {why}"))?;
+            }
+            Step::Wait { until } => stage.wait(*until)?,
+            Step::AllRest { line } => {
+                let refused = |event: &&Event| !matches!(event, Event::OrderAccepted(OrderAccepted { .. }));
+                let seen = std::mem::take(&mut stage.seen);
+                let orders = seen.iter().filter(|event| scenario.shown.covers(event));
+                if let Some(event) = orders
+                    .filter(|event| !matches!(event, Event::TopOfBook(_)))
+                    .find(refused)
+                {
+                    return Err(format!(
+                        "line {line}: the book before does not just rest: {event:?}"
+                    ));
+                }
+            }
+            Step::Events { line, expected } => {
+                let seen = std::mem::take(&mut stage.seen);
+                let seen: Vec<_> = seen
+                    .iter()
+                    .filter(|event| scenario.shown.covers(event))
+                    .map(|event| script::show_event(event, &scenario.names))
+                    .collect();
+                compare("events", *line, expected, &seen)?;
+            }
+            Step::Book { line, expected } => {
+                let book = stage.book(scenario);
+                compare("book", *line, expected, &book)?;
+            }
+        }
+    }
+    let unseen = stage.seen.iter().filter(|event| scenario.shown.covers(event));
+    match unseen.count() {
+        0 => Ok(()),
+        count => Err(format!("{count} events after the last `events`")),
+    }
+}
+
+fn compare(what: &str, line: usize, expected: &[String], found: &[String]) -> Result<(), String> {
+    if expected == found {
+        return Ok(());
+    }
+    let mut text = format!("line {line}: {what} differ\n");
+    for index in 0..expected.len().max(found.len()) {
+        let (expected, found) = (expected.get(index), found.get(index));
+        let shown = |line: Option<&String>| line.map_or("(nothing)", String::as_str).to_owned();
+        if expected == found {
+            writeln!(text, "    {}", shown(found)).expect("writing to a string");
+        } else {
+            writeln!(text, "  - {}\n  + {}", shown(expected), shown(found)).expect("writing to a string");
+        }
+    }
+    Err(text)
+}
+
+#[test]
+fn every_scenario_plays_as_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .expect("the folder of scenarios")
+        .map(|entry| entry.expect("a file").path())
+        .collect();
+    files.sort();
+    let mut failures = String::new();
+    for file in &files {
+        let name = file
+            .file_name()
+            .map(|name| name.to_string_lossy())
+            .unwrap_or_default();
+        let text = std::fs::read_to_string(file).expect("a readable scenario");
+        let played = std::panic::catch_unwind(|| run(&script::parse_file(&text)));
+        match played {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => writeln!(failures, "{name}, {why}").expect("writing to a string"),
+            Err(_) => writeln!(failures, "{name} panicked, see above").expect("writing to a string"),
+        }
+    }
+    assert!(files.len() >= 30, "the scenarios are gone: {} files", files.len());
+    assert!(failures.is_empty(), "\n{failures}");
+}

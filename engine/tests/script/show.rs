@@ -1,0 +1,153 @@
+//! Events as the scenario files write them.
+
+use engine::{DepthLevel, Event, KillScope, OrderType, PositionChange, Price, Side, TimeInForce};
+
+use super::Names;
+
+/// One line for an event.
+pub fn show_event(event: &Event, names: &Names) -> String {
+    let name = |id| names.account(id);
+    match event {
+        Event::OrderAccepted(e) => format!(
+            "accepted {} {} {} {}{} {}@ {}{}",
+            e.order,
+            name(e.account),
+            side(e.side),
+            names.book(e.instrument),
+            e.quantity,
+            if e.order_type == OrderType::Market {
+                "market "
+            } else {
+                ""
+            },
+            e.limit,
+            match e.time_in_force {
+                TimeInForce::Day => "",
+                TimeInForce::Ioc => " IOC",
+                TimeInForce::Fok => " FOK",
+                TimeInForce::Gtd(_) => " GTD",
+            }
+        ),
+        Event::OrderRejected(e) => format!(
+            "rejected {} {} {}: {}",
+            e.order,
+            name(e.account),
+            e.rejection.code.check(),
+            e.rejection
+        ),
+        Event::OrderRepeated(e) => format!("repeated {} {} {}", e.order, name(e.account), e.status),
+        Event::Fill(e) => format!(
+            "fill {} {} {} {} @ {} cum {} leaves {} {}",
+            e.order,
+            name(e.account),
+            side(e.side),
+            e.last_quantity,
+            e.last_price,
+            e.cum_quantity,
+            e.leaves_quantity,
+            e.status
+        ),
+        Event::OrderCancelled(e) => format!(
+            "cancelled {} {} {} leaves {} {}: {}",
+            e.order,
+            name(e.account),
+            e.cancelled_quantity,
+            e.leaves_quantity,
+            e.status,
+            e.reason.as_str()
+        ),
+        Event::OrderModified(e) => format!(
+            "modified {} {} {} leaves {} {} @ {} {} {}",
+            e.order,
+            name(e.account),
+            e.quantity,
+            e.leaves_quantity,
+            e.order_type.as_str(),
+            e.limit,
+            e.status,
+            if e.kept_priority { "in place" } else { "requeued" }
+        ),
+        Event::Trade(e) => format!(
+            "trade {} {}{} @ {} maker {} taker {}",
+            e.trade,
+            names.book(e.instrument),
+            e.quantity,
+            e.price,
+            e.maker,
+            e.taker
+        ),
+        Event::TopOfBook(e) => format!(
+            "top {}{} | {}",
+            names.book(e.instrument),
+            touch(e.bid, e.bid_quantity),
+            touch(e.ask, e.ask_quantity)
+        ),
+        Event::MassCancelled(e) => format!(
+            "mass cancel {}: {} orders",
+            e.account.map_or("everyone", name),
+            e.orders
+        ),
+        Event::PositionClosing {
+            position,
+            order,
+            quantity,
+        } => format!("closing position {position}: {quantity} from order {order}"),
+        Event::Refused(refusal) => format!("refused: {refusal}"),
+        Event::TradingStateChanged(e) => {
+            let scope = match e.scope {
+                KillScope::Engine => "engine".to_owned(),
+                KillScope::Account(account) => name(account).to_owned(),
+                KillScope::Strategy(account, strategy) => format!("{} strategy {strategy}", name(account)),
+            };
+            format!("state {scope} {}", e.state.as_str())
+        }
+        Event::PositionChanged(e) => format!(
+            "position {} {} {} {} cost {} realised {} charges {} unrealised {}",
+            e.position,
+            name(e.account),
+            match e.change {
+                PositionChange::Opened => "opened",
+                PositionChange::Changed => "changed",
+                PositionChange::Closed => "closed",
+            },
+            e.quantity,
+            e.cost,
+            e.realised,
+            e.charges,
+            e.unrealised
+        ),
+        Event::PositionMarked(e) => format!(
+            "marked {} {} {} unrealised {}",
+            e.position,
+            name(e.account),
+            e.quantity,
+            e.unrealised
+        ),
+        Event::AccountChanged(e) => format!("account {} balance {}", name(e.account), e.balance),
+        Event::Alert(e) => format!("alert {} {}", e.kind.as_str(), e.account.map_or("engine", name)),
+        other => format!("{other:?}"),
+    }
+}
+
+/// One line for a price level.
+pub fn level_line(book: &str, of: Side, level: &DepthLevel) -> String {
+    format!(
+        "{}{} {}: {} in {}",
+        book,
+        side(of),
+        level.price,
+        level.quantity,
+        level.orders
+    )
+}
+
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "buy",
+        Side::Sell => "sell",
+    }
+}
+
+fn touch(price: Option<Price>, quantity: u64) -> String {
+    price.map_or_else(|| "none".to_owned(), |price| format!("{quantity} @ {price}"))
+}
