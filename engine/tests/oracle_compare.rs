@@ -34,6 +34,9 @@ const CAPACITY: Capacity = Capacity {
     client_order_ids: 1 << 10,
 };
 
+/// Commands between two comparisons of the whole state in long streams.
+const STATE_INTERVAL: usize = 50;
+
 /// What the two disagree about, and the commands that led there.
 struct Difference {
     commands: Vec<Sequenced<Command>>,
@@ -50,7 +53,8 @@ impl fmt::Display for Difference {
 }
 
 /// Runs one stream through both, to the first difference.
-fn compare(seeds: &[u64]) -> Result<(), Difference> {
+/// Events are compared after every command; all state after every `interval` of them and at the end.
+fn compare(seeds: &[u64], interval: usize) -> Result<(), Difference> {
     let mut pair = Pair::default();
     let mut stream = Stream::default();
     for command in stream.begin() {
@@ -72,8 +76,11 @@ fn compare(seeds: &[u64]) -> Result<(), Difference> {
             })
             .collect();
         pair.follow(stream.command(&open), &mut commands)?;
+        if commands.len() % interval == 0 {
+            pair.compare_state(&mut commands)?;
+        }
     }
-    Ok(())
+    pair.compare_state(&mut commands)
 }
 
 /// The engine and the oracle side by side.
@@ -107,7 +114,7 @@ impl Pair {
         })
     }
 
-    /// One command: the same events, the same deadline, the same state, and nothing leaked.
+    /// One command: the same events, the same verdict before it, the same deadline after it.
     fn step(&mut self, command: &Sequenced<Command>) -> Result<(), String> {
         let verdict = match &command.command {
             Command::NewOrder(order) if order.client_order_id.is_empty() => {
@@ -128,9 +135,18 @@ impl Pair {
             self.oracle.next_deadline(),
             self.engine.next_deadline(),
         )?;
-        compare_books(&self.engine, &self.oracle)?;
-        compare_state(&self.engine, &self.oracle)?;
-        self.engine.audit().map_err(String::from)
+        Ok(())
+    }
+
+    /// The same state, and nothing leaked.
+    fn compare_state(&self, commands: &mut Vec<Sequenced<Command>>) -> Result<(), Difference> {
+        let compared = compare_books(&self.engine, &self.oracle)
+            .and_then(|()| compare_state(&self.engine, &self.oracle))
+            .and_then(|()| self.engine.audit().map_err(String::from));
+        compared.map_err(|why| Difference {
+            commands: std::mem::take(commands),
+            why,
+        })
     }
 
     /// `check` before a command says what `apply` then does. Of venue accounts no rejection is published, and orders
@@ -313,7 +329,7 @@ fn smallest(mut seeds: Vec<u64>) -> Vec<u64> {
         while start < seeds.len() {
             let mut shorter = seeds.clone();
             shorter.drain(start..(start + chunk).min(seeds.len()));
-            if compare(&shorter).is_err() {
+            if compare(&shorter, 1).is_err() {
                 seeds = shorter;
             } else {
                 start += chunk;
@@ -354,8 +370,8 @@ fn long_streams_agree() {
 
 fn check_seed(seed: u64, length: usize) {
     let seeds = streams::seeds(seed, length);
-    if compare(&seeds).is_err() {
-        let Err(difference) = compare(&smallest(seeds)) else {
+    if compare(&seeds, STATE_INTERVAL).is_err() {
+        let Err(difference) = compare(&smallest(seeds), 1) else {
             panic!("seed {seed}: the smallest failing stream does not fail again");
         };
         panic!("seed {seed} of {length} commands; its smallest failing part:\n{difference}");
@@ -367,7 +383,7 @@ proptest! {
 
     #[test]
     fn short_streams_agree(seeds in proptest::collection::vec(any::<u64>(), 0..400)) {
-        if let Err(difference) = compare(&seeds) {
+        if let Err(difference) = compare(&seeds, 1) {
             return Err(TestCaseError::fail(difference.to_string()));
         }
     }

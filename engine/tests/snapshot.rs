@@ -61,10 +61,10 @@ impl Known {
                     );
                 }
                 Event::Fill(fill) if fill.status == OrderStatus::Filled => {
-                    drop(self.0.remove(&fill.order.get()))
+                    self.0.remove(&fill.order.get());
                 }
                 Event::OrderCancelled(order) if !order.status.is_active() => {
-                    drop(self.0.remove(&order.order.get()))
+                    self.0.remove(&order.order.get());
                 }
                 _ => {}
             }

@@ -393,12 +393,12 @@ impl Oracle {
                 return Some(rejection(RejectCode::MinimumQuantity, minimum, c.quantity()));
             }
         }
-        if let TimeInForce::Gtd(until) = order.time_in_force {
-            if until <= self.time {
-                return Some(Rejection::bare(RejectCode::GoodTillInPast));
+        match order.time_in_force {
+            TimeInForce::Gtd(until) if until <= self.time => {
+                Some(Rejection::bare(RejectCode::GoodTillInPast))
             }
+            _ => self.check_against_book(c),
         }
-        self.check_against_book(c)
     }
 
     fn check_post_only(&self, c: &Candidate) -> Option<Rejection> {

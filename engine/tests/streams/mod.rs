@@ -34,7 +34,7 @@ impl Random {
 
     /// Uniform in `0..bound`.
     pub fn below(&mut self, bound: u32) -> u32 {
-        ((self.draw() >> 32) * u64::from(bound) >> 32) as u32
+        (((self.draw() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
     fn percent(&mut self, chance: u32) -> bool {
