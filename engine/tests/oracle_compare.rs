@@ -88,6 +88,7 @@ struct Pair {
     engine: Engine,
     oracle: Oracle,
     buffer: EventBuffer,
+    calls: usize,
 }
 
 impl Default for Pair {
@@ -96,6 +97,7 @@ impl Default for Pair {
             engine: Engine::new(CAPACITY),
             oracle: Oracle::default(),
             buffer: EventBuffer::new(),
+            calls: 0,
         }
     }
 }
@@ -122,7 +124,7 @@ impl Pair {
             }
             _ => None,
         };
-        let found = apply(&mut self.engine, command, &mut self.buffer);
+        let found = self.apply_to_engine(command);
         let expected = canonical(self.oracle.apply(command));
         if found != expected {
             return Err(difference(&expected, &found));
@@ -136,6 +138,24 @@ impl Pair {
             self.engine.next_deadline(),
         )?;
         Ok(())
+    }
+
+    /// All events of a command. Of a command that took several calls only the last top of each book counts.
+    fn apply_to_engine(&mut self, command: &Sequenced<Command>) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.buffer.clear();
+        let mut work = self.engine.apply(command, &mut self.buffer);
+        events.extend_from_slice(&self.buffer);
+        self.calls += 1;
+        while work == Work::More {
+            self.buffer.clear();
+            work = self.engine.resume(&mut self.buffer);
+            self.calls += 1;
+            let again: Vec<_> = self.buffer.iter().filter_map(top_instrument).collect();
+            events.retain(|event| top_instrument(event).is_none_or(|top| !again.contains(&top)));
+            events.extend_from_slice(&self.buffer);
+        }
+        canonical(events)
     }
 
     /// The same state, and nothing leaked.
@@ -182,22 +202,6 @@ fn canonical(mut events: Vec<Event>) -> Vec<Event> {
     let start = events.len() - tops.count();
     events[start..].sort_by_key(top_instrument);
     events
-}
-
-/// All events of a command. Of a command that took several calls only the last top of each book counts.
-fn apply(engine: &mut Engine, command: &Sequenced<Command>, buffer: &mut EventBuffer) -> Vec<Event> {
-    let mut events = Vec::new();
-    buffer.clear();
-    let mut work = engine.apply(command, buffer);
-    events.extend_from_slice(buffer);
-    while work == Work::More {
-        buffer.clear();
-        work = engine.resume(buffer);
-        let again: Vec<_> = buffer.iter().filter_map(top_instrument).collect();
-        events.retain(|event| top_instrument(event).is_none_or(|top| !again.contains(&top)));
-        events.extend_from_slice(buffer);
-    }
-    canonical(events)
 }
 
 fn top_instrument(event: &Event) -> Option<InstrumentId> {
@@ -376,6 +380,24 @@ fn check_seed(seed: u64, length: usize) {
         };
         panic!("seed {seed} of {length} commands; its smallest failing part:\n{difference}");
     }
+}
+
+/// A stream whose books are first filled with small orders, so that sweeps and kills take several calls.
+#[test]
+fn commands_of_several_calls_agree() {
+    let mut pair = Pair::default();
+    let mut stream = Stream::default();
+    let mut commands = Vec::new();
+    let mut step = |command| {
+        pair.follow(command, &mut commands)
+            .unwrap_or_else(|difference| panic!("{difference}"));
+    };
+    for command in stream.begin().into_iter().chain(stream.deep_book(9_000)) {
+        step(command);
+    }
+    assert!(pair.calls > commands.len(), "no command took a second call");
+    pair.compare_state(&mut commands)
+        .unwrap_or_else(|difference| panic!("{difference}"));
 }
 
 proptest! {

@@ -18,7 +18,7 @@ use engine::{
     Quantity, Refusal, Sequenced, Side, StrategyId, Timestamp, TopOfBook, TradingState,
 };
 
-use self::state::{Account, Instrument, Order, Paise, Position, Shares};
+use self::state::{Account, Instrument, Order, Orders, Paise, Position, Shares};
 
 /// What a kill switch sets off.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ pub struct Oracle {
     keys: BTreeMap<(AccountId, InstrumentId, StrategyId, u8), PositionId>,
     strategies: BTreeMap<(AccountId, StrategyId), TradingState>,
     engine_state: TradingState,
-    orders: BTreeMap<OrderId, Order>,
+    orders: Orders,
     /// Those of `orders` that rest, in order of acceptance.
     resting: BTreeSet<OrderId>,
     next_trade: u64,

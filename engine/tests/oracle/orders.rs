@@ -20,7 +20,7 @@ impl Oracle {
         } else if let Some(first) = self.earlier(request) {
             self.repeat(first, request);
         } else {
-            self.decide(OrderId::new(self.orders.len() as u64 + 1), request);
+            self.decide(self.orders.next_id(), request);
         }
     }
 
@@ -87,7 +87,7 @@ impl Oracle {
         order.status = OrderStatus::Rejected;
         order.rejection = Some(rejection);
         order.leaves = 0;
-        self.orders.insert(id, order);
+        self.orders.push(order);
         // A throttled order may be sent again, so its outcome is not kept.
         if rejection.code != RejectCode::OrderRate {
             self.remember(id);
@@ -127,7 +127,7 @@ impl Oracle {
         order.take_profit = request.take_profit;
         order.position = position;
         order.exit_leaves = candidate.exit;
-        self.orders.insert(id, order);
+        self.orders.push(order);
         self.account_mut(request.account).orders_today += 1;
         self.take_rate_token(request.account);
         if !self.account(request.account).venue {
@@ -496,7 +496,7 @@ impl Oracle {
         let (low, high) = self.instrument(instrument).band();
         let edge = if side == Side::Buy { high } else { low };
         let edge = Price::from_paise_clamped(i64::try_from(edge).expect("a price"));
-        let first = OrderId::new(self.orders.len() as u64 + 1);
+        let first = self.orders.next_id();
         let mut left = wanted;
         while left > 0 {
             let slice = left.min(freeze);
@@ -519,7 +519,7 @@ impl Oracle {
                 client_order_id: ClientOrderId::EMPTY,
                 metadata: None,
             };
-            let next = OrderId::new(self.orders.len() as u64 + 1);
+            let next = self.orders.next_id();
             self.accept(
                 next,
                 Candidate {

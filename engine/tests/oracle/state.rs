@@ -151,6 +151,36 @@ impl Order {
     }
 }
 
+/// Every order, by id. Ids count from 1 without gaps.
+#[derive(Clone, Default)]
+pub struct Orders(Vec<Order>);
+
+impl Orders {
+    pub fn next_id(&self) -> OrderId {
+        OrderId::new(self.0.len() as u64 + 1)
+    }
+
+    pub fn push(&mut self, order: Order) {
+        self.0.push(order);
+    }
+
+    pub fn get(&self, id: &OrderId) -> Option<&Order> {
+        self.0.get(usize::try_from(id.get()).ok()?.checked_sub(1)?)
+    }
+
+    pub fn get_mut(&mut self, id: &OrderId) -> Option<&mut Order> {
+        self.0.get_mut(usize::try_from(id.get()).ok()?.checked_sub(1)?)
+    }
+}
+
+impl std::ops::Index<&OrderId> for Orders {
+    type Output = Order;
+
+    fn index(&self, id: &OrderId) -> &Order {
+        self.get(id).expect("a known order")
+    }
+}
+
 /// The charge components of an order so far, in paise.
 #[derive(Clone, Copy, Default)]
 pub struct ChargeTotals {

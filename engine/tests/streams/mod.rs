@@ -1,6 +1,8 @@
 //! Random command streams. A stream is a list of 64-bit seeds, one for each command, so that any part of it can be
 //! left out and the rest still means much the same: that is what makes a failing stream small.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use engine::{
     AccountDefinition, AccountId, AccountName, Actor, AdjustCash, CancelAll, CancelOrder, ClientOrderId,
     ClosePosition, Command, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice,
@@ -78,6 +80,46 @@ impl Stream {
     pub fn begin(&mut self) -> Vec<Sequenced<Command>> {
         self.time = START;
         let commands = definitions();
+        commands
+            .into_iter()
+            .map(|command| self.sequence(command))
+            .collect()
+    }
+
+    /// `orders` small sells over a hundred prices by two accounts, then what is long: a sweep of half of them, a kill of
+    /// one account and a mass cancel.
+    pub fn deep_book(&mut self, orders: u32) -> Vec<Sequenced<Command>> {
+        let mut commands = Vec::new();
+        for index in 0..orders {
+            let account = 3 + 2 * (index % 2);
+            commands.push(Command::NewOrder(small_order(
+                account,
+                Side::Sell,
+                10_000 + index % 100 * 5,
+                1,
+            )));
+        }
+        commands.push(Command::NewOrder(small_order(4, Side::Buy, 10_245, orders / 2)));
+        commands.push(Command::KillSwitch(KillSwitch {
+            scope: KillScope::Account(AccountId::new(3)),
+            actor: Actor {
+                account: AccountId::new(0),
+                admin: true,
+            },
+            state: TradingState::Reducing,
+            flatten: Some(true),
+            ..kill(&mut Random::new(0))
+        }));
+        commands.push(Command::CancelAll(CancelAll {
+            actor: Actor {
+                account: AccountId::new(0),
+                admin: true,
+            },
+            account: None,
+            strategy: None,
+            instrument: None,
+            side: None,
+        }));
         commands
             .into_iter()
             .map(|command| self.sequence(command))
@@ -400,6 +442,26 @@ fn market_price(random: &mut Random) -> MarketPrice {
     MarketPrice {
         instrument: InstrumentId::new(if random.percent(3) { 9 } else { instrument }),
         price: price(at),
+    }
+}
+
+fn small_order(account: u32, side: Side, paise: u32, quantity: u32) -> NewOrder {
+    NewOrder {
+        account: AccountId::new(account),
+        strategy: StrategyId::new(1),
+        instrument: InstrumentId::new(0),
+        side,
+        product: Product::Mis,
+        order_type: OrderType::Limit(price(paise)),
+        time_in_force: TimeInForce::Day,
+        quantity: shares(quantity),
+        post_only: false,
+        disclosed: None,
+        minimum: None,
+        stop_loss: None,
+        take_profit: None,
+        client_order_id: ClientOrderId::EMPTY,
+        metadata: None,
     }
 }
 
