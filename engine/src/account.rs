@@ -11,7 +11,7 @@ use crate::text::{AccountName, Text};
 use crate::units::{Money, Timestamp};
 
 /// A sum for each product.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ByProduct {
     pub(crate) mis: i64,
     pub(crate) cnc: i64,
@@ -33,7 +33,7 @@ impl ByProduct {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Account {
     pub(crate) name: AccountName,
     pub(crate) profile: Text<32>,

@@ -110,6 +110,24 @@ impl<T> Arena<T> {
         slot
     }
 
+    /// Every slot ever handed out, and those that are free, the next to be handed out last.
+    pub(crate) fn parts(&self) -> (&[T], &[u32]) {
+        (&self.items, &self.free)
+    }
+
+    /// Puts back what [`Arena::parts`] gave; `false` where it is none that this arena could have given.
+    pub(crate) fn refill(&mut self, items: Vec<T>, free: &[u32]) -> bool {
+        let used = slot_of(items.len());
+        if used > self.capacity || free.len() > items.len() || free.iter().any(|&slot| slot >= used) {
+            return false;
+        }
+        self.items.clear();
+        self.items.extend(items);
+        self.free.clear();
+        self.free.extend_from_slice(free);
+        true
+    }
+
     /// Gives a slot back. Its item stays readable until the slot is handed out again.
     #[inline]
     pub(crate) fn remove(&mut self, slot: u32) {

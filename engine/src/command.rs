@@ -161,7 +161,7 @@ pub struct AdjustCash {
 }
 
 /// Defines the next instrument, or changes the one of the same symbol and exchange.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct InstrumentDefinition {
     pub symbol: Symbol,
     /// `NSE`.

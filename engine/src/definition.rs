@@ -10,7 +10,6 @@ use crate::engine::{Capacity, Engine, Task};
 use crate::event::{CancelReason, Event, EventBuffer};
 use crate::ids::{AccountId, InstrumentId};
 use crate::instrument::{Instrument, price_domain};
-use crate::limits::{ACCOUNTS_MAX, OPEN_ORDERS_MAX};
 use crate::rejection::Refusal;
 use crate::sweep::{Filter, Sweep};
 use crate::terms::Side;
@@ -88,8 +87,7 @@ impl Engine {
         if capacity == self.capacity {
             return Ok(());
         }
-        let bounds = capacity.accounts <= ACCOUNTS_MAX && capacity.orders <= OPEN_ORDERS_MAX;
-        if !bounds || !self.accounts.is_empty() || !self.instruments.is_empty() {
+        if !capacity.is_within_bounds() || !self.accounts.is_empty() || !self.instruments.is_empty() {
             return Err(Refusal::InvalidDefinition(
                 "capacities are fixed when a journal begins",
             ));

@@ -21,7 +21,9 @@ use crate::ids::{AccountId, InstrumentId, Seq, StrategyId};
 use crate::instrument::Instrument;
 use crate::kill::Rearming;
 use crate::lane::Verdict;
-use crate::limits::{ACCOUNTS_MAX, OPEN_ORDERS_MAX};
+use crate::limits::{
+    ACCOUNT_INSTRUMENTS_MAX, ACCOUNTS_MAX, CLIENT_ORDER_IDS_MAX, OPEN_ORDERS_MAX, POSITION_KEYS_MAX,
+};
 use crate::order::Orders;
 use crate::position::Positions;
 use crate::rejection::Refusal;
@@ -31,7 +33,7 @@ use crate::terms::TradingState;
 use crate::units::Timestamp;
 
 /// Sizes of the pools. They decide what is refused, so a journal begins with them ([`Command::SetCapacity`]).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Capacity {
     pub accounts: u32,
     pub instruments: u32,
@@ -52,6 +54,18 @@ impl Default for Capacity {
             positions: 1 << 16,
             client_order_ids: 1 << 20,
         }
+    }
+}
+
+impl Capacity {
+    /// Whether an engine can be built with it.
+    pub fn is_within_bounds(&self) -> bool {
+        let keys = u64::from(self.accounts).saturating_mul(u64::from(self.instruments));
+        self.accounts <= ACCOUNTS_MAX
+            && self.orders <= OPEN_ORDERS_MAX
+            && self.positions <= POSITION_KEYS_MAX
+            && self.client_order_ids <= CLIENT_ORDER_IDS_MAX
+            && keys <= ACCOUNT_INSTRUMENTS_MAX
     }
 }
 
@@ -135,10 +149,7 @@ impl Engine {
     /// # Panics
     /// Where a capacity is above its bound in [`crate::limits`].
     pub fn new(capacity: Capacity) -> Engine {
-        assert!(
-            capacity.accounts <= ACCOUNTS_MAX && capacity.orders <= OPEN_ORDERS_MAX,
-            "capacity above the bound"
-        );
+        assert!(capacity.is_within_bounds(), "capacity above the bounds");
         Engine {
             capacity,
             seq: Seq::default(),

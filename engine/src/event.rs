@@ -111,7 +111,7 @@ pub struct Fill {
 
 /// The six charges of one fill in paise (RISK.md, Charges). One fill is at most ₹4.6 × 10^9 of notional in practice;
 /// components saturate at ₹42,949,672.95, far above any rate's share of the ₹10 crore order cap.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Charges {
     pub brokerage: u32,
     pub stt: u32,

@@ -16,7 +16,7 @@ use crate::text::ClientOrderId;
 use crate::units::{Price, Quantity};
 
 /// The first outcome of a `client_order_id`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Remembered {
     pub(crate) order: OrderId,
     /// Digest of everything that was asked for.
@@ -25,8 +25,8 @@ pub(crate) struct Remembered {
     pub(crate) rejection: Option<Rejection>,
 }
 
-#[derive(Clone, Debug)]
-struct Entry {
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Entry {
     account: AccountId,
     id: ClientOrderId,
     outcome: Remembered,
@@ -53,6 +53,17 @@ impl Day {
     fn clear(&mut self) {
         self.buckets.fill(0);
         self.entries.clear();
+    }
+
+    /// Adds an entry, or replaces the outcome of the one with the same id.
+    fn put(&mut self, entry: Entry) {
+        match self.bucket(entry.account, &entry.id) {
+            (_, Some(known)) => self.entries.as_mut_slice().at_mut(known).outcome = entry.outcome,
+            (bucket, None) => {
+                self.entries.push(entry);
+                *self.buckets.as_mut_slice().at_mut(bucket) = slot_of(self.entries.len());
+            }
+        }
     }
 
     /// The bucket of an id: its entry's, or the empty one where it belongs.
@@ -110,14 +121,26 @@ impl ClientOrderIds {
 
     /// Remembers an outcome, or replaces the one remembered today; the caller has checked [`Self::has_room`].
     pub(crate) fn remember(&mut self, account: AccountId, id: ClientOrderId, outcome: Remembered) {
-        let (bucket, entry) = self.today.bucket(account, &id);
-        match entry {
-            Some(entry) => self.today.entries.as_mut_slice().at_mut(entry).outcome = outcome,
-            None => {
-                self.today.entries.push(Entry { account, id, outcome });
-                *self.today.buckets.as_mut_slice().at_mut(bucket) = slot_of(self.today.entries.len());
+        self.today.put(Entry { account, id, outcome });
+    }
+
+    /// Today's entries and yesterday's, each in order of first use.
+    pub(crate) fn image(&self) -> [Vec<Entry>; 2] {
+        [self.today.entries.clone(), self.yesterday.entries.clone()]
+    }
+
+    /// Fills an empty table; `false` where it is too small.
+    pub(crate) fn restore(&mut self, [today, yesterday]: [Vec<Entry>; 2]) -> bool {
+        let fits = |entries: &Vec<Entry>, day: &Day| slot_of(entries.len()) <= day.capacity;
+        if !fits(&today, &self.today) || !fits(&yesterday, &self.yesterday) {
+            return false;
+        }
+        for (day, entries) in [(&mut self.today, today), (&mut self.yesterday, yesterday)] {
+            for entry in entries {
+                day.put(entry);
             }
         }
+        true
     }
 
     /// Yesterday's are forgotten, today's become yesterday's.

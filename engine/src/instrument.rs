@@ -8,7 +8,7 @@ use crate::terms::Side;
 use crate::units::{Price, Quantity};
 
 /// The day's trading in an instrument.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct DayStatistics {
     pub(crate) open: Option<Price>,
     pub(crate) high: Option<Price>,
@@ -31,7 +31,7 @@ impl DayStatistics {
 }
 
 /// Best bid and ask with their visible quantities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Top {
     pub(crate) bid: Best,
     pub(crate) ask: Best,

@@ -48,6 +48,7 @@ mod rejection;
 mod risk;
 mod risk_limits;
 mod settlement;
+mod snapshot;
 mod state_hash;
 mod sweep;
 mod terms;
@@ -70,6 +71,7 @@ pub use event::{
 pub use ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId, TradeId};
 pub use rejection::{Percent, Refusal, RejectCode, Rejection, Rupees};
 pub use risk_limits::RiskLimits;
+pub use snapshot::RestoreError;
 pub use terms::{OrderStatus, OrderType, Product, SelfTrade, Side, TimeInForce, TradingState};
 pub use text::{AccountName, ClientOrderId, Symbol, Text};
 pub use units::{Money, ParseDecimalError, Price, Quantity, Ratio, Timestamp};

@@ -28,6 +28,15 @@ pub const ACCOUNTS_MAX: u32 = 1 << 24;
 /// Orders that may be open at once in one engine.
 pub const OPEN_ORDERS_MAX: u32 = 1 << 26;
 
+/// Position keys that an engine can be built for.
+pub const POSITION_KEYS_MAX: u32 = 1 << 26;
+
+/// `client_order_id`s a day that an engine can be built for.
+pub const CLIENT_ORDER_IDS_MAX: u32 = 1 << 26;
+
+/// Accounts × instruments that an engine can be built for: the index of positions has an entry for each 64 of them.
+pub const ACCOUNT_INSTRUMENTS_MAX: u64 = 1 << 34;
+
 /// Symbols are 1 to 20 characters of `[A-Z0-9&_-]` (CONTRACT.md section 1: they are pasted into HTML unescaped).
 pub const SYMBOL_LEN_MAX: usize = 20;
 

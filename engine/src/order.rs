@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::arena::{Arena, NIL, Slots, index};
+use crate::arena::{Arena, NIL, Slots, index, slot_of};
 use crate::event::Charges;
 use crate::ids::{AccountId, InstrumentId, OrderId};
 use crate::state_hash::Digest;
@@ -11,7 +11,7 @@ use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce};
 use crate::units::{Money, Price, Quantity};
 
 /// An order from acceptance until it is finished.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Order {
     pub(crate) id: OrderId,
     pub(crate) account: AccountId,
@@ -90,6 +90,15 @@ pub(crate) enum Lookup {
 const FINISHED: u32 = 1 << 31;
 const STATUS_SHIFT: u32 = 24;
 const ACCOUNT_MASK: u32 = (1 << STATUS_SHIFT) - 1;
+
+/// The order store as a snapshot keeps it: slots as they are, the window without its empty places.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) struct OrdersImage {
+    next_id: u64,
+    items: Vec<Order>,
+    free: Vec<u32>,
+    window: Vec<(u32, u32)>,
+}
 
 /// All open orders. Ids are counted up; a window over the most recent ids maps them to slots. An id whose place in
 /// the window is held by an order still open is skipped.
@@ -210,6 +219,47 @@ impl Orders {
             return None;
         };
         (self.arena.at(slot).id == id).then_some(slot)
+    }
+
+    /// All that [`Orders::restore`] needs.
+    pub(crate) fn image(&self) -> OrdersImage {
+        let (items, free) = self.arena.parts();
+        let places = self.window.iter().enumerate().filter(|&(_, &entry)| entry != 0);
+        OrdersImage {
+            next_id: self.next_id,
+            items: items.to_vec(),
+            free: free.to_vec(),
+            window: places.map(|(place, &entry)| (slot_of(place), entry)).collect(),
+        }
+    }
+
+    /// Fills an empty store; `false` where the image does not fit it.
+    pub(crate) fn restore(&mut self, image: OrdersImage) -> bool {
+        self.next_id = image.next_id;
+        for (place, entry) in image.window {
+            let Some(slot) = self.window.get_mut(index(place)) else {
+                return false;
+            };
+            *slot = entry;
+        }
+        self.arena.refill(image.items, &image.free)
+    }
+
+    /// How many slots have ever been in use.
+    pub(crate) fn ever_used(&self) -> u32 {
+        slot_of(self.arena.parts().0.len())
+    }
+
+    /// Slots of the open orders, by slot.
+    pub(crate) fn open_slots(&self) -> Vec<u32> {
+        let mut slots: Vec<u32> = self
+            .window
+            .iter()
+            .filter(|&&entry| entry & FINISHED == 0)
+            .filter_map(|&entry| entry.checked_sub(1))
+            .collect();
+        slots.sort_unstable();
+        slots
     }
 
     #[inline(always)]

@@ -10,7 +10,7 @@ use crate::terms::{Product, Side};
 use crate::units::{Money, Price};
 
 /// How a position counts against its account's position limit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Standing {
     /// Flat, and nothing is on its way.
     Flat,
@@ -20,7 +20,7 @@ pub(crate) enum Standing {
 }
 
 /// A position key and what is held under it. Keys are never removed, so an id is a slot + 1.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Position {
     pub(crate) account: AccountId,
     pub(crate) instrument: InstrumentId,
@@ -231,20 +231,8 @@ impl Positions {
         product: Product,
         venue: bool,
     ) -> u32 {
-        let place = self.directory_slot(account, instrument);
-        if *self.directory.as_slice().at(place) == 0 {
-            let page = slot_of(self.pages.len()).wrapping_div(PAGE);
-            self.pages.resize(self.pages.len().saturating_add(index(PAGE)), 0);
-            *self.directory.as_mut_slice().at_mut(place) = page.wrapping_add(1);
-        }
-        let page = self.directory.as_slice().at(place).wrapping_sub(1);
-        let entry = page
-            .wrapping_mul(PAGE)
-            .wrapping_add(instrument.get() & (PAGE - 1));
         let slot = self.len();
-        let first = self.pages.as_mut_slice().at_mut(entry);
-        let next_alike = first.wrapping_sub(1);
-        *first = slot.wrapping_add(1);
+        let next_alike = self.index_key(account, instrument, slot);
         self.items.push(Position {
             account,
             instrument,
@@ -275,6 +263,43 @@ impl Positions {
             digest: 0,
         });
         slot
+    }
+
+    /// Makes `slot` the first key of an account in an instrument; returns the one that was.
+    fn index_key(&mut self, account: AccountId, instrument: InstrumentId, slot: u32) -> u32 {
+        let place = self.directory_slot(account, instrument);
+        if *self.directory.as_slice().at(place) == 0 {
+            let page = slot_of(self.pages.len()).wrapping_div(PAGE);
+            self.pages.resize(self.pages.len().saturating_add(index(PAGE)), 0);
+            *self.directory.as_mut_slice().at_mut(place) = page.wrapping_add(1);
+        }
+        let page = self.directory.as_slice().at(place).wrapping_sub(1);
+        let entry = page
+            .wrapping_mul(PAGE)
+            .wrapping_add(instrument.get() & (PAGE - 1));
+        let first = self.pages.as_mut_slice().at_mut(entry);
+        core::mem::replace(first, slot.wrapping_add(1)).wrapping_sub(1)
+    }
+
+    /// Every key, by slot.
+    pub(crate) fn keys(&self) -> &[Position] {
+        &self.items
+    }
+
+    /// Fills an empty store with the keys of another, in their order; `false` where they do not fit.
+    pub(crate) fn restore(&mut self, keys: Vec<Position>) -> bool {
+        if slot_of(keys.len()) > self.capacity {
+            return false;
+        }
+        for key in keys {
+            let known = self.directory.len() > index(self.directory_slot(key.account, key.instrument));
+            if !known {
+                return false;
+            }
+            let next_alike = self.index_key(key.account, key.instrument, self.len());
+            self.items.push(Position { next_alike, ..key });
+        }
+        true
     }
 
     #[inline(always)]

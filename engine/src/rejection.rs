@@ -8,7 +8,7 @@ use crate::units::{Money, Price, Quantity, Ratio};
 
 /// Why an order was refused. Codes are append-only: 100s are Layer A of RISK.md, 200s Layer B, 300s the order book,
 /// 400s capacity.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u16)]
 pub enum RejectCode {
     /// `observed` needed, `limit` available.
@@ -113,7 +113,7 @@ impl RejectCode {
 
 /// A refused order. What `observed`, `limit`, `basis` and `ratio` hold is written at each code; money and prices are
 /// in paise.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Rejection {
     pub code: RejectCode,
     pub observed: i64,

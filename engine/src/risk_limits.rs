@@ -4,7 +4,7 @@ use crate::terms::SelfTrade;
 use crate::units::{Money, Ratio};
 
 /// Limits of one account (RISK.md). `None` switches a check off.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct RiskLimits {
     /// Check 1, `balance_check`.
     pub balance_check: bool,

@@ -17,6 +17,10 @@ impl StateHash {
         *cached = digest;
     }
 
+    pub(crate) const fn from_value(value: u64) -> StateHash {
+        StateHash(value)
+    }
+
     pub(crate) const fn value(self) -> u64 {
         self.0
     }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::units::{Price, Timestamp};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum Side {
     Buy = 0,
@@ -42,7 +42,7 @@ impl fmt::Display for Side {
 }
 
 /// MIS is intraday on margin, CNC is delivery.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum Product {
     Mis = 0,
@@ -64,7 +64,7 @@ impl fmt::Display for Product {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum OrderType {
     /// Becomes a limit at the protected price when it is accepted (RISK.md, `market_protection`).
     Market,
@@ -88,7 +88,7 @@ impl OrderType {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum TimeInForce {
     /// Until the end of the trading day (IST).
     Day,
@@ -112,7 +112,7 @@ impl TimeInForce {
 }
 
 /// An order's state as tables and clients see it. A partly filled order is [`OrderStatus::Open`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum OrderStatus {
     Pending = 0,
@@ -162,7 +162,7 @@ impl fmt::Display for OrderStatus {
 }
 
 /// What happens when an order would trade with another of the same account (RISK.md, `self_trade`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum SelfTrade {
     /// Cancel the resting order and go on (the default; also NSE's rule).
@@ -196,7 +196,9 @@ impl SelfTrade {
 }
 
 /// How much trading a scope still allows (RISK.md, kill switch). Ordered: a later state is stricter.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, serde::Serialize, serde::Deserialize,
+)]
 #[repr(u8)]
 pub enum TradingState {
     #[default]

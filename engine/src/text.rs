@@ -83,6 +83,19 @@ impl<const N: usize> fmt::Debug for Text<N> {
     }
 }
 
+impl<const N: usize> serde::Serialize for Text<N> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de, const N: usize> serde::Deserialize<'de> for Text<N> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Text<N>, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        Text::new(text).ok_or_else(|| serde::de::Error::invalid_length(text.len(), &"a shorter text"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use core::str::FromStr;
 use crate::limits::QUANTITY_MAX;
 
 /// A price of one share in paise, 1 to 4,294,967,295 (₹4.29 crore). Zero is not a price.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Price(NonZeroU32);
 
 impl Price {
@@ -101,7 +101,9 @@ impl FromStr for Price {
 }
 
 /// A number of shares, 0 to [`QUANTITY_MAX`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct Quantity(u32);
 
 impl Quantity {
@@ -156,7 +158,9 @@ impl fmt::Debug for Quantity {
 }
 
 /// An amount of money in paise, negative for a loss or a debit.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct Money(i64);
 
 impl Money {
@@ -287,7 +291,9 @@ pub(crate) fn decimal_to_scaled(text: &str, decimals: i32) -> Result<i64, ParseD
 ///
 /// Limits are compared with strict inequality "exactly at the limit passes", so they must be exact decimals; a binary
 /// fixed-point type cannot hold 0.05.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct Ratio(u32);
 
 impl Ratio {
@@ -345,7 +351,9 @@ impl FromStr for Ratio {
 }
 
 /// Nanoseconds since the Unix epoch, UTC. Never runs backwards inside an engine.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct Timestamp(u64);
 
 /// India Standard Time is UTC + 5:30, without daylight saving.

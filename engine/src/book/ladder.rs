@@ -318,7 +318,7 @@ pub(crate) struct Head {
 }
 
 /// Best price of a side and its visible quantity.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Best {
     pub(crate) price: Option<Price>,
     pub(crate) visible: u64,

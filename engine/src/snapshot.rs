@@ -1,0 +1,256 @@
+//! Snapshots: the whole state between two commands as bytes, and back.
+//!
+//! Slots of orders and positions are kept as they are, so that a restored engine goes on exactly like the one that was
+//! saved; everything that is an index over them (books, id tables, expiry heap) is built again.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::Account;
+use crate::arena::slot_of;
+use crate::command::InstrumentDefinition;
+use crate::engine::{Capacity, Engine};
+use crate::idempotency;
+use crate::ids::{AccountId, Seq, StrategyId};
+use crate::instrument::{DayStatistics, Instrument, Top, price_domain};
+use crate::order::OrdersImage;
+use crate::position::Position;
+use crate::state_hash::StateHash;
+use crate::terms::{Side, TimeInForce, TradingState};
+use crate::units::{Price, Timestamp};
+
+/// Layout of the bytes. Another layout is refused.
+const VERSION: u32 = 1;
+
+/// Why bytes are not a snapshot of an engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RestoreError {
+    /// Not this layout.
+    Version(u32),
+    /// Cut off, damaged, or not a snapshot.
+    Malformed,
+    /// It names more than its own capacities, or slots that do not exist.
+    Inconsistent,
+    /// The state does not have the hash that was saved with it.
+    Hash { expected: u64, found: u64 },
+    /// The state breaks an invariant of the engine.
+    Audit(&'static str),
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RestoreError::Version(version) => write!(f, "snapshot layout {version} is unknown"),
+            RestoreError::Malformed => f.write_str("snapshot is damaged"),
+            RestoreError::Inconsistent => f.write_str("snapshot contradicts itself"),
+            RestoreError::Hash { expected, found } => {
+                write!(
+                    f,
+                    "snapshot has state hash {found:016x} instead of {expected:016x}"
+                )
+            }
+            RestoreError::Audit(broken) => write!(f, "snapshot breaks an invariant: {broken}"),
+        }
+    }
+}
+
+impl core::error::Error for RestoreError {}
+
+#[derive(Serialize, Deserialize)]
+struct Image {
+    capacity: Capacity,
+    seq: Seq,
+    time: Timestamp,
+    day: u32,
+    state: TradingState,
+    strategy_states: Vec<(AccountId, StrategyId, TradingState)>,
+    next_trade: u64,
+    marks_pending: Vec<u32>,
+    marks_due: Option<Timestamp>,
+    hash: u64,
+    state_hash: u64,
+    accounts: Vec<Account>,
+    positions: Vec<Position>,
+    orders: OrdersImage,
+    instruments: Vec<InstrumentImage>,
+    client_order_ids: [Vec<idempotency::Entry>; 2],
+}
+
+#[derive(Serialize, Deserialize)]
+struct InstrumentImage {
+    definition: InstrumentDefinition,
+    last_price: Option<Price>,
+    marked_price: Option<Price>,
+    day: DayStatistics,
+    first_open: u32,
+    top: Top,
+    digest: u64,
+    /// Order slot and visible quantity by priority, bids then asks.
+    queues: [Vec<(u32, u32)>; 2],
+}
+
+impl Engine {
+    /// The state as bytes. Only between commands: after [`Work::More`](crate::Work::More) it would miss what goes on.
+    pub fn save(&self) -> Vec<u8> {
+        debug_assert!(
+            self.active.is_none() && self.waiting.is_empty(),
+            "saved in the middle of a command"
+        );
+        let image = Image {
+            capacity: self.capacity,
+            seq: self.seq,
+            time: self.time,
+            day: self.day,
+            state: self.state,
+            strategy_states: self.strategy_states.clone(),
+            next_trade: self.next_trade,
+            marks_pending: self.marks_pending.clone(),
+            marks_due: self.marks_due,
+            hash: self.hash.value(),
+            state_hash: self.state_hash(),
+            accounts: self.accounts.clone(),
+            positions: self.positions.keys().to_vec(),
+            orders: self.orders.image(),
+            instruments: self
+                .instruments
+                .iter()
+                .map(|instrument| self.image_of(instrument))
+                .collect(),
+            client_order_ids: self.client_order_ids.image(),
+        };
+        // Nothing in the image can fail to be written into memory.
+        let bytes = postcard::to_extend(&VERSION, Vec::new());
+        bytes
+            .and_then(|bytes| postcard::to_extend(&image, bytes))
+            .unwrap_or_default()
+    }
+
+    /// An engine in the state that was saved, checked against its hash and all invariants.
+    pub fn restore(bytes: &[u8]) -> Result<Engine, RestoreError> {
+        let (version, bytes) =
+            postcard::take_from_bytes::<u32>(bytes).map_err(|_| RestoreError::Malformed)?;
+        if version != VERSION {
+            return Err(RestoreError::Version(version));
+        }
+        let image: Image = postcard::from_bytes(bytes).map_err(|_| RestoreError::Malformed)?;
+        let expected = image.state_hash;
+        let engine = Engine::from_image(image).ok_or(RestoreError::Inconsistent)?;
+        let found = engine.state_hash();
+        if found != expected {
+            return Err(RestoreError::Hash { expected, found });
+        }
+        engine.audit().map_err(RestoreError::Audit)?;
+        Ok(engine)
+    }
+
+    fn image_of(&self, instrument: &Instrument) -> InstrumentImage {
+        let queue = |side| {
+            let slots = instrument.sides.queue(&self.nodes, side);
+            slots.map(|slot| (slot, self.nodes.at(slot).visible)).collect()
+        };
+        InstrumentImage {
+            definition: instrument.definition.clone(),
+            last_price: instrument.last_price,
+            marked_price: instrument.marked_price,
+            day: instrument.day,
+            first_open: instrument.first_open,
+            top: instrument.top,
+            digest: instrument.digest,
+            queues: [queue(Side::Buy), queue(Side::Sell)],
+        }
+    }
+
+    fn from_image(image: Image) -> Option<Engine> {
+        if !image.capacity.is_within_bounds() {
+            return None;
+        }
+        let mut engine = Engine::new(image.capacity);
+        let fits = image.accounts.len() <= engine.accounts.capacity()
+            && image.instruments.len() <= engine.instruments.capacity()
+            && engine.positions.restore(image.positions)
+            && engine.orders.restore(image.orders)
+            && engine.client_order_ids.restore(image.client_order_ids);
+        if !fits || !engine.slots_exist(&image.instruments, &image.accounts, &image.marks_pending) {
+            return None;
+        }
+        engine.seq = image.seq;
+        engine.time = image.time;
+        engine.day = image.day;
+        engine.state = image.state;
+        engine.strategy_states.extend(image.strategy_states);
+        engine.next_trade = image.next_trade;
+        engine.marks_pending.extend(image.marks_pending);
+        engine.marks_due = image.marks_due;
+        engine.hash = StateHash::from_value(image.hash);
+        engine.accounts.extend(image.accounts);
+        for instrument in image.instruments {
+            engine.put_instrument(instrument)?;
+        }
+        for slot in engine.orders.open_slots() {
+            let order = engine.orders.at(slot);
+            if let TimeInForce::Gtd(until) = order.time_in_force {
+                let id = order.id;
+                engine.good_till.insert(until, id, slot);
+            }
+        }
+        Some(engine)
+    }
+
+    /// Whether every slot that an image names is one that the restored stores have.
+    fn slots_exist(&self, instruments: &[InstrumentImage], accounts: &[Account], marks: &[u32]) -> bool {
+        use crate::arena::NIL;
+        let (keys, orders) = (self.positions.len(), self.orders.ever_used());
+        let key = |slot: u32| slot == NIL || slot < keys;
+        let order = |slot: u32| slot == NIL || slot < orders;
+        let known = |id: u32, count: usize| id < slot_of(count);
+        let positions = self.positions.keys().iter().all(|position| {
+            key(position.next_of_account)
+                && key(position.previous_open)
+                && key(position.next_open)
+                && order(position.oldest)
+                && order(position.newest)
+                && known(position.account.get(), accounts.len())
+                && known(position.instrument.get(), instruments.len())
+        });
+        let open = self.orders.open_slots().iter().all(|&slot| {
+            slot < orders && {
+                let of = self.orders.at(slot);
+                let parties =
+                    known(of.account.get(), accounts.len()) && known(of.instrument.get(), instruments.len());
+                parties && of.position < keys && order(of.older) && order(of.newer)
+            }
+        });
+        let queued = instruments.iter().all(|instrument| {
+            key(instrument.first_open) && instrument.queues.iter().flatten().all(|&(slot, _)| slot < orders)
+        });
+        let held = accounts
+            .iter()
+            .all(|account| key(account.first_position) && key(account.last_position));
+        positions && open && queued && held && marks.iter().all(|&slot| slot < keys)
+    }
+
+    fn put_instrument(&mut self, image: InstrumentImage) -> Option<()> {
+        let mut instrument = Instrument::new(&image.definition, price_domain(&image.definition)?);
+        for (side, queue) in [Side::Buy, Side::Sell].into_iter().zip(&image.queues) {
+            for &(slot, visible) in queue {
+                let tick = instrument.sides.domain().tick_of(self.orders.at(slot).limit)?;
+                if !instrument.sides.can_rest(side, tick) {
+                    return None;
+                }
+                instrument.sides.rest(&mut self.nodes, side, slot, tick, visible);
+            }
+        }
+        self.instruments.push(Instrument {
+            last_price: image.last_price,
+            marked_price: image.marked_price,
+            day: image.day,
+            first_open: image.first_open,
+            top: image.top,
+            digest: image.digest,
+            ..instrument
+        });
+        Some(())
+    }
+}
