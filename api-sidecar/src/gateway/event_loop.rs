@@ -1,13 +1,13 @@
 //! The loop of the gateway thread. Each turn: take the engine's decisions, poll the sockets, serve those with
 //! something to do, then move a bounded amount of bulk (relayed answers, pushed events), then look at deadlines.
 
+mod decide;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use engine::lane::Token as RequestToken;
-use engine::{AccountId, Event};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
@@ -19,18 +19,14 @@ use super::connection::{Connection, Pause, Protocol};
 use super::core::Core;
 use super::deadlines::{self, Due};
 use super::doorbell::Doorbell;
-use super::outbound::{Decision, Decisions};
+use super::outbound::Decisions;
 use super::relay::Pumped;
-use super::replies::{Address, ReplyTo, encode_reply, encode_verdict};
 use super::serve_http::{self, Peer, Served};
-use super::serve_ws::{self, write_reply};
-use super::ws::events::{self, Push, PushContext};
-use super::ws::session::{append_text_frame, text_frame};
+use super::serve_ws;
 use super::{FIRST_CONNECTION_TOKEN, connection_tokens};
-use crate::auth::Role;
 use crate::limits::{
-    ACCEPTS_PER_TURN, BULK_BYTES_PER_TURN, BULK_CONNECTIONS_PER_TURN, OUTBOUND_PER_TURN, SLEEP_IDLE,
-    SLEEP_IN_FLIGHT, SPIN_TIME_MAX, STOP_TIME_MAX, SWEEP_INTERVAL,
+    ACCEPTS_PER_TURN, BULK_BYTES_PER_TURN, BULK_CONNECTIONS_PER_TURN, SLEEP_IDLE, SLEEP_IN_FLIGHT,
+    SPIN_TIME_MAX, STOP_TIME_MAX, SWEEP_INTERVAL,
 };
 
 pub(crate) const LISTENER: Token = Token(0);
@@ -439,119 +435,6 @@ impl EventLoop {
             self.enqueue_bulk(index);
         }
         moved
-    }
-
-    /// Takes what the engine decided and may leave; `true` where there was something.
-    fn take_decisions(&mut self) -> bool {
-        let mut items = OUTBOUND_PER_TURN;
-        while let Some(decision) = self.decisions.next(&mut items) {
-            match decision {
-                Decision::Event {
-                    event,
-                    seq,
-                    time,
-                    token,
-                } => {
-                    self.core.directory.absorb(&event);
-                    if events::is_pushed(&event) {
-                        self.core.visible_seq = seq.get();
-                        self.push(&event, time, token);
-                    }
-                }
-                Decision::Finished { seq, token, outcome } => {
-                    self.core.visible_seq = seq.get();
-                    let Some((action, to)) = self.core.replies.take(token) else {
-                        continue;
-                    };
-                    self.body.clear();
-                    let durable = self.core.acknowledges_durable();
-                    let status = encode_reply(&mut self.body, &action, &outcome, durable);
-                    if let Some(to) = to {
-                        self.deliver(&to, status);
-                    }
-                }
-                Decision::Checked { token, verdict } => {
-                    let Some((_, to)) = self.core.replies.take(token) else {
-                        continue;
-                    };
-                    self.body.clear();
-                    let status = encode_verdict(&mut self.body, &verdict);
-                    if let Some(to) = to {
-                        self.deliver(&to, status);
-                    }
-                }
-            }
-        }
-        items < OUTBOUND_PER_TURN
-    }
-
-    /// Gives the answer in `self.body` to the request that waits for it, if its connection still lives.
-    fn deliver(&mut self, to: &ReplyTo, status: u16) {
-        let Some(connection) = self
-            .connections
-            .get_mut(to.connection)
-            .filter(|found| found.serial == to.serial)
-        else {
-            return;
-        };
-        let output = &mut connection.output;
-        match (&to.address, &mut connection.protocol) {
-            (Address::Http { slot }, Protocol::Http(session)) => {
-                session.complete(*slot, status, None, &self.body, output, &self.core.date);
-            }
-            (Address::WebSocket { request, correlation }, Protocol::WebSocket(session)) => {
-                session.in_flight -= 1;
-                if !session.closed {
-                    write_reply(
-                        &mut self.message,
-                        request,
-                        correlation.as_deref(),
-                        status,
-                        &self.body,
-                    );
-                    output.append(|tail| append_text_frame(tail, &self.message));
-                }
-            }
-            // The connection is only waiting to be closed.
-            _ => {}
-        }
-        self.enqueue(to.connection);
-    }
-
-    /// Pushes an event's messages to every session that may see them and wants them. Each is encoded once.
-    fn push(&mut self, event: &Event, time: engine::Timestamp, token: Option<RequestToken>) {
-        if self.sessions.is_empty() {
-            return;
-        }
-        let (connections, sessions, bulk) = (&mut self.connections, &self.sessions, &mut self.bulk);
-        let context = PushContext {
-            directory: &self.core.directory,
-            time,
-            action: token.and_then(|token| self.core.replies.action(token)),
-        };
-        let mut emit = |push: Push, account: Option<AccountId>, json: &[u8]| {
-            let mut frame = None;
-            for &index in sessions {
-                let Some(connection) = connections.get_mut(index) else {
-                    continue;
-                };
-                let Protocol::WebSocket(session) = &mut connection.protocol else {
-                    continue;
-                };
-                let sees = session.who.role == Role::Admin
-                    || account.is_none_or(|account| account == session.who.account);
-                if !sees || session.wanted & push.bit() == 0 {
-                    continue;
-                }
-                let frame = frame.get_or_insert_with(|| text_frame(json));
-                session.push(&mut connection.output, frame);
-                if !connection.queued_bulk {
-                    connection.queued_bulk = true;
-                    bulk.push_back(index);
-                }
-            }
-        };
-        events::encode(event, &context, &mut self.message, &mut emit);
     }
 
     /// Looks at every deadline.

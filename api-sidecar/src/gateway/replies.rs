@@ -237,91 +237,63 @@ pub(crate) fn encode_reply(out: &mut Vec<u8>, action: &Action, outcome: &Outcome
         };
         return refusal_answer(out, refusal, verb, order);
     }
-    match (action, outcome) {
-        (
-            Action::Place,
-            Outcome {
-                placed: Some(placed), ..
-            },
-        ) => placed_reply(out, placed, durable),
-        (
-            Action::Modify { .. },
-            Outcome {
-                modified: Some(modified),
-                ..
-            },
-        ) => {
-            Object::begin(out)
-                .number("order_id", modified.order)
-                .string("message", "Order modified successfully")
-                .string("status", modified.status.as_str())
-                .number("quantity", modified.quantity)
-                .number("price", modified.limit)
-                .boolean("durable", durable);
-            200
-        }
-        (
-            Action::Cancel { .. },
-            Outcome {
-                cancelled: Some(order),
-                ..
-            },
-        ) => {
-            Object::begin(out)
-                .number("order_id", order)
-                .string("message", "Order cancelled successfully")
-                .boolean("durable", durable);
-            200
-        }
-        (Action::CancelAll, _) => {
-            let orders = outcome.mass_cancelled.unwrap_or(0);
-            Object::begin(out)
-                .number("cancelled", orders)
-                .text("message", format_args!("{orders} orders cancelled"))
-                .boolean("durable", durable);
-            200
-        }
-        (
-            Action::Close,
-            Outcome {
-                closing: Some((position, order, quantity)),
-                ..
-            },
-        ) => {
-            Object::begin(out)
-                .number("position_id", position)
-                .number("order_id", order)
-                .text("broker_order_id", BrokerOrderId(*order))
-                .number("quantity", quantity)
-                .string("message", "Position is being closed")
-                .boolean("durable", durable);
-            200
-        }
-        (
-            Action::Kill {
-                scope, state, reason, ..
-            },
-            _,
-        ) => {
-            kill_reply(out, *scope, *state, reason.as_str(), outcome, durable);
-            200
-        }
-        (Action::Rearm { .. }, _) => {
-            Object::begin(out)
-                .string("message", "Kill switch deactivated")
-                .boolean("was_active", outcome.state_changes > 0)
-                .boolean("durable", durable);
+    if let (Action::Place, Some(placed)) = (action, &outcome.placed) {
+        return placed_reply(out, placed, durable);
+    }
+    let mut body = Object::begin(out);
+    match success_fields(&mut body, action, outcome) {
+        Some(()) => {
+            body.boolean("durable", durable);
             200
         }
         // An engine that decides nothing about a command is a bug; the client's question stays open.
-        _ => {
+        None => {
             tracing::error!(?action, ?outcome, "the engine gave no outcome");
-            Object::begin(out)
-                .string("error", "The engine gave no outcome")
+            body.string("error", "The engine gave no outcome")
                 .string("code", "outcome_unknown");
             503
         }
     }
+}
+
+/// The fields of an answer to a command that was carried out. `None`, and nothing written, where it has no outcome.
+fn success_fields(body: &mut Object<'_>, action: &Action, outcome: &Outcome) -> Option<()> {
+    match action {
+        Action::Place | Action::Validate => return None,
+        Action::Modify { .. } => {
+            let modified = outcome.modified?;
+            body.number("order_id", modified.order)
+                .string("message", "Order modified successfully")
+                .string("status", modified.status.as_str())
+                .number("quantity", modified.quantity)
+                .number("price", modified.limit);
+        }
+        Action::Cancel { .. } => {
+            body.number("order_id", outcome.cancelled?)
+                .string("message", "Order cancelled successfully");
+        }
+        Action::CancelAll => {
+            let orders = outcome.mass_cancelled.unwrap_or(0);
+            body.number("cancelled", orders)
+                .text("message", format_args!("{orders} orders cancelled"));
+        }
+        Action::Close => {
+            let (position, order, quantity) = outcome.closing?;
+            body.number("position_id", position)
+                .number("order_id", order)
+                .text("broker_order_id", BrokerOrderId(order))
+                .number("quantity", quantity)
+                .string("message", "Position is being closed");
+        }
+        Action::Kill {
+            scope, state, reason, ..
+        } => kill_fields(body, *scope, *state, reason.as_str(), outcome),
+        Action::Rearm { .. } => {
+            body.string("message", "Kill switch deactivated")
+                .boolean("was_active", outcome.state_changes > 0);
+        }
+    }
+    Some(())
 }
 
 fn placed_reply(out: &mut Vec<u8>, placed: &Placed, durable: bool) -> u16 {
@@ -345,32 +317,27 @@ fn placed_reply(out: &mut Vec<u8>, placed: &Placed, durable: bool) -> u16 {
     status
 }
 
-fn kill_reply(
-    out: &mut Vec<u8>,
+fn kill_fields(
+    body: &mut Object<'_>,
     scope: KillScope,
     state: TradingState,
     reason: &str,
     outcome: &Outcome,
-    durable: bool,
 ) {
-    let changed = outcome.state_changes > 0;
     let scope = match scope {
         KillScope::Engine => "engine",
         KillScope::Account(_) => "account",
         KillScope::Strategy(..) => "strategy",
     };
-    let message = if changed {
-        "Kill switch activated"
-    } else {
-        "Kill switch was already active"
+    let message = match outcome.state_changes {
+        0 => "Kill switch was already active",
+        _ => "Kill switch activated",
     };
-    Object::begin(out)
-        .string("message", message)
+    body.string("message", message)
         .string("scope", scope)
         .string("state", state.as_str())
         .string("reason", reason)
-        .number("orders_cancelled", outcome.mass_cancelled.unwrap_or(0))
-        .boolean("durable", durable);
+        .number("orders_cancelled", outcome.mass_cancelled.unwrap_or(0));
 }
 
 /// Writes the body of a validation's answer (CONTRACT.md section 2): always 200.

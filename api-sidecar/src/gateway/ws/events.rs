@@ -1,8 +1,9 @@
 //! The engine's events as the messages that clients are pushed (CONTRACT.md section 3).
 
 use engine::{
-    AccountId, Alert, Event, Fill, InstrumentId, KillCause, KillScope, Money, OrderAccepted, OrderCancelled,
-    OrderId, OrderModified, OrderRejected, PositionChange, PositionId, Timestamp, TradingStateChanged,
+    AccountChanged, AccountId, Alert, Event, Fill, InstrumentId, KillCause, KillScope, Money, OrderAccepted,
+    OrderCancelled, OrderId, OrderModified, OrderRejected, PositionChange, PositionChanged, PositionId,
+    PositionMarked, Timestamp, TradingStateChanged,
 };
 
 use super::super::directory::Directory;
@@ -105,108 +106,34 @@ pub(crate) type Emit<'a> = dyn FnMut(Push, Option<AccountId>, &[u8]) + 'a;
 
 /// Gives each message of an event to `emit`. `scratch` is a buffer to write in.
 pub(crate) fn encode(event: &Event, context: &PushContext<'_>, scratch: &mut Vec<u8>, emit: &mut Emit<'_>) {
-    let mut send = |push: Push, account: Option<AccountId>, fill: &dyn Fn(&mut Object<'_>)| {
-        scratch.clear();
-        Object::begin(scratch)
-            .string("type", push.as_str())
-            .object("data", |data| {
-                fill(data);
-                if let Some(account) = account {
-                    data.string("account", context.directory.account_name(account).as_str());
-                }
-            });
-        emit(push, account, scratch);
+    let mut out = Out {
+        context,
+        scratch,
+        emit,
     };
     match event {
-        Event::OrderAccepted(accepted) => {
-            send(Push::OrderPlaced, Some(accepted.account), &|data| {
-                placed(data, accepted, context)
-            });
-        }
-        Event::OrderRejected(rejected) => {
-            send(Push::OrderRejected, Some(rejected.account), &|data| {
-                rejected_order(data, rejected, context);
-            });
-        }
-        Event::Fill(fill) => {
-            send(Push::OrderFilled, Some(fill.account), &|data| {
-                filled(data, fill, context)
-            });
-        }
-        Event::OrderCancelled(cancelled) if cancelled.leaves_quantity.is_zero() => {
-            send(Push::OrderCancelled, Some(cancelled.account), &|data| {
-                cancelled_order(data, cancelled, context);
-            });
-        }
-        // Part of the quantity is gone (a self-trade decrement): the order lives on, smaller.
-        Event::OrderCancelled(cancelled) => {
-            send(Push::OrderModified, Some(cancelled.account), &|data| {
-                cancelled_order(data, cancelled, context);
-                let quantity = cancelled.cum_quantity.saturating_add(cancelled.leaves_quantity);
-                data.number("quantity", quantity);
-            });
-        }
-        Event::OrderModified(modified) => {
-            send(Push::OrderModified, Some(modified.account), &|data| {
-                modified_order(data, modified, context);
-            });
-        }
-        Event::PositionChanged(changed) => {
-            let figures = PositionFigures {
-                position: changed.position,
-                instrument: changed.instrument,
-                quantity: i64::from(changed.quantity),
-                cost: changed.cost,
-                realised: net_pnl(changed.realised, changed.charges),
-                unrealised: changed.unrealised,
-                charges: changed.charges,
-            };
-            let account = Some(changed.account);
-            if changed.change == PositionChange::Opened {
-                send(Push::PositionOpened, account, &|data| {
-                    figures.write(data, context)
-                });
-            }
-            send(Push::PositionUpdated, account, &|data| {
-                figures.write(data, context)
-            });
-            if changed.change == PositionChange::Closed {
-                send(Push::PositionClosed, account, &|data| {
-                    data.string("symbol", context.directory.symbol(changed.instrument).as_str())
-                        .number("realized_pnl", figures.realised)
-                        .number("position_id", changed.position);
-                });
-            }
-        }
+        Event::OrderAccepted(_)
+        | Event::OrderRejected(_)
+        | Event::Fill(_)
+        | Event::OrderCancelled(_)
+        | Event::OrderModified(_) => encode_order(event, &mut out),
+        Event::PositionChanged(changed) => encode_position(changed, &mut out),
         Event::PositionMarked(marked) => {
-            let figures = PositionFigures {
-                position: marked.position,
-                instrument: marked.instrument,
-                quantity: i64::from(marked.quantity),
-                cost: marked.cost,
-                realised: net_pnl(marked.realised, marked.charges),
-                unrealised: marked.unrealised,
-                charges: marked.charges,
-            };
-            send(Push::PositionUpdated, Some(marked.account), &|data| {
-                figures.write(data, context)
+            let figures = PositionFigures::marked(marked);
+            out.send(Push::PositionUpdated, Some(marked.account), &|data| {
+                figures.write(data, context);
             });
         }
         Event::AccountChanged(changed) => {
-            let realised = net_pnl(changed.realised, changed.charges);
-            let total = realised.saturating_add(changed.unrealised);
-            send(Push::BalanceUpdated, Some(changed.account), &|data| {
-                data.number("balance", changed.balance)
-                    .number("realized_pnl", realised)
-                    .number("unrealized_pnl", changed.unrealised)
-                    .number("total_pnl", total)
-                    .number("charges", changed.charges)
-                    .number("current_value", changed.balance.saturating_add(total));
+            out.send(Push::BalanceUpdated, Some(changed.account), &|data| {
+                balance(data, changed)
             });
         }
-        Event::Alert(alert) => send(Push::RiskAlert, alert.account, &|data| {
-            risk_alert(data, alert, context)
-        }),
+        Event::Alert(alert) => {
+            out.send(Push::RiskAlert, alert.account, &|data| {
+                risk_alert(data, alert, context)
+            });
+        }
         Event::TradingStateChanged(changed) => {
             let account = match changed.scope {
                 KillScope::Engine => None,
@@ -216,9 +143,86 @@ pub(crate) fn encode(event: &Event, context: &PushContext<'_>, scratch: &mut Vec
                 KillCause::Rearmed => Push::KillSwitchDeactivated,
                 _ => Push::KillSwitchTriggered,
             };
-            send(push, account, &|data| trading_state(data, changed, context));
+            out.send(push, account, &|data| trading_state(data, changed, context));
         }
         _ => {}
+    }
+}
+
+/// Where messages go.
+struct Out<'a, 'c> {
+    context: &'a PushContext<'c>,
+    scratch: &'a mut Vec<u8>,
+    emit: &'a mut Emit<'a>,
+}
+
+impl Out<'_, '_> {
+    /// `{"type": …, "data": {…, "account": …}}`.
+    fn send(&mut self, push: Push, account: Option<AccountId>, fill: &dyn Fn(&mut Object<'_>)) {
+        self.scratch.clear();
+        Object::begin(self.scratch)
+            .string("type", push.as_str())
+            .object("data", |data| {
+                fill(data);
+                if let Some(account) = account {
+                    data.string("account", self.context.directory.account_name(account).as_str());
+                }
+            });
+        (self.emit)(push, account, self.scratch);
+    }
+}
+
+fn encode_order(event: &Event, out: &mut Out<'_, '_>) {
+    let context = out.context;
+    match event {
+        Event::OrderAccepted(accepted) => out.send(Push::OrderPlaced, Some(accepted.account), &|data| {
+            placed(data, accepted, context);
+        }),
+        Event::OrderRejected(rejected) => out.send(Push::OrderRejected, Some(rejected.account), &|data| {
+            rejected_order(data, rejected, context);
+        }),
+        Event::Fill(fill) => out.send(Push::OrderFilled, Some(fill.account), &|data| {
+            filled(data, fill, context);
+        }),
+        Event::OrderCancelled(cancelled) if cancelled.leaves_quantity.is_zero() => {
+            out.send(Push::OrderCancelled, Some(cancelled.account), &|data| {
+                cancelled_order(data, cancelled, context);
+            });
+        }
+        // Part of the quantity is gone (a self-trade decrement): the order lives on, smaller.
+        Event::OrderCancelled(cancelled) => {
+            out.send(Push::OrderModified, Some(cancelled.account), &|data| {
+                cancelled_order(data, cancelled, context);
+                let quantity = cancelled.cum_quantity.saturating_add(cancelled.leaves_quantity);
+                data.number("quantity", quantity);
+            });
+        }
+        Event::OrderModified(modified) => out.send(Push::OrderModified, Some(modified.account), &|data| {
+            modified_order(data, modified, context);
+        }),
+        _ => {}
+    }
+}
+
+/// Opened before updated before closed; the dashboard's table follows `position:updated` alone.
+fn encode_position(changed: &PositionChanged, out: &mut Out<'_, '_>) {
+    let context = out.context;
+    let account = Some(changed.account);
+    let figures = PositionFigures::changed(changed);
+    if changed.change == PositionChange::Opened {
+        out.send(Push::PositionOpened, account, &|data| {
+            figures.write(data, context)
+        });
+    }
+    out.send(Push::PositionUpdated, account, &|data| {
+        figures.write(data, context)
+    });
+    if changed.change == PositionChange::Closed {
+        out.send(Push::PositionClosed, account, &|data| {
+            data.string("symbol", context.directory.symbol(changed.instrument).as_str())
+                .number("realized_pnl", figures.realised)
+                .number("position_id", changed.position);
+        });
     }
 }
 
@@ -294,6 +298,30 @@ struct PositionFigures {
 }
 
 impl PositionFigures {
+    fn changed(changed: &PositionChanged) -> PositionFigures {
+        PositionFigures {
+            position: changed.position,
+            instrument: changed.instrument,
+            quantity: i64::from(changed.quantity),
+            cost: changed.cost,
+            realised: net_pnl(changed.realised, changed.charges),
+            unrealised: changed.unrealised,
+            charges: changed.charges,
+        }
+    }
+
+    fn marked(marked: &PositionMarked) -> PositionFigures {
+        PositionFigures {
+            position: marked.position,
+            instrument: marked.instrument,
+            quantity: i64::from(marked.quantity),
+            cost: marked.cost,
+            realised: net_pnl(marked.realised, marked.charges),
+            unrealised: marked.unrealised,
+            charges: marked.charges,
+        }
+    }
+
     fn write(&self, data: &mut Object<'_>, context: &PushContext<'_>) {
         data.string("symbol", context.directory.symbol(self.instrument).as_str())
             .number("quantity", self.quantity)
@@ -307,6 +335,17 @@ impl PositionFigures {
             .number("charges", self.charges)
             .number("position_id", self.position);
     }
+}
+
+fn balance(data: &mut Object<'_>, changed: &AccountChanged) {
+    let realised = net_pnl(changed.realised, changed.charges);
+    let total = realised.saturating_add(changed.unrealised);
+    data.number("balance", changed.balance)
+        .number("realized_pnl", realised)
+        .number("unrealized_pnl", changed.unrealised)
+        .number("total_pnl", total)
+        .number("charges", changed.charges)
+        .number("current_value", changed.balance.saturating_add(total));
 }
 
 /// The texts of a kill or rearm command: its reason and its author.

@@ -1,0 +1,129 @@
+//! The engine's decisions out of the ring: answers to those who wait for them, events to those who may see them.
+
+use engine::lane::Token;
+use engine::{AccountId, Event, Timestamp};
+
+use super::super::connection::Protocol;
+use super::super::outbound::Decision;
+use super::super::replies::{Address, ReplyTo, encode_reply, encode_verdict};
+use super::super::serve_ws::write_reply;
+use super::super::ws::events::{self, Push, PushContext};
+use super::super::ws::session::{append_text_frame, text_frame};
+use super::EventLoop;
+use crate::auth::Role;
+use crate::limits::OUTBOUND_PER_TURN;
+
+impl EventLoop {
+    /// Takes what the engine decided and may leave; `true` where there was something.
+    pub(super) fn take_decisions(&mut self) -> bool {
+        let mut items = OUTBOUND_PER_TURN;
+        while let Some(decision) = self.decisions.next(&mut items) {
+            match decision {
+                Decision::Event {
+                    event,
+                    seq,
+                    time,
+                    token,
+                } => {
+                    self.core.directory.absorb(&event);
+                    if events::is_pushed(&event) {
+                        self.core.visible_seq = seq.get();
+                        self.push(&event, time, token);
+                    }
+                }
+                Decision::Finished { seq, token, outcome } => {
+                    self.core.visible_seq = seq.get();
+                    let Some((action, to)) = self.core.replies.take(token) else {
+                        continue;
+                    };
+                    self.body.clear();
+                    let durable = self.core.acknowledges_durable();
+                    let status = encode_reply(&mut self.body, &action, &outcome, durable);
+                    if let Some(to) = to {
+                        self.deliver(&to, status);
+                    }
+                }
+                Decision::Checked { token, verdict } => {
+                    let Some((_, to)) = self.core.replies.take(token) else {
+                        continue;
+                    };
+                    self.body.clear();
+                    let status = encode_verdict(&mut self.body, &verdict);
+                    if let Some(to) = to {
+                        self.deliver(&to, status);
+                    }
+                }
+            }
+        }
+        items < OUTBOUND_PER_TURN
+    }
+
+    /// Gives the answer in `self.body` to the request that waits for it, if its connection still lives.
+    pub(super) fn deliver(&mut self, to: &ReplyTo, status: u16) {
+        let Some(connection) = self
+            .connections
+            .get_mut(to.connection)
+            .filter(|found| found.serial == to.serial)
+        else {
+            return;
+        };
+        let output = &mut connection.output;
+        match (&to.address, &mut connection.protocol) {
+            (Address::Http { slot }, Protocol::Http(session)) => {
+                session.complete(*slot, status, None, &self.body, output, &self.core.date);
+            }
+            (Address::WebSocket { request, correlation }, Protocol::WebSocket(session)) => {
+                session.in_flight -= 1;
+                if !session.closed {
+                    write_reply(
+                        &mut self.message,
+                        request,
+                        correlation.as_deref(),
+                        status,
+                        &self.body,
+                    );
+                    output.append(|tail| append_text_frame(tail, &self.message));
+                }
+            }
+            // The connection is only waiting to be closed.
+            _ => {}
+        }
+        self.enqueue(to.connection);
+    }
+
+    /// Pushes an event's messages to every session that may see them and wants them. Each is encoded once.
+    fn push(&mut self, event: &Event, time: Timestamp, token: Option<Token>) {
+        if self.sessions.is_empty() {
+            return;
+        }
+        let (connections, sessions, bulk) = (&mut self.connections, &self.sessions, &mut self.bulk);
+        let context = PushContext {
+            directory: &self.core.directory,
+            time,
+            action: token.and_then(|token| self.core.replies.action(token)),
+        };
+        let mut emit = |push: Push, account: Option<AccountId>, json: &[u8]| {
+            let mut frame = None;
+            for &index in sessions {
+                let Some(connection) = connections.get_mut(index) else {
+                    continue;
+                };
+                let Protocol::WebSocket(session) = &mut connection.protocol else {
+                    continue;
+                };
+                let sees = session.who.role == Role::Admin
+                    || account.is_none_or(|account| account == session.who.account);
+                if !sees || session.wanted & push.bit() == 0 {
+                    continue;
+                }
+                let frame = frame.get_or_insert_with(|| text_frame(json));
+                session.push(&mut connection.output, frame);
+                if !connection.queued_bulk {
+                    connection.queued_bulk = true;
+                    bulk.push_back(index);
+                }
+            }
+        };
+        events::encode(event, &context, &mut self.message, &mut emit);
+    }
+}

@@ -1,0 +1,214 @@
+use super::*;
+use engine::{InstrumentId, Money, PositionView, Product, Quantity, Side, StrategyId};
+
+fn directory() -> Directory {
+    let mut directory = Directory::default();
+    directory.add_instrument(InstrumentId::new(0), Text::cut("SBIN"), Text::cut("NSE"));
+    directory.add_instrument(InstrumentId::new(1), Text::cut("TCS"), Text::cut("NSE"));
+    directory.add_account(AccountId::new(0), AccountName::cut("main"));
+    directory.add_account(AccountId::new(1), AccountName::cut("other"));
+    let position = |id, instrument, product, quantity| PositionView {
+        position: PositionId::new(id),
+        account: AccountId::new(1),
+        strategy: StrategyId::new(1),
+        instrument: InstrumentId::new(instrument),
+        product,
+        quantity,
+        cost: Money::ZERO,
+        realised: Money::ZERO,
+        charges: Money::ZERO,
+        unrealised: Money::ZERO,
+        stop_loss: None,
+        take_profit: None,
+    };
+    directory.add_position(&position(5, 0, Product::Mis, -3));
+    directory.add_position(&position(6, 1, Product::Mis, 1));
+    directory.add_position(&position(7, 1, Product::Cnc, 1));
+    directory.add_position(&position(8, 1, Product::Mis, 0));
+    directory
+}
+
+fn who(role: Role) -> Principal {
+    let (account, name) = if role == Role::Admin {
+        (0, "main")
+    } else {
+        (1, "other")
+    };
+    Principal {
+        account: AccountId::new(account),
+        name: AccountName::cut(name),
+        role,
+    }
+}
+
+fn run(route: OrderRoute, json: &str, role: Role) -> Result<Input, (u16, String)> {
+    decode(route, json.as_bytes(), None, &who(role), &directory())
+        .map(|decoded| decoded.input)
+        .map_err(|answer| (answer.status, String::from_utf8(answer.body).unwrap()))
+}
+
+fn refused(route: OrderRoute, json: &str, role: Role, status: u16, part: &str) {
+    match run(route, json, role) {
+        Err((found, body)) => {
+            assert_eq!(found, status, "{json}: {body}");
+            assert!(body.contains(part), "{json}: {body}");
+        }
+        Ok(input) => panic!("{json}: {input:?}"),
+    }
+}
+
+#[test]
+fn authority_is_checked_before_anything_is_sent() {
+    use OrderRoute::*;
+    for route in [
+        Place,
+        Modify(1),
+        Cancel(1),
+        CancelAll,
+        ClosePosition(1),
+        ClosePositionBySymbol,
+        KillSwitch,
+        Rearm,
+    ] {
+        refused(route, "{}", Role::Viewer, 403, "read only");
+    }
+    refused(Validate, "{}", Role::Viewer, 400, "symbol is required");
+    refused(KillSwitch, r#"{"scope":"engine"}"#, Role::Trader, 403, "admin");
+    refused(KillSwitch, r#"{"state":"halted"}"#, Role::Trader, 403, "admin");
+    refused(KillSwitch, r#"{"account":"main"}"#, Role::Trader, 403, "admin");
+    refused(CancelAll, r#"{"account":"*"}"#, Role::Trader, 403, "admin");
+    refused(CancelAll, r#"{"account":"nobody"}"#, Role::Admin, 404, "Account");
+}
+
+#[test]
+fn a_position_is_found_by_its_symbol() {
+    let closes = |json: &str, role: Role, id: u32, quantity: Option<u32>| match run(
+        OrderRoute::ClosePositionBySymbol,
+        json,
+        role,
+    ) {
+        Ok(Input::Command(Command::ClosePosition(close))) => {
+            assert_eq!(close.position, PositionId::new(id), "{json}");
+            assert_eq!(close.quantity.map(Quantity::shares), quantity, "{json}");
+        }
+        other => panic!("{json}: {other:?}"),
+    };
+    closes(r#"{"symbol":"SBIN"}"#, Role::Trader, 5, None);
+    closes(
+        r#"{"symbol":"TCS","product":"CNC","quantity":1}"#,
+        Role::Trader,
+        7,
+        Some(1),
+    );
+    closes(r#"{"symbol":"SBIN","account":"other"}"#, Role::Admin, 5, None);
+    let by_symbol = OrderRoute::ClosePositionBySymbol;
+    refused(
+        by_symbol,
+        r#"{"symbol":"TCS"}"#,
+        Role::Trader,
+        409,
+        "name strategy_id and product",
+    );
+    refused(
+        by_symbol,
+        r#"{"symbol":"SBIN"}"#,
+        Role::Admin,
+        404,
+        "No open position in SBIN",
+    );
+    refused(
+        by_symbol,
+        r#"{"symbol":"XYZ"}"#,
+        Role::Trader,
+        404,
+        "Symbol not found",
+    );
+    refused(by_symbol, "{}", Role::Trader, 400, "symbol is required");
+    refused(
+        OrderRoute::ClosePosition(1 << 40),
+        "",
+        Role::Trader,
+        404,
+        "Position not found",
+    );
+}
+
+#[test]
+fn the_kill_switch_has_defaults_and_clean_text() {
+    let kill = |json: &str, role: Role| match run(OrderRoute::KillSwitch, json, role) {
+        Ok(Input::Command(Command::KillSwitch(kill))) => kill,
+        other => panic!("{json}: {other:?}"),
+    };
+    let plain = kill("", Role::Admin);
+    assert_eq!(
+        (plain.scope, plain.state, plain.flatten),
+        (KillScope::Engine, TradingState::Reducing, None)
+    );
+    assert_eq!(
+        (plain.reason.as_str(), plain.triggered_by.as_str()),
+        ("Manual kill switch", "main")
+    );
+    let trader = kill(r#"{"reason":"<b>enough</b>","flatten":true}"#, Role::Trader);
+    assert_eq!(trader.scope, KillScope::Account(AccountId::new(1)));
+    assert_eq!(
+        (trader.reason.as_str(), trader.flatten),
+        ("benough/b", Some(true))
+    );
+    let named = kill(r#"{"account":"other","state":"HALTED"}"#, Role::Admin);
+    assert_eq!(
+        (named.scope, named.state),
+        (KillScope::Account(AccountId::new(1)), TradingState::Halted)
+    );
+    let strategy = kill(r#"{"scope":"strategy","strategy_id":4}"#, Role::Trader);
+    assert_eq!(
+        strategy.scope,
+        KillScope::Strategy(AccountId::new(1), StrategyId::new(4))
+    );
+    let long = kill(&format!(r#"{{"reason":"{}"}}"#, "x".repeat(300)), Role::Admin);
+    assert_eq!(long.reason.as_str().len(), 100);
+}
+
+#[test]
+fn commands_carry_what_was_asked() {
+    match run(OrderRoute::Modify(9), r#"{"quantity":5,"price":0}"#, Role::Trader) {
+        Ok(Input::Command(Command::ModifyOrder(modify))) => {
+            assert_eq!(modify.order, OrderRef::Id(OrderId::new(9)));
+            assert_eq!(
+                (modify.quantity, modify.price),
+                (Some(Quantity::clamped(5)), None)
+            );
+            assert!(!modify.actor.admin);
+        }
+        other => panic!("{other:?}"),
+    }
+    match run(
+        OrderRoute::CancelAll,
+        r#"{"symbol":"TCS","side":"sell","account":"*"}"#,
+        Role::Admin,
+    ) {
+        Ok(Input::Command(Command::CancelAll(cancel))) => {
+            assert_eq!(
+                (cancel.account, cancel.instrument),
+                (None, Some(InstrumentId::new(1)))
+            );
+            assert_eq!(cancel.side, Some(Side::Sell));
+        }
+        other => panic!("{other:?}"),
+    }
+    refused(
+        OrderRoute::Modify(9),
+        r#"{"quantity":-5}"#,
+        Role::Trader,
+        400,
+        "Quantity must be positive",
+    );
+    refused(OrderRoute::Modify(9), "", Role::Trader, 400, "JSON object");
+    let named = cancel(r#"{"client_order_id":"a"}"#, OrderName::Body, &who(Role::Trader)).unwrap();
+    assert!(matches!(named.action, Action::Cancel { order: None }));
+    assert_eq!(
+        cancel("{}", OrderName::Body, &who(Role::Trader))
+            .unwrap_err()
+            .status,
+        400
+    );
+}
