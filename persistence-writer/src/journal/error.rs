@@ -46,6 +46,8 @@ pub enum JournalError {
 pub enum Flaw {
     #[error("the segment's header is not one")]
     Header,
+    #[error("the segment is missing, although later ones are there")]
+    MissingSegment,
     #[error("the segment belongs to another journal or place")]
     ForeignSegment,
     #[error("a record has an impossible length")]

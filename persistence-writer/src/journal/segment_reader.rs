@@ -46,6 +46,11 @@ impl Position {
         }
     }
 
+    /// Checksum of the last frame: the head of the hash chain, which every record before has a part in.
+    pub fn chain(&self) -> u32 {
+        self.chain
+    }
+
     /// The record before this place; zero at the beginning of the journal.
     pub fn seq(&self) -> Seq {
         Seq::new(self.next_seq - 1)
@@ -115,13 +120,18 @@ impl<F: StorageFile> SegmentReader<F> {
                 flaw: Flaw::ForeignSegment,
             });
         }
-        Ok(SegmentReader {
+        Ok(SegmentReader::with_header(file, header, chunk_bytes))
+    }
+
+    /// Trusts `header` instead of the file's own.
+    pub(super) fn with_header(file: F, header: SegmentHeader, chunk_bytes: usize) -> SegmentReader<F> {
+        SegmentReader {
             file,
             header,
             window: Vec::with_capacity(chunk_bytes),
             window_start: 0,
             chunk_bytes,
-        })
+        }
     }
 
     /// What stands at `position`, which must be in this segment.

@@ -18,7 +18,7 @@ use crate::limits::{BLOCK_BYTES, WALK_CHUNK_BYTES};
 
 const SEGMENT_BYTES: u32 = 16 * 1024;
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         segment_bytes: SEGMENT_BYTES,
         fresh_id: JournalId::from_bytes(*b"a test's journal"),
@@ -27,7 +27,7 @@ fn settings() -> Settings {
 }
 
 /// The command with this number; the same in every run.
-fn sample(seq: u64) -> Sequenced<Command> {
+pub(super) fn sample(seq: u64) -> Sequenced<Command> {
     let mut random = SplitMix64::new(seq);
     let command = match random.below(10) {
         0 => Command::Tick,
@@ -64,7 +64,7 @@ fn sample(seq: u64) -> Sequenced<Command> {
     }
 }
 
-fn try_open(disk: &SimulatedDisk) -> Result<(u64, Opened<SimulatedDisk>), JournalError> {
+pub(super) fn try_open(disk: &SimulatedDisk) -> Result<(u64, Opened<SimulatedDisk>), JournalError> {
     let mut last = 0;
     let opened = open(disk.clone(), &settings(), Seq::new(0), |found| {
         last += 1;
@@ -76,7 +76,7 @@ fn try_open(disk: &SimulatedDisk) -> Result<(u64, Opened<SimulatedDisk>), Journa
 }
 
 /// Folds with a check of every record, changing nothing.
-fn try_walk(disk: &SimulatedDisk) -> Result<(u64, Option<TornTail>), JournalError> {
+pub(super) fn try_walk(disk: &SimulatedDisk) -> Result<(u64, Option<TornTail>), JournalError> {
     let mut last = 0;
     let walked = walk(disk, Seq::new(0), |found| {
         last += 1;
@@ -89,7 +89,7 @@ fn try_walk(disk: &SimulatedDisk) -> Result<(u64, Option<TornTail>), JournalErro
 }
 
 /// A journal of `batches` batches of 1 to 9 records.
-fn journal_of(batches: u64) -> (SimulatedDisk, u64) {
+pub(super) fn journal_of(batches: u64) -> (SimulatedDisk, u64) {
     let disk = SimulatedDisk::new();
     let mut appender = try_open(&disk).unwrap().1.appender;
     let mut random = SplitMix64::new(batches);
@@ -105,15 +105,15 @@ fn journal_of(batches: u64) -> (SimulatedDisk, u64) {
 }
 
 /// One record's frame: segment, offset, length with header, whether it begins a batch, its number.
-struct Placed {
-    segment: u32,
-    offset: u64,
-    bytes: u64,
-    begins_batch: bool,
-    seq: u64,
+pub(super) struct Placed {
+    pub(super) segment: u32,
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+    pub(super) begins_batch: bool,
+    pub(super) seq: u64,
 }
 
-fn layout(disk: &SimulatedDisk) -> Vec<Placed> {
+pub(super) fn layout(disk: &SimulatedDisk) -> Vec<Placed> {
     let mut placed = Vec::new();
     for segment in walk::list_segments(disk).unwrap() {
         let mut reader = SegmentReader::open(disk, segment, WALK_CHUNK_BYTES).unwrap();
@@ -383,7 +383,7 @@ fn segments_that_do_not_belong_are_refused() {
         disk.content(&segment_name(3)),
         "another journal or place",
     );
-    check(&second, None, "cannot open");
+    check(&second, None, "the segment is missing");
     check(&segment_name(1), None, "no record 1");
     let mut future = disk.content(&second).unwrap();
     future[8] = 2;

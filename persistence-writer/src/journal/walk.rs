@@ -13,7 +13,7 @@ use engine::{Command, Seq, Sequenced, Timestamp};
 
 use super::error::{Context, Flaw, JournalError};
 use super::frame::{FRAME_ALIGN, FrameHeader};
-use super::header::{JournalId, segment_name, segment_of};
+use super::header::{JournalId, SegmentHeader, segment_name, segment_of};
 use super::segment_reader::{Position, Probe, SegmentReader};
 use super::storage::Storage;
 use crate::limits::{BLOCK_BYTES, WALK_CHUNK_BYTES};
@@ -48,33 +48,67 @@ pub struct TornTail {
     pub bytes: u64,
 }
 
+impl Walked {
+    fn starting_at(header: &SegmentHeader) -> Walked {
+        let start = Position::start_of(header);
+        Walked {
+            journal: header.journal,
+            last_seq: start.seq(),
+            last_time: Timestamp::ZERO,
+            records: 0,
+            segments: 1,
+            end: start,
+            torn: None,
+            batch_offset: start.offset,
+        }
+    }
+}
+
 /// Visits every record after `after`, in order, until the visitor breaks. `None` where there is no journal.
 pub fn walk<S: Storage>(
     storage: &S,
     after: Seq,
-    mut visit: impl FnMut(&Sequenced<Command>) -> ControlFlow<()>,
+    visit: impl FnMut(&Sequenced<Command>) -> ControlFlow<()>,
 ) -> Result<Option<Walked>, JournalError> {
-    let segments = list_segments(storage)?;
-    let Some(mut reader) = first_segment(storage, &segments, after)? else {
-        return Ok(None);
+    let (walked, result) = walk_as_far_as_possible(storage, after, visit);
+    result.map(|()| walked)
+}
+
+/// As [`walk`], and says how far it came where the journal cannot be read to its end.
+pub fn walk_as_far_as_possible<S: Storage>(
+    storage: &S,
+    after: Seq,
+    visit: impl FnMut(&Sequenced<Command>) -> ControlFlow<()>,
+) -> (Option<Walked>, Result<(), JournalError>) {
+    let begin = || {
+        let segments = list_segments(storage)?;
+        Ok((first_segment(storage, &segments, after)?, segments))
     };
-    let start = Position::start_of(&reader.header);
-    let mut walked = Walked {
-        journal: reader.header.journal,
-        last_seq: start.seq(),
-        last_time: Timestamp::ZERO,
-        records: 0,
-        segments: 1,
-        end: start,
-        torn: None,
-        batch_offset: start.offset,
-    };
-    let mut name = segment_name(start.segment);
+    match begin() {
+        Ok((None, _)) => (None, Ok(())),
+        Ok((Some(reader), segments)) => {
+            let mut walked = Walked::starting_at(&reader.header);
+            let result = walk_on(storage, after, visit, reader, &segments, &mut walked);
+            (Some(walked), result)
+        }
+        Err(error) => (None, Err(error)),
+    }
+}
+
+fn walk_on<S: Storage>(
+    storage: &S,
+    after: Seq,
+    mut visit: impl FnMut(&Sequenced<Command>) -> ControlFlow<()>,
+    mut reader: SegmentReader<S::File>,
+    segments: &[u32],
+    walked: &mut Walked,
+) -> Result<(), JournalError> {
+    let mut name = segment_name(walked.end.segment);
     loop {
         let flaw = match reader.probe(&walked.end).context(storage, "read", &name)? {
             Probe::Record { at, next, payload } => {
-                if visit_record(storage, after, at, next, payload, &mut walked, &mut visit)?.is_break() {
-                    return Ok(Some(walked));
+                if visit_record(storage, after, at, next, payload, walked, &mut visit)?.is_break() {
+                    return Ok(());
                 }
                 continue;
             }
@@ -82,14 +116,14 @@ pub fn walk<S: Storage>(
             Probe::Flawed(flaw) => Some(flaw),
         };
         if segments.last().is_some_and(|&last| last > walked.end.segment) {
-            reader = next_segment(storage, &walked, flaw)?;
+            reader = next_segment(storage, segments, walked, flaw)?;
             walked.segments += 1;
             walked.end = Position::start_of(&reader.header);
             walked.batch_offset = walked.end.offset;
             name = segment_name(walked.end.segment);
         } else {
             walked.torn = examine_tail(storage, &mut reader, &walked.end, flaw)?;
-            return Ok(Some(walked));
+            return Ok(());
         }
     }
 }
@@ -138,11 +172,18 @@ pub(super) fn first_segment<S: Storage>(
     after: Seq,
 ) -> Result<Option<SegmentReader<S::File>>, JournalError> {
     let wanted = after.get() + 1;
+    let mut damaged = None;
     for &segment in segments.iter().rev() {
-        let reader = SegmentReader::open(storage, segment, WALK_CHUNK_BYTES)?;
-        if reader.header.first_seq <= wanted {
-            return Ok(Some(reader));
+        match SegmentReader::open(storage, segment, WALK_CHUNK_BYTES) {
+            Ok(reader) if reader.header.first_seq <= wanted => return Ok(Some(reader)),
+            Ok(_) => {}
+            // The walk that begins before it will say how far the journal is whole.
+            Err(error @ JournalError::Damaged { .. }) => damaged = Some(error),
+            Err(error) => return Err(error),
         }
+    }
+    if let Some(error) = damaged {
+        return Err(error);
     }
     if segments.is_empty() {
         return Ok(None);
@@ -156,6 +197,7 @@ pub(super) fn first_segment<S: Storage>(
 /// The segment after the one that `walked` ends in, which exists only because that one was complete and synced.
 fn next_segment<S: Storage>(
     storage: &S,
+    segments: &[u32],
     walked: &Walked,
     flaw: Option<Flaw>,
 ) -> Result<SegmentReader<S::File>, JournalError> {
@@ -167,6 +209,9 @@ fn next_segment<S: Storage>(
     };
     if let Some(flaw) = flaw {
         return Err(damaged(end.segment, end.offset, flaw));
+    }
+    if segments.binary_search(&(end.segment + 1)).is_err() {
+        return Err(damaged(end.segment + 1, 0, Flaw::MissingSegment));
     }
     let reader = SegmentReader::open(storage, end.segment + 1, WALK_CHUNK_BYTES)?;
     let header = &reader.header;
