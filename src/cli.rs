@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::engine_bench::EngineBenchArgs;
+
 /// An order management system with its own exchange inside.
 #[derive(Debug, Parser)]
 #[command(name = "pinion", version, about, propagate_version = true)]
@@ -22,6 +24,9 @@ pub enum Command {
     Keys(KeysCommand),
     /// Fold a journal and print where it ends.
     Replay(ReplayArgs),
+    /// Measure parts of Pinion; every result is checked before a time is given.
+    #[command(subcommand)]
+    Bench(BenchCommand),
 }
 
 /// Flags override the environment, the environment overrides the file, the file overrides the defaults.
@@ -67,6 +72,12 @@ pub struct NewKeyArgs {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// The engine on the workloads of shared/workloads/ORACLE.md.
+    Engine(EngineBenchArgs),
 }
 
 #[derive(Args, Clone, Debug)]

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use pinion::cli::{Cli, Command, KeysCommand};
+use pinion::bench::engine_bench;
+use pinion::cli::{BenchCommand, Cli, Command, KeysCommand};
 use pinion::keys::NewKey;
 use pinion::{replay, serve};
 
@@ -14,6 +15,12 @@ fn main() -> ExitCode {
             .map(|key| match args.json {
                 true => println!("{}", key.to_json()),
                 false => println!("{key}"),
+            })
+            .map_err(|error| error.to_string()),
+        Command::Bench(BenchCommand::Engine(args)) => engine_bench::run(&args)
+            .map(|report| match args.json {
+                true => println!("{}", report.json()),
+                false => println!("{report}"),
             })
             .map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
