@@ -15,6 +15,7 @@
 mod oracle;
 mod streams;
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use engine::{
@@ -67,14 +68,7 @@ fn compare(seeds: &[u64], interval: usize) -> Result<(), Difference> {
         while let Some(tick) = stream.tick(pair.oracle.next_deadline()) {
             pair.follow(tick, &mut commands)?;
         }
-        let open = pair.oracle.open_orders_of_all();
-        let open: Vec<_> = open
-            .map(|(id, account, instrument)| OpenOrder {
-                id,
-                account,
-                instrument,
-            })
-            .collect();
+        let open = open_orders(&pair.oracle);
         pair.follow(stream.command(&open), &mut commands)?;
         if commands.len() % interval == 0 {
             pair.compare_state(&mut commands)?;
@@ -398,6 +392,87 @@ fn commands_of_several_calls_agree() {
     assert!(pair.calls > commands.len(), "no command took a second call");
     pair.compare_state(&mut commands)
         .unwrap_or_else(|difference| panic!("{difference}"));
+}
+
+/// The streams are worth comparing: they reach every kind of event and nearly every reason to refuse.
+#[test]
+fn streams_reach_every_kind_of_event() {
+    let mut reached = BTreeSet::new();
+    for seed in 1..=60 {
+        let mut oracle = Oracle::default();
+        let mut stream = Stream::default();
+        let mut events = Vec::new();
+        for command in stream.begin() {
+            events.extend(oracle.apply(&command));
+        }
+        for seed in streams::seeds(seed, 5_000) {
+            stream.turn(seed);
+            while let Some(tick) = stream.tick(oracle.next_deadline()) {
+                events.extend(oracle.apply(&tick));
+            }
+            let open = open_orders(&oracle);
+            events.extend(oracle.apply(&stream.command(&open)));
+        }
+        reached.extend(events.iter().map(kind));
+    }
+    let missing: Vec<_> = EXPECTED_KINDS
+        .split_whitespace()
+        .filter(|kind| !reached.contains(*kind))
+        .collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
+
+/// Out of reach of random streams: capacities (their own tests), and loss limits that the kill switch forestalls.
+const EXPECTED_KINDS: &str = "
+    OrderAccepted OrderRepeated Fill OrderModified Trade PositionMarked AccountChanged TopOfBook MassCancelled
+    PositionClosing InstrumentDefined AccountDefined StrategyDefined LimitsSet
+    PositionChanged:Opened PositionChanged:Changed PositionChanged:Closed
+    OrderCancelled:Requested OrderCancelled:MassCancel OrderCancelled:ImmediateOrCancel OrderCancelled:SelfTrade
+    OrderCancelled:Expired OrderCancelled:KillSwitch OrderCancelled:ExcessExit OrderCancelled:PriceBand
+    OrderRejected:InsufficientBalance OrderRejected:NoLastPrice OrderRejected:PositionLimit
+    OrderRejected:RiskPerTrade OrderRejected:StopLossMissing OrderRejected:StopLossNotBelowEntry
+    OrderRejected:StopLossNotAboveEntry OrderRejected:RiskRewardRatio OrderRejected:PriceSanity
+    OrderRejected:QuantityBelowOne OrderRejected:QuantityAboveLimit OrderRejected:OrderToPositionRatio
+    OrderRejected:CircuitBreaker OrderRejected:MisNotAllowed OrderRejected:TickSize OrderRejected:LotSize
+    OrderRejected:PriceBand OrderRejected:OrderValue OrderRejected:FreezeQuantity OrderRejected:Holdings
+    OrderRejected:PostOnlyWouldCross OrderRejected:FillOrKill OrderRejected:MinimumQuantity
+    OrderRejected:GoodTillInPast OrderRejected:Incompatible OrderRejected:OrderRate OrderRejected:DailyOrders
+    OrderRejected:OpenOrderValue OrderRejected:DisclosedQuantity
+    Refused:UnknownOrder Refused:OrderFinished Refused:BelowFilled Refused:Rejected Refused:UnknownPosition
+    Refused:PositionClosed Refused:AboveOpenQuantity Refused:AlreadyClosing Refused:NotAuthorised
+    Refused:UnknownAccount Refused:UnknownInstrument
+    Alert:DailyLossWarning Alert:DrawdownWarning Alert:PositionLossLimit Alert:MissingStopLoss
+    Alert:KillSwitchDailyLoss Alert:KillSwitchDrawdown Alert:KillSwitchManual Alert:KillSwitchDeactivated
+    TradingStateChanged:Normal TradingStateChanged:Reducing TradingStateChanged:Halted
+";
+
+/// An event's name, with what tells its cases apart.
+fn kind(event: &Event) -> String {
+    let first_word = |value: &dyn fmt::Debug| {
+        let text = format!("{value:?}");
+        let end = text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len());
+        text[..end].to_owned()
+    };
+    let name = first_word(event);
+    match event {
+        Event::OrderRejected(e) => format!("{name}:{:?}", e.rejection.code),
+        Event::OrderCancelled(e) => format!("{name}:{:?}", e.reason),
+        Event::PositionChanged(e) => format!("{name}:{:?}", e.change),
+        Event::Refused(e) => format!("{name}:{}", first_word(e)),
+        Event::Alert(e) => format!("{name}:{:?}", e.kind),
+        Event::TradingStateChanged(e) => format!("{name}:{:?}", e.state),
+        _ => name,
+    }
+}
+
+fn open_orders(oracle: &Oracle) -> Vec<OpenOrder> {
+    let open = oracle.open_orders_of_all();
+    open.map(|(id, account, instrument)| OpenOrder {
+        id,
+        account,
+        instrument,
+    })
+    .collect()
 }
 
 proptest! {

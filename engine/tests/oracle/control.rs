@@ -61,7 +61,7 @@ impl Oracle {
                 peak: balance,
                 loss_base: 0,
                 state: TradingState::Normal,
-                rate_tokens: i128::MAX / 2,
+                rate_left: 1_000_000_000,
                 rate_time: self.time,
                 orders_today: 0,
                 client_ids: Default::default(),

@@ -283,7 +283,7 @@ impl Oracle {
             self.shrink(id, total);
         }
         self.report_modified(id, !requeues);
-        if requeues && self.orders[&id].leaves > 0 {
+        if requeues {
             let account = self.orders[&id].request.account;
             self.take_rate_token(account);
         }

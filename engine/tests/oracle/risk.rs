@@ -9,7 +9,7 @@ use super::Oracle;
 use super::state::{Paise, Shares};
 
 const MILLION: i128 = 1_000_000;
-const BILLION: i128 = 1_000_000_000;
+const SECOND: i128 = 1_000_000_000;
 /// VENUE.md, Caps: ₹10 crore an order.
 const VENUE_ORDER_VALUE_MAX: Paise = 10_000_000_000;
 
@@ -433,7 +433,7 @@ impl Oracle {
         let account = self.account(c.order.account);
         if let Some(rate) = account.limits.orders_per_second_max {
             let rate = i128::from(rate);
-            if self.rate_tokens(c.order.account, rate) < BILLION {
+            if self.rate_left(c.order.account) < SECOND / rate {
                 return Some(rejection(RejectCode::OrderRate, rate + 1, rate));
             }
         }
@@ -445,11 +445,11 @@ impl Oracle {
             .then(|| rejection(RejectCode::DailyOrders, account.orders_today + 1, limit))
     }
 
-    /// What the bucket of one second's worth holds now, in billionths of an order.
-    fn rate_tokens(&self, account: AccountId, rate: i128) -> i128 {
+    /// What is left of the one second that the bucket holds, in nanoseconds. An order takes its share of a second.
+    fn rate_left(&self, account: AccountId) -> i128 {
         let account = self.account(account);
         let elapsed = i128::from(self.time.saturating_since(account.rate_time));
-        (account.rate_tokens + elapsed * rate).min(rate * BILLION)
+        (account.rate_left + elapsed).min(SECOND)
     }
 
     /// An exit is never refused for its rate, but it counts.
@@ -457,10 +457,10 @@ impl Oracle {
         let Some(rate) = self.account(account).limits.orders_per_second_max else {
             return;
         };
-        let tokens = (self.rate_tokens(account, i128::from(rate)) - BILLION).max(0);
+        let left = (self.rate_left(account) - SECOND / i128::from(rate)).max(0);
         let now = self.time;
         let account = self.account_mut(account);
-        account.rate_tokens = tokens;
+        account.rate_left = left;
         account.rate_time = now;
     }
 

@@ -6,8 +6,15 @@ use super::Names;
 
 /// One line for an event.
 pub fn show_event(event: &Event, names: &Names) -> String {
+    show_order_event(event, names)
+        .or_else(|| show_position_event(event, names))
+        .unwrap_or_else(|| show_other_event(event, names))
+}
+
+/// What happens to an order.
+fn show_order_event(event: &Event, names: &Names) -> Option<String> {
     let name = |id| names.account(id);
-    match event {
+    let line = match event {
         Event::OrderAccepted(e) => format!(
             "accepted {} {} {} {}{} {}@ {}{}",
             e.order,
@@ -67,6 +74,46 @@ pub fn show_event(event: &Event, names: &Names) -> String {
             e.status,
             if e.kept_priority { "in place" } else { "requeued" }
         ),
+        _ => return None,
+    };
+    Some(line)
+}
+
+/// What happens to a position.
+fn show_position_event(event: &Event, names: &Names) -> Option<String> {
+    let name = |id| names.account(id);
+    let line = match event {
+        Event::PositionChanged(e) => format!(
+            "position {} {} {} {} cost {} realised {} charges {} unrealised {}",
+            e.position,
+            name(e.account),
+            match e.change {
+                PositionChange::Opened => "opened",
+                PositionChange::Changed => "changed",
+                PositionChange::Closed => "closed",
+            },
+            e.quantity,
+            e.cost,
+            e.realised,
+            e.charges,
+            e.unrealised
+        ),
+        Event::PositionMarked(e) => format!(
+            "marked {} {} {} unrealised {}",
+            e.position,
+            name(e.account),
+            e.quantity,
+            e.unrealised
+        ),
+        _ => return None,
+    };
+    Some(line)
+}
+
+/// Everything else.
+fn show_other_event(event: &Event, names: &Names) -> String {
+    let name = |id| names.account(id);
+    match event {
         Event::Trade(e) => format!(
             "trade {} {}{} @ {} maker {} taker {}",
             e.trade,
@@ -101,28 +148,6 @@ pub fn show_event(event: &Event, names: &Names) -> String {
             };
             format!("state {scope} {}", e.state.as_str())
         }
-        Event::PositionChanged(e) => format!(
-            "position {} {} {} {} cost {} realised {} charges {} unrealised {}",
-            e.position,
-            name(e.account),
-            match e.change {
-                PositionChange::Opened => "opened",
-                PositionChange::Changed => "changed",
-                PositionChange::Closed => "closed",
-            },
-            e.quantity,
-            e.cost,
-            e.realised,
-            e.charges,
-            e.unrealised
-        ),
-        Event::PositionMarked(e) => format!(
-            "marked {} {} {} unrealised {}",
-            e.position,
-            name(e.account),
-            e.quantity,
-            e.unrealised
-        ),
         Event::AccountChanged(e) => format!("account {} balance {}", name(e.account), e.balance),
         Event::Alert(e) => format!("alert {} {}", e.kind.as_str(), e.account.map_or("engine", name)),
         other => format!("{other:?}"),

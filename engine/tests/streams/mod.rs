@@ -290,7 +290,8 @@ impl Stream {
         let side = random.of(&[Side::Buy, Side::Sell]);
         let at = passive(random, instrument, side);
         let quantity = order_quantity(random);
-        let fraction = |random: &mut Random| shares(1 + random.below(quantity.max(1)));
+        let fraction =
+            |random: &mut Random| shares(1 + random.below(quantity.max(1)) + random.below(40) / 39);
         let away = |toward: bool, paise: u32| {
             let sign = if toward { 1 } else { -1 } * side.sign();
             Some(Price::from_paise_clamped(i64::from(at) + sign * i64::from(paise)))
@@ -496,8 +497,19 @@ fn limits(random: &mut Random) -> RiskLimits {
         self_trade: random.of(&SelfTrade::ALL),
         flatten_on_kill: random.percent(30),
         mis_leverage: random.of(&[1, 3, 5, 7]),
+        orders_per_second_max: rarely(random, 1).or(base.orders_per_second_max),
+        daily_orders_max: rarely(random, 30).or(base.daily_orders_max),
+        modifications_max: rarely(random, 2).or(base.modifications_max),
+        open_order_value_max: rarely(random, 2_000)
+            .map(|rupees| Money::from_paise(i64::from(rupees) * 100))
+            .or(base.open_order_value_max),
         ..base
     }
+}
+
+/// A limit that is soon reached.
+fn rarely(random: &mut Random, limit: u32) -> Option<u32> {
+    random.percent(12).then_some(limit)
 }
 
 fn set_limits(random: &mut Random) -> SetLimits {
