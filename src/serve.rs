@@ -113,6 +113,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         allowed_origins: config.server.allowed_origins.clone(),
         auth: config.access()?,
     })?;
+    let gateway = gateway.with_disk_low(progress.disk_low());
     let address = gateway.local_addr();
 
     // 6. Thread `writer`: from here on what is sequenced becomes durable.
@@ -212,15 +213,15 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     stop_market.store(true, Ordering::Release);
     stop_gateway.store(true, Ordering::Release);
     doorbell.ring();
-    let gateway_end = join("gateway", gateway_thread, &ended);
+    let gateway_end = join("gateway", gateway_thread);
     if let Some(market) = market {
-        join("market", market, &ended);
+        join("market", market);
     }
     drop(control_in);
-    let state_hash = join("engine", engine, &ended);
-    let written = join("writer", writer, &ended);
+    let state_hash = join("engine", engine);
+    let written = join("writer", writer);
     stop_replica.store(true, Ordering::Release);
-    join("replica", replica, &ended);
+    join("replica", replica);
     rest.stop();
     if let Some(Err(error)) = gateway_end {
         return Err(ServeError::Gateway(error));
@@ -441,13 +442,14 @@ fn wait_for_end(signals: &Receiver<i32>, ended: &Receiver<&'static str>) -> Opti
 }
 
 /// Waits for a thread's end, within bounds: a thread that does not end must not keep the process.
-fn join<T>(name: &'static str, thread: JoinHandle<T>, ended: &Receiver<&'static str>) -> Option<T> {
+fn join<T>(name: &'static str, thread: JoinHandle<T>) -> Option<T> {
     let deadline = Instant::now() + THREAD_END_TIMEOUT;
     while !thread.is_finished() {
-        if ended.recv_deadline(deadline).is_err() {
+        if Instant::now() >= deadline {
             error!(thread = name, "thread did not end in time");
             return None;
         }
+        std::thread::sleep(Duration::from_millis(1));
     }
     thread
         .join()
