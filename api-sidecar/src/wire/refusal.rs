@@ -21,10 +21,12 @@ impl OrderAction {
     }
 }
 
-/// The status code of a rejected order: 429 where only the rate was too high, else 400.
+/// The status code of a rejected order: 429 where only the rate was too high, 409 where its `client_order_id` stands
+/// for another order, else 400.
 pub(crate) const fn rejection_status(rejection: &Rejection) -> u16 {
     match rejection.code {
         RejectCode::OrderRate => 429,
+        RejectCode::ClientOrderIdReused => 409,
         _ => 400,
     }
 }

@@ -201,6 +201,10 @@ fn prepare_ahead<S: Storage>(storage: &S, bytes: u32, disk_low: &AtomicBool, sha
             let name = format!("{SPARE_PREFIX}{made}");
             let result = prepare(storage, &name, bytes, || shared.lock().stop);
             state = shared.lock();
+            if state.stop {
+                // An attempt given up says nothing about the disk. What remains is removed at the next start.
+                return;
+            }
             match result {
                 Ok(file) => {
                     state.ready = Some((name, file));
