@@ -1,0 +1,22 @@
+//! Pinion from the outside: the real binary, real sockets, a real disk.
+//!
+//! Every test starts its own servers on free ports and temporary directories, and ends them.
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test panics where its own data is wrong, and nothing outside sees it"
+)]
+
+mod authority;
+mod bad_input;
+mod browser;
+mod configuration;
+mod crash;
+mod crash_load;
+mod kill_switch;
+mod life_of_an_order;
+mod orders;
+mod paper_market;
+mod process;
+mod reads;
+mod support;
