@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench::engine_bench::EngineBenchArgs;
+use crate::diff::DiffArgs;
+use crate::repair::RepairArgs;
+use crate::replay::ReplayArgs;
+use crate::verify::VerifyArgs;
 
 /// An order management system with its own exchange inside.
 #[derive(Debug, Parser)]
@@ -22,8 +26,14 @@ pub enum Command {
     /// Make API keys.
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Fold a journal and print where it ends.
+    /// Fold a journal up to any moment; show what was there then, or how it came about.
     Replay(ReplayArgs),
+    /// Read everything durable and say whether it is whole.
+    Verify(VerifyArgs),
+    /// Show what could be done about a damaged journal, and do it with --yes.
+    Repair(RepairArgs),
+    /// Find the first command at which two journals, or two builds, part ways.
+    Diff(DiffArgs),
     /// Measure parts of Pinion; every result is checked before a time is given.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -80,17 +90,6 @@ pub enum BenchCommand {
     Engine(EngineBenchArgs),
 }
 
-#[derive(Args, Clone, Debug)]
-#[command(args_override_self = true)]
-pub struct ReplayArgs {
-    /// Data directory of the journal.
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: PathBuf,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +123,11 @@ mod tests {
             "pinion keys new --account main --json",
             "pinion keys new --account main --json --json",
             "pinion replay --data-dir ./data",
+            "pinion replay --data-dir ./data --until 2026-08-03T09:15:00Z --dump book --symbol TCS --json",
+            "pinion replay --data-dir ./data --order 42",
+            "pinion verify --data-dir ./data",
+            "pinion repair --data-dir ./data --yes",
+            "pinion diff ./data ./other",
         ] {
             parse(line);
         }
@@ -137,6 +141,7 @@ mod tests {
             "pinion serve --ack",
             "pinion keys new",
             "pinion replay",
+            "pinion replay --data-dir ./data --until yesterday",
         ] {
             assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
         }

@@ -3,11 +3,16 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod diff;
 pub mod engine_thread;
+pub mod facts;
+pub mod fold;
 pub mod genesis;
 pub mod instruments;
 pub mod keys;
 pub mod limits;
+pub mod repair;
 pub mod replay;
 pub mod sequencer;
 pub mod serve;
+pub mod verify;

@@ -6,7 +6,7 @@ use clap::Parser;
 use pinion::bench::engine_bench;
 use pinion::cli::{BenchCommand, Cli, Command, KeysCommand};
 use pinion::keys::NewKey;
-use pinion::{replay, serve};
+use pinion::{diff, repair, replay, serve, verify};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
@@ -24,6 +24,9 @@ fn main() -> ExitCode {
             })
             .map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
+        Command::Verify(args) => verify::run(&args).map_err(|error| error.to_string()),
+        Command::Repair(args) => repair::run(&args).map_err(|error| error.to_string()),
+        Command::Diff(args) => diff::run(&args).map_err(|error| error.to_string()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,274 @@
+//! `pinion verify`, `repair`, `replay` and `diff` over journals that the production code wrote.
+
+use std::path::Path;
+use std::process::{Command as Process, Output};
+
+use engine::{
+    AccountDefinition, AccountId, Actor, CancelOrder, Command, InstrumentDefinition, InstrumentId, Money,
+    NewOrder, OrderId, OrderRef, OrderType, Price, Product, Quantity, Ratio, RiskLimits, Seq, Sequenced,
+    Side, StrategyId, Symbol, Text, TimeInForce, Timestamp,
+};
+use persistence_writer::DataDir;
+use persistence_writer::journal::{self, JournalId, Settings, SpareSegments};
+use serde_json::Value;
+
+/// 2026-08-03T09:15:00Z and one second per command from there.
+const START_NS: u64 = 1_785_748_500_000_000_000;
+
+fn account(name: &str) -> Command {
+    Command::DefineAccount(Box::new(AccountDefinition {
+        name: Text::cut(name),
+        opening_balance: Money::from_paise(1_000_000_000),
+        limits: RiskLimits::maker(),
+        profile: Text::cut("maker"),
+        venue: false,
+    }))
+}
+
+fn order(account: u32, side: Side, price: u32, quantity: u32) -> Command {
+    Command::NewOrder(NewOrder {
+        account: AccountId::new(account),
+        strategy: StrategyId::new(1),
+        instrument: InstrumentId::new(0),
+        side,
+        product: Product::Mis,
+        order_type: OrderType::Limit(Price::from_paise(price).unwrap()),
+        time_in_force: TimeInForce::Day,
+        quantity: Quantity::new(quantity).unwrap(),
+        post_only: false,
+        disclosed: None,
+        minimum: None,
+        stop_loss: None,
+        take_profit: None,
+        client_order_id: Text::cut(""),
+        metadata: None,
+    })
+}
+
+/// Two accounts, one instrument; a resting order of ten, four of which trade; the rest is cancelled; then more orders.
+fn story() -> Vec<Command> {
+    let mut commands = vec![
+        Command::DefineInstrument(Box::new(InstrumentDefinition {
+            symbol: Symbol::parse("TCS").unwrap(),
+            exchange: Text::cut("NSE"),
+            tick_size: Price::from_paise(5).unwrap(),
+            lot_size: Quantity::new(1).unwrap(),
+            freeze_quantity: Quantity::new(100_000).unwrap(),
+            reference_price: Price::from_paise(350_000).unwrap(),
+            price_band: Ratio::from_ppm(100_000),
+            mis_allowed: true,
+        })),
+        account("alice"),
+        account("bob"),
+        order(0, Side::Buy, 350_000, 10),
+        order(1, Side::Sell, 350_000, 4),
+        Command::CancelOrder(CancelOrder {
+            actor: Actor {
+                account: AccountId::new(0),
+                admin: false,
+            },
+            order: OrderRef::Id(OrderId::new(1)),
+        }),
+    ];
+    commands.extend((0..200).map(|step| order(step % 2, Side::Buy, 340_000 + 5 * step, 1 + step)));
+    commands
+}
+
+/// Writes a journal of `commands`, each a batch of its own.
+fn write(directory: &Path, commands: &[Command]) {
+    let data_dir = DataDir::open(directory).unwrap();
+    let settings = Settings {
+        segment_bytes: 64 * 1024,
+        fresh_id: JournalId::from_bytes(*b"journal of tools"),
+        spares: SpareSegments::OnDemand,
+    };
+    let mut appender = journal::open(data_dir.journal(), &settings, Seq::default(), |_| {})
+        .unwrap()
+        .appender;
+    for (index, command) in commands.iter().enumerate() {
+        let seq = 1 + index as u64;
+        appender
+            .append(&Sequenced {
+                seq: Seq::new(seq),
+                time: Timestamp::from_nanos(START_NS + seq * 1_000_000_000),
+                command: command.clone(),
+            })
+            .unwrap();
+        appender.sync().unwrap();
+    }
+}
+
+fn pinion(arguments: &[&str]) -> Output {
+    Process::new(env!("CARGO_BIN_EXE_pinion"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// The JSON lines of a command that must end as `well` says.
+fn json(arguments: &[&str], well: bool) -> Vec<Value> {
+    let output = pinion(&[arguments, &["--json"]].concat());
+    assert_eq!(output.status.success(), well, "{arguments:?}: {output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn any_moment_of_a_journal_can_be_looked_at() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    write(&data, &story());
+    let data = data.to_str().unwrap();
+    let replay = |more: &[&str]| json(&[&["replay", "--data-dir", data], more].concat(), true);
+
+    let book = replay(&["--until", "4", "--dump", "book", "--symbol", "TCS"]);
+    let level = serde_json::json!(
+        [{"symbol": "TCS", "side": "BUY", "price": 3500.00, "quantity": 10, "orders": 1}]
+    );
+    assert_eq!(
+        book[0]["book"].to_string(),
+        level.to_string().replace("3500.0", "3500.00")
+    );
+    let positions = replay(&["--until", "5", "--dump", "positions", "--account", "alice"]);
+    assert_eq!(positions[0]["positions"][0]["quantity"], 4);
+    assert_eq!(positions[0]["open_positions"], 2);
+    // The same moment, named by its time.
+    let by_time = replay(&[
+        "--until",
+        "2026-08-03T09:15:05.5Z",
+        "--dump",
+        "positions",
+        "--account",
+        "alice",
+    ]);
+    assert_eq!(by_time, positions);
+    let account = replay(&["--until", "3", "--dump", "account", "--account", "bob"]);
+    assert_eq!(account[0]["account"][0]["balance"].to_string(), "10000000.00");
+
+    let story = replay(&["--order", "1", "--until", "20"]);
+    let kinds: Vec<&str> = story
+        .iter()
+        .filter_map(|line| line.get("event").or(line.get("command"))?["kind"].as_str())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "new_order",
+            "order_accepted",
+            "new_order",
+            "trade",
+            "fill",
+            "cancel_order",
+            "order_cancelled"
+        ],
+        "{story:?}"
+    );
+    let text = pinion(&["replay", "--data-dir", data, "--order", "1"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(
+        text.contains("\n6 2026-08-03T09:15:06.000000Z kind=cancel_order account=alice order=1\n"),
+        "{text}"
+    );
+
+    let nobody = pinion(&[
+        "replay",
+        "--data-dir",
+        data,
+        "--dump",
+        "account",
+        "--account",
+        "carol",
+    ]);
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("there is no account carol"));
+}
+
+#[test]
+fn verify_names_the_damage_and_repair_asks_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    write(&data, &story());
+    let arguments = ["--data-dir", data.to_str().unwrap()];
+    let run = |command: &'static str, more: &[&str], well| {
+        json(&[&[command], &arguments[..], more].concat(), well).swap_remove(0)
+    };
+
+    let sound = run("verify", &[], true);
+    assert_eq!(
+        (&sound["last_seq"], &sound["damage"], &sound["audit"]),
+        (&206.into(), &"none".into(), &"sound".into())
+    );
+    assert_eq!(sound["commands"]["NewOrder"], 202);
+    assert_eq!(sound["state_hash"], run("replay", &[], true)["state_hash"]);
+    assert_eq!(run("repair", &[], true)["damage"], "none");
+
+    // A bit of the record of command 10: the header block and nine batches of one block come before it.
+    let segment = data.join("journal/0000000001.segment");
+    let pristine = std::fs::read(&segment).unwrap();
+    let mut damaged = pristine.clone();
+    damaged[10 * 4_096 + 40] ^= 1;
+    std::fs::write(&segment, &damaged).unwrap();
+    let found = run("verify", &[], false);
+    assert_eq!(found["last_seq"], 9);
+    let damage = found["damage"].as_str().unwrap();
+    assert!(damage.contains("0000000001.segment at offset"), "{damage}");
+
+    let proposed = run("repair", &[], false);
+    assert_eq!(
+        (
+            &proposed["remedy"],
+            &proposed["last_seq_kept"],
+            &proposed["lost_records"]
+        ),
+        (&"cut".into(), &9.into(), &197.into())
+    );
+    assert_eq!(
+        std::fs::read(&segment).unwrap(),
+        damaged,
+        "nothing happens unasked"
+    );
+    run("repair", &["--yes"], true);
+    let repaired = run("verify", &[], true);
+    assert_eq!(
+        (&repaired["last_seq"], &repaired["damage"]),
+        (&9.into(), &"none".into())
+    );
+    assert_eq!(
+        std::fs::read(segment.with_extension("segment.damaged-1")).unwrap(),
+        damaged
+    );
+}
+
+#[test]
+fn diff_names_the_first_difference() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let mut commands = story();
+    write(&at("a"), &commands);
+    commands[99] = order(1, Side::Sell, 360_000, 7);
+    write(&at("b"), &commands);
+    write(&at("short"), &commands[..50]);
+    let hashes = pinion(&[
+        "replay",
+        "--data-dir",
+        at("a").to_str().unwrap(),
+        "--dump",
+        "hashes",
+    ]);
+    std::fs::write(at("hashes"), &hashes.stdout).unwrap();
+
+    let diff = |a: &str, b: &str, well| {
+        json(&["diff", at(a).to_str().unwrap(), at(b).to_str().unwrap()], well).swap_remove(0)
+    };
+    assert_eq!(diff("a", "a", true)["same_up_to_seq"], 206);
+    let parted = diff("a", "b", false);
+    assert_eq!(parted["first_difference_seq"], 100);
+    assert!(
+        parted["b"]["command"].as_str().unwrap().contains("3600.00"),
+        "{parted}"
+    );
+    assert_eq!(diff("a", "short", false)["b"], "ends before");
+    assert_eq!(diff("a", "hashes", true)["same_up_to_seq"], 206);
+    assert_eq!(diff("b", "hashes", false)["first_difference_seq"], 100);
+}
