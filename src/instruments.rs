@@ -73,6 +73,8 @@ struct Row {
     reference_price: String,
     #[serde(default)]
     mis_allowed: Option<String>,
+    #[serde(default)]
+    banned: Option<String>,
 }
 
 fn parse(text: &str, path: &Path, capacity: u32) -> Result<Vec<InstrumentDefinition>, InstrumentsError> {
@@ -170,7 +172,8 @@ impl Row {
             freeze_quantity,
             reference_price,
             price_band: self.price_band()?,
-            mis_allowed: self.mis_allowed()?,
+            mis_allowed: switch("mis_allowed", self.mis_allowed.as_deref(), true)?,
+            banned: switch("banned", self.banned.as_deref(), false)?,
         };
         if band_ticks(&definition) > i128::from(engine::limits::LADDER_TICKS_MAX) {
             return Err(invalid(
@@ -189,13 +192,14 @@ impl Row {
             .filter(|band| *band > Ratio::ZERO && *band < Ratio::ONE)
             .ok_or_else(|| invalid("price_band", &self.price_band, "must be above 0 and below 1"))
     }
+}
 
-    fn mis_allowed(&self) -> Result<bool, String> {
-        match self.mis_allowed.as_deref() {
-            None | Some("" | "true") => Ok(true),
-            Some("false") => Ok(false),
-            Some(other) => Err(invalid("mis_allowed", other, "must be true or false")),
-        }
+fn switch(column: &str, text: Option<&str>, default: bool) -> Result<bool, String> {
+    match text {
+        None | Some("") => Ok(default),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(other) => Err(invalid(column, other, "must be true or false")),
     }
 }
 

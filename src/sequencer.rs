@@ -107,11 +107,19 @@ impl Sequencer {
     pub fn serve(&mut self, request: Request, now: Timestamp) {
         match request.input {
             Input::Command(command) => self.sequence(command, Some(request.token), now),
-            Input::Validate(order) => self.validate(request.token, &order, now),
+            Input::Validate { order, explain } => self.validate(request.token, &order, explain, now),
         }
     }
 
-    fn validate(&mut self, token: Token, order: &NewOrder, now: Timestamp) {
+    fn validate(&mut self, token: Token, order: &NewOrder, explain: bool, now: Timestamp) {
+        if explain {
+            let outbound = &mut self.outbound;
+            let mut sent = 0;
+            self.engine.explain(order, now, |check| {
+                sent += usize::from(outbound.push(Outbound::Explained { token, check }).is_ok());
+            });
+            self.outbound_free = self.outbound_free.saturating_sub(sent);
+        }
         let verdict = self.engine.check(order, now);
         self.send(Outbound::Checked {
             token,

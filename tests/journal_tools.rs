@@ -57,6 +57,7 @@ fn story() -> Vec<Command> {
             reference_price: Price::from_paise(350_000).unwrap(),
             price_band: Ratio::from_ppm(100_000),
             mis_allowed: true,
+            banned: false,
         })),
         account("alice"),
         account("bob"),

@@ -3,12 +3,16 @@
 use crate::arena::NIL;
 use crate::command::AccountDefinition;
 use crate::event::AccountChanged;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, StrategyId};
+use crate::position::Marked;
 use crate::risk_limits::RiskLimits;
 use crate::state_hash::Digest;
-use crate::terms::{Product, TradingState};
+use crate::terms::{Product, Side, TradingState};
 use crate::text::{AccountName, Text};
 use crate::units::{Money, Timestamp};
+
+/// Fills of a strategy and side are counted over this long: one minute.
+const EXECUTION_WINDOW_NS: u64 = 60_000_000_000;
 
 /// A sum for each product.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -25,12 +29,31 @@ impl ByProduct {
         }
     }
 
+    pub(crate) fn total(&self) -> i64 {
+        self.mis.saturating_add(self.cnc)
+    }
+
     /// Margin × leverage: exact, where the margin itself need not be a whole number of paise.
     pub(crate) fn leveraged(&self, leverage: u32) -> i128 {
         i128::from(self.cnc)
             .wrapping_mul(i128::from(leverage))
             .wrapping_add(i128::from(self.mis))
     }
+}
+
+/// Orders that a burst is looked for in. The limit is meant for people, whose rate is below this a second.
+pub(crate) const RECENT_ORDERS: usize = 16;
+
+/// Strategies × sides whose fills are counted apart; any further ones of an account share the last counter.
+pub(crate) const EXECUTION_KEYS: usize = 8;
+
+/// Fills of one strategy and side since `since`. Above the limit it stays as it is until a re-arm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Executions {
+    strategy: StrategyId,
+    is_sell: bool,
+    since: Timestamp,
+    count: u32,
 }
 
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -43,6 +66,9 @@ pub(crate) struct Account {
     /// Some strategy of the account is not in the normal state.
     pub(crate) strategy_killed: bool,
     pub(crate) daily_loss_alerted: bool,
+    pub(crate) margin_alerted: bool,
+    pub(crate) rate_alerted: bool,
+    pub(crate) ratio_alerted: bool,
     pub(crate) drawdown_alerted: bool,
     /// On the list of accounts whose P&L changed in this command.
     pub(crate) under_review: bool,
@@ -59,6 +85,9 @@ pub(crate) struct Account {
     pub(crate) loss_base: Money,
     /// Σ |cost| of open positions.
     pub(crate) position_cost: ByProduct,
+    /// Σ |position × mark| and Σ position × mark.
+    pub(crate) gross_exposure: Money,
+    pub(crate) net_exposure: Money,
     /// Σ limit × entry quantity of open orders.
     pub(crate) entry_value: ByProduct,
     pub(crate) open_positions: u32,
@@ -67,12 +96,36 @@ pub(crate) struct Account {
     pub(crate) open_orders: u32,
     pub(crate) entry_orders: u32,
     pub(crate) orders_today: u32,
+    /// Orders, modifications and cancels of the day, and fills, for the order-to-trade ratio.
+    pub(crate) messages_today: u32,
+    pub(crate) fills_today: u32,
+    /// Digest and time of the last orders, newest at `recent_next` − 1, for duplicate bursts.
+    pub(crate) recent_orders: [(u64, Timestamp); RECENT_ORDERS],
+    pub(crate) recent_next: u8,
+    /// Fills by strategy and side, for repeated executions.
+    pub(crate) executions: [Executions; EXECUTION_KEYS],
     /// Token bucket as its theoretical arrival time (GCRA), in nanoseconds.
     pub(crate) rate_horizon: Timestamp,
     /// Ends of the list of its position keys, by id.
     pub(crate) first_position: u32,
     pub(crate) last_position: u32,
     pub(crate) digest: u64,
+}
+
+impl Executions {
+    fn is(&self, strategy: StrategyId, side: Side) -> bool {
+        self.strategy == strategy && self.is_sell == (side == Side::Sell)
+    }
+
+    /// The count, or 0 once its minute is over without the limit having been crossed.
+    fn current(&self, now: Timestamp, limit: u32) -> u32 {
+        let over = now.saturating_since(self.since) >= EXECUTION_WINDOW_NS;
+        if over && self.count <= limit {
+            0
+        } else {
+            self.count
+        }
+    }
 }
 
 impl Account {
@@ -85,6 +138,9 @@ impl Account {
             state: TradingState::Normal,
             strategy_killed: false,
             daily_loss_alerted: false,
+            margin_alerted: false,
+            rate_alerted: false,
+            ratio_alerted: false,
             drawdown_alerted: false,
             under_review: false,
             balance: definition.opening_balance,
@@ -94,12 +150,19 @@ impl Account {
             peak: definition.opening_balance,
             loss_base: Money::ZERO,
             position_cost: ByProduct::default(),
+            gross_exposure: Money::ZERO,
+            net_exposure: Money::ZERO,
             entry_value: ByProduct::default(),
             open_positions: 0,
             pending_positions: 0,
             open_orders: 0,
             entry_orders: 0,
             orders_today: 0,
+            messages_today: 0,
+            fills_today: 0,
+            recent_orders: [(0, Timestamp::ZERO); RECENT_ORDERS],
+            recent_next: 0,
+            executions: [Executions::default(); EXECUTION_KEYS],
             rate_horizon: Timestamp::ZERO,
             first_position: NIL,
             last_position: NIL,
@@ -142,11 +205,92 @@ impl Account {
             .saturating_add(self.realised)
             .saturating_sub(self.charges);
         let funds = funds.saturating_add(self.unrealised.min(Money::ZERO));
-        let held = self
-            .position_cost
+        funds
+            .wide()
+            .wrapping_mul(i128::from(leverage))
+            .wrapping_sub(self.held_leveraged())
+    }
+
+    /// Margin of positions and open entries × leverage.
+    pub(crate) fn held_leveraged(&self) -> i128 {
+        let leverage = self.limits.mis_leverage.max(1);
+        self.position_cost
             .leveraged(leverage)
-            .wrapping_add(self.entry_value.leveraged(leverage));
-        funds.wide().wrapping_mul(i128::from(leverage)).wrapping_sub(held)
+            .wrapping_add(self.entry_value.leveraged(leverage))
+    }
+
+    /// Exchanges what a position's mark contributes.
+    pub(crate) fn carry_mark(&mut self, before: Marked, after: Marked) {
+        let exchange =
+            |sum: Money, before: Money, after: Money| sum.saturating_add(after).saturating_sub(before);
+        self.unrealised = exchange(self.unrealised, before.unrealised, after.unrealised);
+        self.net_exposure = exchange(self.net_exposure, before.exposure, after.exposure);
+        self.gross_exposure = exchange(self.gross_exposure, before.exposure.abs(), after.exposure.abs());
+    }
+
+    /// Notes an accepted order for the duplicate check.
+    pub(crate) fn note_order(&mut self, likeness: u64, now: Timestamp) {
+        if self.limits.duplicate_burst_max.is_none() {
+            return;
+        }
+        let place = usize::from(self.recent_next);
+        if let Some(entry) = self.recent_orders.get_mut(place) {
+            *entry = (likeness, now);
+        }
+        let next = place.wrapping_add(1).checked_rem(RECENT_ORDERS).unwrap_or(0);
+        self.recent_next = u8::try_from(next).unwrap_or(0);
+    }
+
+    /// Fills of a strategy and side within the minute, or above the limit since it was crossed.
+    pub(crate) fn executions_of(&self, strategy: StrategyId, side: Side, now: Timestamp) -> u32 {
+        let Some(limit) = self.limits.repeated_executions_max else {
+            return 0;
+        };
+        let of = |entry: &&Executions| entry.count > 0 && entry.is(strategy, side);
+        let entry = self.executions.iter().find(of).or_else(|| self.shared_counter());
+        entry.map_or(0, |entry| entry.current(now, limit))
+    }
+
+    /// The last counter, where all the others are taken.
+    fn shared_counter(&self) -> Option<&Executions> {
+        self.executions
+            .last()
+            .filter(|_| self.executions.iter().all(|entry| entry.count > 0))
+    }
+
+    /// Counts a fill of a strategy and side.
+    pub(crate) fn note_execution(&mut self, strategy: StrategyId, side: Side, now: Timestamp) {
+        self.fills_today = self.fills_today.saturating_add(1);
+        let Some(limit) = self.limits.repeated_executions_max else {
+            return;
+        };
+        let own = self
+            .executions
+            .iter()
+            .position(|entry| entry.count > 0 && entry.is(strategy, side));
+        let free = || {
+            self.executions
+                .iter()
+                .position(|entry| entry.current(now, limit) == 0)
+        };
+        let place = own.or_else(free).unwrap_or(EXECUTION_KEYS.saturating_sub(1));
+        let Some(entry) = self.executions.get_mut(place) else {
+            return;
+        };
+        if entry.current(now, limit) == 0 {
+            *entry = Executions {
+                strategy,
+                is_sell: side == Side::Sell,
+                since: now,
+                count: 0,
+            };
+        }
+        entry.count = entry.count.saturating_add(1);
+    }
+
+    /// Lets every strategy go on after [`crate::RejectCode::RepeatedExecution`].
+    pub(crate) fn forget_executions(&mut self) {
+        self.executions = [Executions::default(); EXECUTION_KEYS];
     }
 
     pub(crate) fn compute_digest(&self) -> u64 {
@@ -161,6 +305,7 @@ impl Account {
             .signed(self.loss_base.paise())
             .word(self.rate_horizon.nanos())
             .pair(self.orders_today, state)
+            .pair(self.messages_today, self.fills_today)
             .pair(self.open_orders, self.entry_orders)
             .finish()
     }

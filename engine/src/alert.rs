@@ -25,7 +25,7 @@ impl Severity {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum AlertKind {
     /// `amount` is the loss (positive), `basis` the balance, `limit` the limit's share of it.
@@ -42,6 +42,12 @@ pub enum AlertKind {
     /// By command; the reason is in the command.
     KillSwitchManual = 6,
     KillSwitchDeactivated = 7,
+    /// `amount` is the margin in use, `basis` the funds, `limit` the share of them.
+    MarginUsage = 8,
+    /// `amount` is the number of messages and `basis` of fills today, in whole numbers; `limit` × 10^6 the ratio.
+    OrderToTrade = 9,
+    /// `amount` is the number of orders in the bucket and `basis` its size, in whole numbers.
+    OrderRateNearLimit = 10,
 }
 
 impl AlertKind {
@@ -56,14 +62,20 @@ impl AlertKind {
                 "kill_switch_triggered"
             }
             AlertKind::KillSwitchDeactivated => "kill_switch_deactivated",
+            AlertKind::MarginUsage => "margin_usage",
+            AlertKind::OrderToTrade => "order_to_trade",
+            AlertKind::OrderRateNearLimit => "order_rate_near_limit",
         }
     }
 
     pub const fn severity(self) -> Severity {
         match self {
-            AlertKind::DailyLossWarning | AlertKind::DrawdownWarning | AlertKind::MissingStopLoss => {
-                Severity::Warning
-            }
+            AlertKind::DailyLossWarning
+            | AlertKind::DrawdownWarning
+            | AlertKind::MissingStopLoss
+            | AlertKind::MarginUsage
+            | AlertKind::OrderToTrade
+            | AlertKind::OrderRateNearLimit => Severity::Warning,
             AlertKind::PositionLossLimit
             | AlertKind::KillSwitchDailyLoss
             | AlertKind::KillSwitchDrawdown
@@ -74,7 +86,7 @@ impl AlertKind {
 }
 
 /// One alert. `realised` is net of charges. What `amount` and `basis` are is written at each kind; both are positive.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Alert {
     pub kind: AlertKind,
     /// `None` where the whole engine is meant.
@@ -145,6 +157,19 @@ impl fmt::Display for Message<'_> {
             }
             AlertKind::KillSwitchManual => write!(f, "KILL SWITCH ACTIVATED: {reason}"),
             AlertKind::KillSwitchDeactivated => write!(f, "Kill switch deactivated by: {reason}"),
+            AlertKind::MarginUsage => write!(f, "Margin usage {share}% of funds"),
+            AlertKind::OrderToTrade => write!(
+                f,
+                "Order-to-trade ratio high: {} messages for {} fills",
+                alert.amount.paise(),
+                alert.basis.paise()
+            ),
+            AlertKind::OrderRateNearLimit => write!(
+                f,
+                "Order rate near its limit: {} of {} per second",
+                alert.amount.paise(),
+                alert.basis.paise()
+            ),
         }
     }
 }

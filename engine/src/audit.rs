@@ -81,6 +81,8 @@ impl Engine {
                 account.venue || account.unrealised == expected.unrealised,
                 "unrealised P&L drifted",
             )?;
+            ensure(account.gross_exposure == expected.gross, "gross exposure drifted")?;
+            ensure(account.net_exposure == expected.net, "net exposure drifted")?;
         }
         ensure(
             self.recomputed_hash() == self.state_hash(),
@@ -139,7 +141,8 @@ impl Engine {
         Ok(())
     }
 
-    fn recomputed_hash(&self) -> u64 {
+    /// [`Engine::state_hash`], recomputed from every entity.
+    pub fn recomputed_hash(&self) -> u64 {
         let mut fresh = StateHash::default();
         let mut add = |digest: u64| {
             let mut absent = 0;
@@ -171,6 +174,8 @@ struct AccountTotals {
     entry_cnc: i64,
     held: i64,
     unrealised: Money,
+    gross: Money,
+    net: Money,
     open_orders: u32,
     entry_orders: u32,
     open: u32,
@@ -198,6 +203,8 @@ impl Totals {
         let account = self.of(position.account);
         account.held = account.held.saturating_add(position.held());
         account.unrealised = account.unrealised.saturating_add(position.unrealised);
+        account.gross = account.gross.saturating_add(position.exposure.abs());
+        account.net = account.net.saturating_add(position.exposure);
         match position.standing {
             Standing::Flat => {}
             Standing::Pending => account.pending = account.pending.saturating_add(1),

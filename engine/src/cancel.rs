@@ -17,6 +17,7 @@ impl Engine {
         out: &mut EventBuffer,
     ) -> Result<(), Refusal> {
         let slot = self.open_order(cancel.actor, cancel.order)?;
+        self.message_of = Some(self.orders.at(slot).account);
         self.cancel_open(slot, CancelReason::Requested, out);
         Ok(())
     }

@@ -57,6 +57,8 @@ impl Engine {
         account.daily_loss_alerted = false;
         account.drawdown_alerted = false;
         account.orders_today = 0;
+        account.messages_today = 0;
+        account.fills_today = 0;
         if !account.venue {
             out.push(Event::AccountChanged(account.changed(id)));
         }

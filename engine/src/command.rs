@@ -127,7 +127,7 @@ pub struct MarketPrice {
 }
 
 /// What a kill switch covers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum KillScope {
     Engine,
     Account(AccountId),
@@ -177,10 +177,12 @@ pub struct InstrumentDefinition {
     /// Half-width of the price band as a share of the reference price.
     pub price_band: Ratio,
     pub mis_allowed: bool,
+    /// Positions may only be reduced.
+    pub banned: bool,
 }
 
 /// Defines the next account, or changes the one of the same name (not its balance: that takes [`AdjustCash`]).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct AccountDefinition {
     pub name: AccountName,
     pub opening_balance: Money,

@@ -27,6 +27,7 @@ use crate::limits::{
 use crate::order::Orders;
 use crate::position::Positions;
 use crate::rejection::Refusal;
+use crate::risk::ExplainedCheck;
 use crate::state_hash::{Digest, StateHash};
 use crate::sweep::Sweep;
 use crate::terms::TradingState;
@@ -139,6 +140,8 @@ pub struct Engine {
     pub(crate) watches: VecDeque<u32>,
     /// Accounts whose P&L this command changed.
     pub(crate) reviews: Vec<u32>,
+    /// The account whose message this command was, where it was accepted.
+    pub(crate) message_of: Option<AccountId>,
     /// The order whose outcome will be remembered under its `client_order_id`.
     pub(crate) remembering: Option<Remembering>,
 }
@@ -175,6 +178,7 @@ impl Engine {
             unmarked: Vec::with_capacity(index(capacity.instruments)),
             watches: VecDeque::with_capacity(index(capacity.positions)),
             reviews: Vec::with_capacity(index(capacity.accounts)),
+            message_of: None,
             remembering: None,
         }
     }
@@ -217,6 +221,11 @@ impl Engine {
     /// Evaluates an order exactly as [`Engine::apply`] would, at time `now`, without changing anything.
     pub fn check(&self, order: &NewOrder, now: Timestamp) -> Verdict {
         self.verdict(order, now)
+    }
+
+    /// Reports every check of the risk pass on its own, in order, as [`Engine::check`] would evaluate them.
+    pub fn explain(&self, order: &NewOrder, now: Timestamp, report: impl FnMut(ExplainedCheck)) {
+        self.explanation(order, now, report);
     }
 
     /// A hash of the whole state, kept incrementally.
@@ -299,6 +308,8 @@ impl Engine {
                 self.review_account(account, out);
             } else if let Some(task) = self.waiting.pop_front() {
                 self.active = Some(task);
+            } else if let Some(account) = self.message_of.take() {
+                self.watch_messages(account, out);
             } else {
                 break;
             }

@@ -10,7 +10,7 @@ use crate::lane::{Verdict, Warnings};
 use crate::order::{Lookup, Order};
 use crate::position::{Positions, Standing};
 use crate::rejection::{Refusal, RejectCode, Rejection};
-use crate::risk::{self, Plan, Subject};
+use crate::risk::{self, ExplainedCheck, Plan, Subject};
 use crate::terms::{OrderStatus, OrderType, SelfTrade, Side, TimeInForce};
 use crate::text::ClientOrderId;
 use crate::units::{Money, Price, Quantity, Timestamp};
@@ -36,6 +36,7 @@ impl Engine {
                 self.remember_later(order, OrderId::new(self.orders.next_id()));
                 let slot = self.accept(order, plan, out);
                 self.active = Some(Task::Match(slot));
+                self.message_of = Some(order.account);
             }
             Err(rejection) => self.reject(order, rejection, out),
         }
@@ -84,23 +85,43 @@ impl Engine {
         }
     }
 
-    fn assess(&self, order: &NewOrder, now: Timestamp) -> (Result<Plan, Rejection>, Warnings) {
+    /// Every check of the risk pass on its own, in order; empty for an unknown account or instrument, and where the
+    /// order has no price to be checked with.
+    pub(crate) fn explanation(
+        &self,
+        order: &NewOrder,
+        now: Timestamp,
+        mut report: impl FnMut(ExplainedCheck),
+    ) {
+        if self.known_account(order.account).is_ok() && self.known_instrument(order.instrument).is_ok() {
+            risk::explain(&self.subject(order, now)).for_each(&mut report);
+        }
+    }
+
+    fn subject<'a>(&'a self, order: &'a NewOrder, now: Timestamp) -> Subject<'a> {
         let position = self
             .positions
             .find(order.account, order.instrument, order.strategy, order.product);
-        let subject = Subject {
+        let account = self.account_of(order.account);
+        Subject {
             order,
-            account: self.account_of(order.account),
+            account,
             instrument: self.instrument_of(order.instrument),
             position: position.map(|slot| self.positions.at(slot)),
             modifies: false,
             state: self.state_for(order.account, order.strategy),
             now,
-        };
+            executions: account.executions_of(order.strategy, order.side, now),
+        }
+    }
+
+    fn assess(&self, order: &NewOrder, now: Timestamp) -> (Result<Plan, Rejection>, Warnings) {
+        let subject = self.subject(order, now);
+        let new_key = subject.position.is_none();
         let (plan, warnings) = risk::evaluate(&subject);
         let plan = plan.and_then(|plan| {
             self.attribute_checks(order, now)?;
-            self.capacity_checks(order, &plan, position.is_none())?;
+            self.capacity_checks(order, &plan, new_key)?;
             self.book_checks(order, &plan)?;
             Ok(plan)
         });
@@ -347,7 +368,7 @@ impl Engine {
             quantity.wrapping_sub(plan.exit_quantity),
             plan.exit_quantity,
         );
-        self.count_order(order.account);
+        self.count_order(order.account, risk::likeness(order, plan.limit));
         self.rehash_order(slot);
         if !venue {
             out.push(Event::OrderAccepted(OrderAccepted {
@@ -391,8 +412,10 @@ impl Engine {
     }
 
     /// Counts an accepted order: the day's orders, the open ones, the rate.
-    fn count_order(&mut self, id: AccountId) {
+    fn count_order(&mut self, id: AccountId, likeness: u64) {
+        let now = self.time;
         let account = self.account_mut(id);
+        account.note_order(likeness, now);
         account.orders_today = account.orders_today.saturating_add(1);
         account.open_orders = account.open_orders.saturating_add(1);
         self.take_token(id);

@@ -139,7 +139,7 @@ impl Charges {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum CancelReason {
     /// The owner (or an admin) asked.
@@ -272,7 +272,7 @@ pub struct AccountChanged {
     pub unrealised: Money,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum KillCause {
     /// By command; its reason and author are in the command.
     Manual,

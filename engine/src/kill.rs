@@ -198,6 +198,7 @@ impl Engine {
             self.say_rearmed(KillScope::Strategy(account, strategy), out);
             return Some(Task::Rearm(rearming));
         }
+        self.account_mut(account).forget_executions();
         rearming.account = rearming.account.saturating_add(1);
         rearming.account_done = false;
         admin.then_some(Task::Rearm(rearming))

@@ -5,6 +5,7 @@ use crate::command::{Command, NewOrder, Sequenced};
 use crate::event::Event;
 use crate::ids::Seq;
 use crate::rejection::Rejection;
+use crate::risk::ExplainedCheck;
 use crate::units::Timestamp;
 
 /// A caller's mark on a request, returned with everything that answers it. Meaningless to the engine.
@@ -22,7 +23,7 @@ pub enum Input {
     /// To be sequenced, journaled and applied.
     Command(Command),
     /// To be evaluated against the live state and answered with [`Outbound::Checked`]; never sequenced.
-    Validate(NewOrder),
+    Validate { order: NewOrder, explain: bool },
 }
 
 /// What the engine thread hands to the journal writer.
@@ -54,6 +55,11 @@ pub enum Outbound {
     End {
         seq: Seq,
     },
+    /// One check of an [`Input::Validate`] that asked for explanations; all of them come before its `Checked`.
+    Explained {
+        token: Token,
+        check: ExplainedCheck,
+    },
     /// The answer to [`Input::Validate`], on the state after `seq`.
     Checked {
         token: Token,
@@ -70,7 +76,7 @@ pub struct Verdict {
 }
 
 /// Warnings of the risk pass, each a bit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Warnings(u8);
 
 impl Warnings {

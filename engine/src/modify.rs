@@ -53,6 +53,7 @@ impl Engine {
         if requeues && leaves > 0 {
             self.recheck(slot, &change, leaves)?;
         }
+        self.message_of = Some(self.orders.at(slot).account);
         self.carry_out(slot, &change, leaves, requeues, out);
         Ok(())
     }
@@ -115,6 +116,9 @@ impl Engine {
             modifies: true,
             state: self.state_for(order.account, request.strategy),
             now: self.time,
+            executions: self
+                .account_of(order.account)
+                .executions_of(request.strategy, order.side, self.time),
         };
         let verdict = risk::evaluate(&subject)
             .0

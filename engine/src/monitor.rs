@@ -7,7 +7,7 @@ use crate::command::{KillScope, MarketPrice};
 use crate::engine::{Engine, Task};
 use crate::event::{Event, EventBuffer, KillCause, PositionMarked};
 use crate::ids::{AccountId, InstrumentId};
-use crate::position::Positions;
+use crate::position::{Marked, Positions};
 use crate::rejection::Refusal;
 use crate::terms::TradingState;
 use crate::units::{Money, Price, Ratio};
@@ -98,17 +98,17 @@ impl Engine {
 
     fn mark(&mut self, slot: u32, mark: Price, out: &mut EventBuffer) {
         let position = self.positions.at_mut(slot);
-        let unrealised = position.unrealised_at(mark);
-        let before = core::mem::replace(&mut position.unrealised, unrealised);
-        let moved = before != unrealised;
+        let before = Marked::of(position);
+        position.exposure = position.value_at(mark);
+        position.unrealised = position.exposure.saturating_sub(position.cost);
+        let after = Marked::of(position);
         let account = position.account;
-        if moved {
+        if after != before {
             let waits = core::mem::replace(&mut position.mark_pending, true);
-            let holder = self.accounts.as_mut_slice().at_mut(account.get());
-            holder.unrealised = holder
-                .unrealised
-                .saturating_add(unrealised)
-                .saturating_sub(before);
+            self.accounts
+                .as_mut_slice()
+                .at_mut(account.get())
+                .carry_mark(before, after);
             if !waits {
                 self.marks_pending.push(slot);
                 self.marks_due
@@ -179,6 +179,7 @@ impl Engine {
         if account.state == TradingState::Normal {
             self.watch_account(id, out);
         }
+        self.watch_margin(id, out);
         self.rehash_account(id);
     }
 
@@ -230,6 +231,85 @@ impl Engine {
             && edge(&mut account.drawdown_alerted, drawdown, peak, limit, WARN_PERCENT)
         {
             out.push(Event::Alert(warning));
+        }
+    }
+
+    /// `margin_usage`: margin in use against funds, both multiplied by the leverage.
+    fn watch_margin(&mut self, id: AccountId, out: &mut EventBuffer) {
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
+        if !account.limits.balance_check {
+            return;
+        }
+        let leverage = i128::from(account.limits.mis_leverage.max(1));
+        let available = Money::from_wide(account.available_leveraged().div_euclid(leverage));
+        let held = account.held_leveraged();
+        let used = Money::from_wide(held.div_euclid(leverage));
+        let funds = available.saturating_add(used);
+        if edge(&mut account.margin_alerted, used, funds, Ratio::ONE, WARN_PERCENT) {
+            let alert = Alert {
+                limit: Ratio::from_ppm(800_000),
+                ..self.count_alert(id, AlertKind::MarginUsage, used, funds)
+            };
+            out.push(Event::Alert(alert));
+        }
+    }
+
+    /// `order_to_trade` and `order_rate_near_limit`, after a message of the account.
+    pub(crate) fn watch_messages(&mut self, id: AccountId, out: &mut EventBuffer) {
+        let now = self.time;
+        if !self.account_of(id).venue {
+            self.watch_margin(id, out);
+        }
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
+        if account.venue {
+            return;
+        }
+        account.messages_today = account.messages_today.saturating_add(1);
+        let (messages, fills) = (
+            i64::from(account.messages_today),
+            i64::from(account.fills_today.max(1)),
+        );
+        if let Some(limit) = account.limits.order_to_trade_alert {
+            let (messages, fills) = (Money::from_paise(messages), Money::from_paise(fills));
+            let ratio = Ratio::from_ppm(limit.saturating_mul(1_000_000));
+            if edge(&mut account.ratio_alerted, messages, fills, ratio, 100) {
+                let alert = self.count_alert(id, AlertKind::OrderToTrade, messages, fills);
+                out.push(Event::Alert(Alert {
+                    limit: ratio,
+                    ..alert
+                }));
+            }
+        }
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
+        if let Some(rate) = account.limits.orders_per_second_max.filter(|&rate| rate > 0) {
+            let backlog =
+                i128::from(account.rate_horizon.saturating_since(now)).saturating_mul(i128::from(rate));
+            let taken = Money::from_wide(backlog.div_euclid(1_000_000_000));
+            let size = Money::from_paise(i64::from(rate));
+            if edge(&mut account.rate_alerted, taken, size, Ratio::ONE, WARN_PERCENT) {
+                out.push(Event::Alert(self.count_alert(
+                    id,
+                    AlertKind::OrderRateNearLimit,
+                    taken,
+                    size,
+                )));
+            }
+        }
+        self.rehash_account(id);
+    }
+
+    fn count_alert(&self, id: AccountId, kind: AlertKind, amount: Money, basis: Money) -> Alert {
+        let account = self.account_of(id);
+        Alert {
+            kind,
+            account: Some(id),
+            position: None,
+            instrument: None,
+            amount,
+            basis,
+            realised: account.realised.saturating_sub(account.charges),
+            unrealised: account.unrealised,
+            limit: Ratio::ONE,
         }
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Position {
     pub(crate) charges: Money,
     /// `quantity × mark − cost`, as included in the account's sum.
     pub(crate) unrealised: Money,
+    /// `quantity × mark`, as included in the account's exposures.
+    pub(crate) exposure: Money,
     pub(crate) stop_loss: Option<Price>,
     pub(crate) take_profit: Option<Price>,
     /// Open quantity of its orders by side (worst-case position).
@@ -111,9 +113,9 @@ impl Position {
         }
     }
 
-    pub(crate) fn unrealised_at(&self, mark: Price) -> Money {
-        let value = i128::from(self.quantity).wrapping_mul(i128::from(mark.paise()));
-        Money::from_wide(value.wrapping_sub(self.cost.wide()))
+    /// `quantity × mark`; below 2^62 paise by the bounds of [`crate::limits`].
+    pub(crate) fn value_at(&self, mark: Price) -> Money {
+        Money::from_paise(self.quantity.saturating_mul(i64::from(mark.paise())))
     }
 
     /// The cost that margin is held for. Delivery sells reduce holdings and hold none.
@@ -138,6 +140,22 @@ impl Position {
                 self.take_profit.map_or(0, Price::paise),
             )
             .finish()
+    }
+}
+
+/// What a position's mark contributes to its account.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marked {
+    pub(crate) unrealised: Money,
+    pub(crate) exposure: Money,
+}
+
+impl Marked {
+    pub(crate) fn of(position: &Position) -> Marked {
+        Marked {
+            unrealised: position.unrealised,
+            exposure: position.exposure,
+        }
     }
 }
 
@@ -248,6 +266,7 @@ impl Positions {
             realised: Money::ZERO,
             charges: Money::ZERO,
             unrealised: Money::ZERO,
+            exposure: Money::ZERO,
             stop_loss: None,
             take_profit: None,
             open_buy: 0,

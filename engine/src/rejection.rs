@@ -36,6 +36,15 @@ pub enum RejectCode {
     CircuitBreaker = 115,
 
     UnknownInstrument = 201,
+    /// Nobody may open a position in it.
+    Banned = 214,
+    /// `basis` is the balance, `ratio` the limit as a multiple of it.
+    GrossExposure = 215,
+    NetExposure = 216,
+    /// `observed` identical orders within a second, `limit` allowed.
+    DuplicateBurst = 217,
+    /// `observed` fills of the strategy and side within a minute.
+    RepeatedExecution = 218,
     MisNotAllowed = 202,
     /// `observed` is the price, `limit` the tick.
     TickSize = 203,
@@ -81,7 +90,11 @@ impl RejectCode {
             OrderToPositionRatio => "order_to_position_ratio",
             CircuitBreaker => "circuit_breaker",
             UnknownInstrument => "unknown_symbol",
-            MisNotAllowed => "restricted",
+            MisNotAllowed | Banned => "restricted",
+            GrossExposure => "gross_exposure",
+            NetExposure => "net_exposure",
+            DuplicateBurst => "duplicate_burst",
+            RepeatedExecution => "repeated_execution",
             TickSize => "tick_size",
             LotSize => "lot_size",
             PriceBand => "price_band",
@@ -228,6 +241,26 @@ impl fmt::Display for Rejection {
                 f.write_str("Trading is blocked: Kill switch is active. Manual intervention required.")
             }
             UnknownInstrument => f.write_str("Unknown symbol"),
+            Banned => f.write_str("Symbol is banned from opening positions"),
+            GrossExposure | NetExposure => {
+                let what = if self.code == GrossExposure {
+                    "Gross"
+                } else {
+                    "Net"
+                };
+                write!(
+                    f,
+                    "{what} exposure exceeds limit: {observed_money} > {limit_money}"
+                )
+            }
+            DuplicateBurst => write!(
+                f,
+                "Too many identical orders within a second: {observed} > {limit}"
+            ),
+            RepeatedExecution => write!(
+                f,
+                "Too many executions of this strategy within a minute: {observed} > {limit}. Manual re-arm required."
+            ),
             MisNotAllowed => f.write_str("Symbol is not eligible for MIS"),
             TickSize => write!(
                 f,

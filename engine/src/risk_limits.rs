@@ -40,6 +40,18 @@ pub struct RiskLimits {
     pub daily_orders_max: Option<u32>,
     /// Layer B, `modify_cap`: modifications of one order.
     pub modifications_max: Option<u32>,
+    /// Layer B, `symbol_position`: shares of one position in the worst case.
+    pub symbol_position_max: Option<u32>,
+    /// Layer B, `gross_exposure`: Σ |position × mark| + open entries, as a multiple of the balance.
+    pub gross_exposure_max: Option<Ratio>,
+    /// Layer B, `net_exposure`: |Σ position × mark|, as a multiple of the balance.
+    pub net_exposure_max: Option<Ratio>,
+    /// Layer B, `duplicate_burst`: this many identical orders within a second are one too many.
+    pub duplicate_burst_max: Option<u32>,
+    /// Layer B, `repeated_execution`: fills of one strategy and side within a minute.
+    pub repeated_executions_max: Option<u32>,
+    /// Layer B, `order_to_trade`: messages per fill of the day above which an alert is raised.
+    pub order_to_trade_alert: Option<u32>,
     /// Layer B, `self_trade`.
     pub self_trade: SelfTrade,
     /// Whether a kill also closes positions with protected market orders.
@@ -71,6 +83,12 @@ impl RiskLimits {
             orders_per_second_max: Some(10),
             daily_orders_max: Some(5_000),
             modifications_max: Some(25),
+            symbol_position_max: None,
+            gross_exposure_max: None,
+            net_exposure_max: None,
+            duplicate_burst_max: Some(3),
+            repeated_executions_max: Some(20),
+            order_to_trade_alert: Some(50),
             self_trade: SelfTrade::CancelResting,
             flatten_on_kill: false,
         }
@@ -90,6 +108,9 @@ impl RiskLimits {
             orders_per_second_max: Some(20_000),
             daily_orders_max: None,
             modifications_max: None,
+            duplicate_burst_max: None,
+            repeated_executions_max: None,
+            order_to_trade_alert: None,
             ..RiskLimits::dashboard()
         }
     }

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionChanged};
 use crate::ids::{AccountId, TradeId};
 use crate::order::Order;
-use crate::position::{Position, Positions};
+use crate::position::{Marked, Position, Positions};
 use crate::terms::{OrderStatus, Side};
 use crate::units::{Money, Price, Quantity};
 
@@ -31,6 +31,14 @@ impl Engine {
             self.rehash_order(slot);
             return Charges::default();
         }
+        let (account, strategy, side) = (
+            order.account,
+            self.positions.at(order.position).strategy,
+            order.side,
+        );
+        let now = self.time;
+        self.account_mut(account).note_execution(strategy, side, now);
+        let order = self.orders.at_mut(slot);
         let so_far = charges::on_turnover(order.cum_notional, order.side, order.product);
         let charges = charges::difference(&so_far, &order.charged);
         order.charged = so_far;
@@ -188,17 +196,15 @@ impl Engine {
     fn carry(&mut self, slot: u32, before: Carried, price: Price, realised: Money, charges: Money) {
         let position = self.positions.at_mut(slot);
         if !position.venue {
-            position.unrealised = position.unrealised_at(price);
+            position.exposure = position.value_at(price);
+            position.unrealised = position.exposure.saturating_sub(position.cost);
         }
         let after = Carried::of(position);
         let (account_id, product) = (position.account, position.product);
         let account = self.account_mut(account_id);
         let held = account.position_cost.of(product);
         *held = held.saturating_add(after.held).saturating_sub(before.held);
-        account.unrealised = account
-            .unrealised
-            .saturating_add(after.unrealised)
-            .saturating_sub(before.unrealised);
+        account.carry_mark(before.mark, after.mark);
         account.realised = account.realised.saturating_add(realised);
         account.charges = account.charges.saturating_add(charges);
         self.review_later(account_id);
@@ -304,14 +310,14 @@ impl Engine {
 #[derive(Clone, Copy)]
 struct Carried {
     held: i64,
-    unrealised: Money,
+    mark: Marked,
 }
 
 impl Carried {
     fn of(position: &Position) -> Carried {
         Carried {
             held: position.held(),
-            unrealised: position.unrealised,
+            mark: Marked::of(position),
         }
     }
 }

@@ -57,6 +57,7 @@ impl Market {
             reference_price: price(10_000),
             price_band: Ratio::from_ppm(200_000),
             mis_allowed: true,
+            banned: false,
         })));
         for name in ["maker", "taker"] {
             market.apply(Command::DefineAccount(Box::new(AccountDefinition {

@@ -7,7 +7,7 @@ use engine::{AccountId, Alert, Money, Timestamp};
 use crate::limits::ALERTS_KEPT;
 
 /// An alert as it is kept: its numbers, and what the command and the position were at that moment.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct AlertRecord {
     pub raised: Timestamp,
     /// `None` where the whole engine is meant.
@@ -18,7 +18,7 @@ pub struct AlertRecord {
 }
 
 /// What an alert is about.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum AlertSubject {
     /// Raised by the engine's monitor.
     Monitor {
@@ -37,7 +37,7 @@ pub enum AlertSubject {
 }
 
 /// A ring of [`ALERTS_KEPT`] per account, and one for the engine.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Alerts {
     of: BTreeMap<Option<AccountId>, VecDeque<AlertRecord>>,
     raised: u64,

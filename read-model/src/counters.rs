@@ -3,7 +3,7 @@
 use engine::{Money, OrderStatus, Side};
 
 /// Counters of one account since the start of the trading day (IST).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct DayCounters {
     /// Orders created, rejected ones included.
     pub orders: u64,

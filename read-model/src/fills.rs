@@ -6,7 +6,7 @@ use engine::{
 };
 
 /// One side of a trade: a row of `trades`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct FillRecord {
     pub trade: TradeId,
     pub order: OrderId,

@@ -18,7 +18,7 @@ use crate::orders::{Order, Orders};
 use crate::positions::Positions;
 
 /// The first time that this fold disagreed with the sequencer's state hash.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Divergence {
     pub seq: Seq,
     pub at: Timestamp,
@@ -30,7 +30,7 @@ pub struct Divergence {
 ///
 /// Feed it each command in order: [`History::begin`] once, then [`History::absorb`] with each run of its events.
 /// It starts over at the first command of a new trading day (IST), but for what is still open.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct History {
     orders: Orders,
     fills: Log<FillRecord>,
@@ -152,7 +152,9 @@ impl History {
                     self.strategies.insert((*account, *strategy), definition.name);
                 }
             }
-            Event::HashMismatch { expected, found } => self.diverged(command, *expected, *found),
+            Event::HashMismatch { expected, found } => {
+                self.diverged(command.seq, command.time, *expected, *found);
+            },
             // Marks and money are read from the engine itself, and the rest is not history.
             Event::Trade(_)
             | Event::PositionMarked(_)
@@ -252,15 +254,16 @@ impl History {
         self.kills.change(event, reason, author, command.time);
     }
 
-    fn diverged(&mut self, command: &Sequenced<Command>, expected: u64, found: u64) {
+    /// The fold is not what the sequencer has. Only the first time is kept, every time is alarmed.
+    pub(crate) fn diverged(&mut self, seq: Seq, at: Timestamp, expected: u64, found: u64) {
         self.divergence.get_or_insert(Divergence {
-            seq: command.seq,
-            at: command.time,
+            seq,
+            at,
             expected,
             found,
         });
         let subject = AlertSubject::StateDivergence { expected, found };
-        self.alerts.raise(None, subject, command.time);
+        self.alerts.raise(None, subject, at);
     }
 
     fn count_order(&mut self, account: AccountId) {

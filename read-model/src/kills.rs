@@ -3,7 +3,7 @@
 use engine::{AccountId, KillCause, KillScope, Text, Timestamp, TradingState, TradingStateChanged};
 
 /// A scope that is not in [`TradingState::Normal`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct ActiveKill {
     pub scope: KillScope,
     pub state: TradingState,
@@ -27,7 +27,7 @@ impl ActiveKill {
 }
 
 /// The scopes that are not in their normal state: a handful, looked through one by one.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Kills {
     active: Vec<ActiveKill>,
 }

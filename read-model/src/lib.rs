@@ -7,6 +7,7 @@
 
 mod alerts;
 mod counters;
+mod definitions;
 mod fills;
 mod history;
 mod kills;
@@ -16,9 +17,11 @@ mod model;
 mod orders;
 mod positions;
 mod shared;
+mod snapshot;
 
 pub use alerts::{AlertRecord, AlertSubject};
 pub use counters::DayCounters;
+pub use definitions::Definitions;
 pub use fills::FillRecord;
 pub use history::{Divergence, History};
 pub use kills::ActiveKill;
@@ -26,3 +29,4 @@ pub use model::ReadModel;
 pub use orders::{Order, Orders};
 pub use positions::{ClosedPosition, OpenPosition, Positions};
 pub use shared::SharedReadModel;
+pub use snapshot::RestoreError;

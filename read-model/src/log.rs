@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use engine::AccountId;
 
 /// Entries are numbered from 1 in order of arrival; numbers are never used again, so they serve as paging cursors.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Log<T> {
     entries: VecDeque<(AccountId, T)>,
     of_account: BTreeMap<AccountId, VecDeque<u64>>,

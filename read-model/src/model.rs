@@ -5,15 +5,17 @@ use engine::{
     AccountId, Capacity, Command, Engine, EventBuffer, InstrumentId, Seq, Sequenced, Timestamp, Work,
 };
 
+use crate::definitions::Definitions;
 use crate::history::History;
 
 /// An engine of its own and today's history, after the command at [`ReadModel::seq`].
 #[derive(Debug)]
 pub struct ReadModel {
-    engine: Engine,
-    capacity: Capacity,
-    events: EventBuffer,
-    history: History,
+    pub(crate) engine: Engine,
+    pub(crate) capacity: Capacity,
+    pub(crate) events: EventBuffer,
+    pub(crate) history: History,
+    pub(crate) definitions: Definitions,
 }
 
 impl ReadModel {
@@ -24,6 +26,7 @@ impl ReadModel {
             capacity,
             events: EventBuffer::new(),
             history: History::new(),
+            definitions: Definitions::default(),
         }
     }
 
@@ -38,6 +41,7 @@ impl ReadModel {
             "the journal has a hole before {:?}",
             command.seq
         );
+        self.definitions.observe(&command.command);
         self.history.begin(command, self.warnings(command));
         self.events.clear();
         let mut work = self.engine.apply(command, &mut self.events);
@@ -65,6 +69,21 @@ impl ReadModel {
 
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// The configuration as it was last applied.
+    pub fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// Recomputes what the engine keeps incrementally, and raises the alarm where the two differ: a bug or bad
+    /// memory. Costs a pass over the whole state, so it belongs to every some ten thousand commands.
+    pub fn audit(&mut self) -> Result<(), &'static str> {
+        self.engine.audit().inspect_err(|_| {
+            let (expected, found) = (self.engine.state_hash(), self.engine.recomputed_hash());
+            self.history
+                .diverged(self.engine.last_seq(), self.engine.time(), expected, found);
+        })
     }
 
     pub fn capacity(&self) -> Capacity {

@@ -11,7 +11,7 @@ use engine::{
 };
 
 /// An order with everything that happened to it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Order {
     pub id: OrderId,
     pub account: AccountId,
@@ -212,14 +212,14 @@ impl fmt::Display for StatusMessage<'_> {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 struct AccountOrders {
     all: BTreeSet<OrderId>,
     active: BTreeSet<OrderId>,
 }
 
 /// Orders by id, with the active ones of each account at hand.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Orders {
     by_id: BTreeMap<OrderId, Order>,
     of_account: BTreeMap<AccountId, AccountOrders>,

@@ -11,7 +11,7 @@ use crate::limits::CLOSED_POSITIONS_KEPT;
 use crate::log::Log;
 
 /// A position that is open now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct OpenPosition {
     pub position: PositionId,
     pub account: AccountId,
@@ -29,7 +29,7 @@ pub struct OpenPosition {
 }
 
 /// A position that was closed today: one round trip from flat to flat.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct ClosedPosition {
     pub position: PositionId,
     pub account: AccountId,
@@ -55,7 +55,7 @@ impl ClosedPosition {
 }
 
 /// Open positions of every account, and today's closed ones.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Positions {
     open: BTreeMap<PositionId, OpenPosition>,
     of_account: BTreeMap<AccountId, BTreeSet<PositionId>>,

@@ -92,6 +92,7 @@ impl Fold {
             reference_price: Price::from_paise(245_000).unwrap(),
             price_band: Ratio::from_ppm(100_000),
             mis_allowed: true,
+            banned: false,
         })));
         for (name, venue) in [("asha", false), ("ravi", false), ("sim", true)] {
             fold.apply(Command::DefineAccount(Box::new(AccountDefinition {

@@ -174,6 +174,12 @@ fn set(limits: &mut RiskLimits, bounds: Bounds, name: &str, setting: &Setting) -
         "orders_per_second_max" => limits.orders_per_second_max = count(setting)?,
         "daily_orders_max" => limits.daily_orders_max = count(setting)?,
         "modifications_max" => limits.modifications_max = count(setting)?,
+        "symbol_position_max" => limits.symbol_position_max = count(setting)?,
+        "gross_exposure_max" => limits.gross_exposure_max = multiple(setting)?,
+        "net_exposure_max" => limits.net_exposure_max = multiple(setting)?,
+        "duplicate_burst_max" => limits.duplicate_burst_max = count(setting)?,
+        "repeated_executions_max" => limits.repeated_executions_max = count(setting)?,
+        "order_to_trade_alert" => limits.order_to_trade_alert = count(setting)?,
         "self_trade" => {
             limits.self_trade = setting.one_of(&SelfTrade::ALL.map(|policy| (policy.as_str(), policy)))?;
         }
@@ -201,6 +207,12 @@ fn unless_off<T>(
 
 fn count(setting: &Setting) -> Result<Option<u32>, ConfigError> {
     unless_off(setting, |setting| setting.whole(1..=u32::MAX))
+}
+
+/// A multiple of the balance.
+fn multiple(setting: &Setting) -> Result<Option<Ratio>, ConfigError> {
+    const MULTIPLE: RangeInclusive<Ratio> = Ratio::from_ppm(1)..=Ratio::from_ppm(u32::MAX);
+    unless_off(setting, |setting| setting.ratio(MULTIPLE))
 }
 
 /// A part of a whole: above 0, at most 1.

@@ -41,6 +41,12 @@ pub(super) fn merge(current: &RiskLimits, last: &RiskLimits, file: &RiskLimits) 
         orders_per_second_max: field!(orders_per_second_max, lower),
         daily_orders_max: field!(daily_orders_max, lower),
         modifications_max: field!(modifications_max, lower),
+        symbol_position_max: field!(symbol_position_max, lower),
+        gross_exposure_max: field!(gross_exposure_max, lower),
+        net_exposure_max: field!(net_exposure_max, lower),
+        duplicate_burst_max: field!(duplicate_burst_max, lower),
+        repeated_executions_max: field!(repeated_executions_max, lower),
+        order_to_trade_alert: field!(order_to_trade_alert, lower),
         self_trade: field!(self_trade, neither),
         flatten_on_kill: field!(flatten_on_kill, neither),
     };

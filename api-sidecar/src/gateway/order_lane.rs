@@ -87,7 +87,10 @@ fn place(json: &str, key: Option<&str>, who: &Principal, directory: &Directory) 
 fn validate(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
     match parse_order(json, who.account, directory, None) {
         Ok(order) => Ok(Decoded {
-            input: Input::Validate(order),
+            input: Input::Validate {
+                order,
+                explain: false,
+            },
             action: Action::Validate,
         }),
         Err(OrderError::Invalid(details)) => Err(invalid_order(details)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine::lane::{Outbound, Token, Verdict};
-use engine::{Event, Seq, Timestamp};
+use engine::{Event, ExplainedCheck, Seq, Timestamp};
 use rtrb::Consumer;
 
 use super::replies::Outcome;
@@ -19,6 +19,8 @@ pub(crate) struct Decisions {
     /// Answers to commands up to this `seq` may leave the process.
     released: Arc<AtomicU64>,
     open: Option<Open>,
+    /// Checks of the validation whose verdict is coming.
+    explained: Vec<ExplainedCheck>,
 }
 
 /// The command whose events are coming.
@@ -30,7 +32,7 @@ struct Open {
     outcome: Outcome,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Decision {
     Event {
         event: Event,
@@ -47,6 +49,8 @@ pub(crate) enum Decision {
     Checked {
         token: Token,
         verdict: Verdict,
+        /// Every check on its own, where that was asked for.
+        explained: Vec<ExplainedCheck>,
     },
 }
 
@@ -56,6 +60,7 @@ impl Decisions {
             ring,
             released,
             open: None,
+            explained: Vec::new(),
         }
     }
 
@@ -70,7 +75,7 @@ impl Decisions {
             Outbound::Begin { seq, .. } | Outbound::Checked { seq, .. } => {
                 seq.get() <= self.released.load(Ordering::Acquire)
             }
-            Outbound::Event(_) | Outbound::End { .. } => true,
+            Outbound::Event(_) | Outbound::End { .. } | Outbound::Explained { .. } => true,
         }
     }
 
@@ -111,8 +116,14 @@ impl Decisions {
                         return Some(Decision::Finished { seq, token, outcome });
                     }
                 }
+                Outbound::Explained { check, .. } => self.explained.push(check),
                 Outbound::Checked { token, verdict, .. } => {
-                    return Some(Decision::Checked { token, verdict });
+                    let explained = std::mem::take(&mut self.explained);
+                    return Some(Decision::Checked {
+                        token,
+                        verdict,
+                        explained,
+                    });
                 }
             }
         }

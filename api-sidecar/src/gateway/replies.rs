@@ -5,13 +5,15 @@ use std::time::Instant;
 
 use engine::lane::{Token, Verdict};
 use engine::{
-    Event, KillScope, OrderId, OrderModified, OrderStatus, PositionId, Quantity, Refusal, Rejection, Text,
-    TradingState,
+    Event, ExplainedCheck, KillScope, OrderId, OrderModified, OrderStatus, PositionId, Quantity, Refusal,
+    Rejection, Text, TradingState,
 };
 use slab::Slab;
 
 use crate::limits::{HELD_TIME_MAX, PENDING_MAX};
-use crate::wire::{BrokerOrderId, Object, OrderAction, refusal_answer, rejection_fields, rejection_status};
+use crate::wire::{
+    BrokerOrderId, Object, OrderAction, check_fields, refusal_answer, rejection_fields, rejection_status,
+};
 
 /// What was asked, as far as its answer depends on it.
 #[derive(Clone, Copy, Debug)]
@@ -340,8 +342,8 @@ fn kill_fields(
         .number("orders_cancelled", outcome.mass_cancelled.unwrap_or(0));
 }
 
-/// Writes the body of a validation's answer (CONTRACT.md section 2): always 200.
-pub(crate) fn encode_verdict(out: &mut Vec<u8>, verdict: &Verdict) -> u16 {
+/// Writes the body of a validation's answer (CONTRACT.md section 2): always 200. `checks` is there with `?explain=1`.
+pub(crate) fn encode_verdict(out: &mut Vec<u8>, verdict: &Verdict, explained: &[ExplainedCheck]) -> u16 {
     let mut body = Object::begin(out);
     body.boolean("is_valid", verdict.rejection.is_none());
     match &verdict.rejection {
@@ -355,6 +357,13 @@ pub(crate) fn encode_verdict(out: &mut Vec<u8>, verdict: &Verdict) -> u16 {
             list.string(sentence);
         }
     });
+    if !explained.is_empty() {
+        body.array("checks", |list| {
+            for check in explained {
+                list.object(|object| check_fields(object, check));
+            }
+        });
+    }
     200
 }
 

@@ -1,5 +1,6 @@
 //! Serving an HTTP connection: requests out of its input, each to its lane.
 
+use engine::lane;
 use mio::Token;
 
 use super::answer::{Answer, ResponseShape, write_options_response};
@@ -236,7 +237,12 @@ fn order_lane(
     }
     let who = core.principal(head, peer.loopback).ok_or_else(unauthorised)?;
     let key = idempotency_key(head)?;
-    let decoded = order_lane::decode(order, body, key, &who, &core.directory)?;
+    let mut decoded = order_lane::decode(order, body, key, &who, &core.directory)?;
+    if let lane::Input::Validate { explain, .. } = &mut decoded.input {
+        *explain = head
+            .query
+            .is_some_and(|query| query.split('&').any(|pair| pair == "explain=1"));
+    }
     let to = ReplyTo {
         connection: peer.index,
         serial: peer.serial,

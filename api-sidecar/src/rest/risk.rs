@@ -133,6 +133,12 @@ fn risk_limit_fields(body: &mut Object<'_>, limits: &RiskLimits) {
         .optional_number("orders_per_second_max", limits.orders_per_second_max)
         .optional_number("daily_orders_max", limits.daily_orders_max)
         .optional_number("modifications_max", limits.modifications_max)
+        .optional_number("symbol_position_max", limits.symbol_position_max)
+        .optional_number("gross_exposure_max", limits.gross_exposure_max)
+        .optional_number("net_exposure_max", limits.net_exposure_max)
+        .optional_number("duplicate_burst_max", limits.duplicate_burst_max)
+        .optional_number("repeated_executions_max", limits.repeated_executions_max)
+        .optional_number("order_to_trade_alert", limits.order_to_trade_alert)
         .string("self_trade", limits.self_trade.as_str())
         .boolean("flatten_on_kill", limits.flatten_on_kill);
 }

@@ -62,6 +62,22 @@ fn details_of(details: &mut Object<'_>, alert: &Alert, context: &AlertContext<'_
         AlertKind::MissingStopLoss => {
             details.string("symbol", context.symbol.as_str());
         }
+        AlertKind::MarginUsage => {
+            details
+                .number("margin_used", alert.amount)
+                .number("funds", alert.basis)
+                .number("usage_pct", share);
+        }
+        AlertKind::OrderToTrade => {
+            details
+                .number("messages", alert.amount.paise())
+                .number("fills", alert.basis.paise());
+        }
+        AlertKind::OrderRateNearLimit => {
+            details
+                .number("orders", alert.amount.paise())
+                .number("limit", alert.basis.paise());
+        }
         AlertKind::KillSwitchManual => {
             details.string("triggered_by", context.author);
         }
@@ -91,7 +107,11 @@ fn details_of(details: &mut Object<'_>, alert: &Alert, context: &AlertContext<'_
                 details.number("unrealized_pnl", alert.unrealised);
             }
         }
-        AlertKind::KillSwitchManual | AlertKind::KillSwitchDeactivated => {}
+        AlertKind::KillSwitchManual
+        | AlertKind::KillSwitchDeactivated
+        | AlertKind::MarginUsage
+        | AlertKind::OrderToTrade
+        | AlertKind::OrderRateNearLimit => {}
     }
 }
 

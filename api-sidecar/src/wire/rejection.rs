@@ -1,6 +1,6 @@
 //! A rejection as clients see it: the check's name, a stable code, the numbers behind it and a sentence.
 
-use engine::{Money, Percent, RejectCode, Rejection};
+use engine::{CheckOutcome, ExplainedCheck, Money, Percent, RejectCode, Rejection};
 
 use super::json::Object;
 
@@ -25,12 +25,15 @@ fn unit(code: RejectCode) -> Unit {
         | PriceBand
         | OrderValue
         | OpenOrderValue
+        | GrossExposure
+        | NetExposure
         | PostOnlyWouldCross => Unit::Rupees,
         PositionLimit | QuantityBelowOne | QuantityAboveLimit | OrderToPositionRatio | LotSize
         | FreezeQuantity | SymbolPosition | Holdings | OrderRate | DailyOrders | ModifyCap | FillOrKill
-        | MinimumQuantity | DisclosedQuantity | OrderCapacity | PositionCapacity => Unit::Count,
+        | MinimumQuantity | DisclosedQuantity | DuplicateBurst | RepeatedExecution | OrderCapacity
+        | PositionCapacity => Unit::Count,
         NoLastPrice | StopLossMissing | RiskRewardRatio | RiskZero | PriceSanity | CircuitBreaker
-        | UnknownInstrument | MisNotAllowed | GoodTillInPast | Incompatible | UnknownAccount
+        | UnknownInstrument | MisNotAllowed | Banned | GoodTillInPast | Incompatible | UnknownAccount
         | ClientOrderIdReused => Unit::None,
     }
 }
@@ -43,6 +46,28 @@ pub fn rejection_fields(object: &mut Object<'_>, rejection: &Rejection) {
         .text("reason", rejection)
         .string("failed_check", rejection.code.check())
         .number("code", rejection.code.code());
+    number_fields(object, rejection);
+}
+
+/// Adds one line of an explanation: `check`, `outcome` (`pass`, `fail`, `not_applicable`), and `limit`, `observed` and
+/// `headroom` in the units of [`rejection_fields`], null where the check does not apply or has no numbers.
+pub fn check_fields(object: &mut Object<'_>, check: &ExplainedCheck) {
+    let outcome = match check.outcome {
+        CheckOutcome::Passed => "pass",
+        CheckOutcome::Failed => "fail",
+        CheckOutcome::NotApplicable => "not_applicable",
+    };
+    object
+        .string("check", check.measured.code.check())
+        .string("outcome", outcome);
+    if check.outcome == CheckOutcome::NotApplicable {
+        object.null("limit").null("observed").null("headroom");
+    } else {
+        number_fields(object, &check.measured);
+    }
+}
+
+fn number_fields(object: &mut Object<'_>, rejection: &Rejection) {
     let (observed, limit, headroom) = (rejection.observed, rejection.limit, rejection.headroom());
     match (rejection.code, unit(rejection.code)) {
         (RejectCode::RiskRewardRatio, _) => {

@@ -18,7 +18,7 @@ fn venue(input: &Input, next: OrderId) -> Says {
     let Input::Command(command) = input else {
         let rejection = Rejection::new(RejectCode::QuantityAboveLimit, 10_001, 10_000);
         return Says::Verdict(match input {
-            Input::Validate(order) if order.quantity.shares() > 10_000 => Verdict {
+            Input::Validate { order, .. } if order.quantity.shares() > 10_000 => Verdict {
                 rejection: Some(rejection),
                 warnings: Warnings::NONE,
             },

@@ -64,7 +64,7 @@ impl Default for Setup {
 /// Accepts every order at its limit, in the simplest way that the vocabulary allows.
 pub(crate) fn accept_everything(input: &Input, next: OrderId) -> Says {
     match input {
-        Input::Validate(_) => Says::Verdict(Verdict::default()),
+        Input::Validate { .. } => Says::Verdict(Verdict::default()),
         Input::Command(Command::NewOrder(order)) => Says::Events(vec![accepted(order, next)]),
         Input::Command(_) => Says::Events(Vec::new()),
     }

@@ -228,6 +228,7 @@ fn reliance() -> InstrumentDefinition {
         reference_price: "2450".parse().unwrap(),
         price_band: Ratio::from_ppm(200_000),
         mis_allowed: true,
+        banned: false,
     }
 }
 

@@ -139,6 +139,7 @@ impl Parser {
             reference_price: self.price("100.00"),
             price_band: Ratio::from_ppm(100_000),
             mis_allowed: true,
+            banned: false,
         };
         while let Some(word) = words.peek() {
             words.next();

@@ -222,6 +222,7 @@ fn instrument(index: u32, reference: u32, band_ppm: u32) -> InstrumentDefinition
         reference_price: price(reference),
         price_band: Ratio::from_ppm(band_ppm),
         mis_allowed: index != 2,
+        banned: false,
     }
 }
 

@@ -305,6 +305,7 @@ pub(super) fn put_instrument(e: &mut Encoder<'_>, definition: &InstrumentDefinit
         reference_price,
         price_band,
         mis_allowed,
+        banned,
     } = definition;
     e.price(*tick_size);
     e.quantity(*lot_size);
@@ -312,6 +313,7 @@ pub(super) fn put_instrument(e: &mut Encoder<'_>, definition: &InstrumentDefinit
     e.price(*reference_price);
     e.ratio(*price_band);
     e.bool(*mis_allowed);
+    e.bool(*banned);
     e.text_len(symbol);
     e.text_len(exchange);
     e.text(symbol);
@@ -325,6 +327,7 @@ pub(super) fn take_instrument(d: &mut Decoder<'_>) -> Result<InstrumentDefinitio
     let reference_price = d.price("reference_price")?;
     let price_band = d.ratio()?;
     let mis_allowed = d.bool("mis_allowed")?;
+    let banned = d.bool("banned")?;
     let (symbol_len, exchange_len) = (d.u8()?, d.u8()?);
     Ok(InstrumentDefinition {
         symbol: d.text(symbol_len, "symbol")?,
@@ -335,6 +338,7 @@ pub(super) fn take_instrument(d: &mut Decoder<'_>) -> Result<InstrumentDefinitio
         reference_price,
         price_band,
         mis_allowed,
+        banned,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The layout of an account's limits: 73 bytes. An absent limit is a clear bit of the first field and zeros in its
+//! The layout of an account's limits: 97 bytes. An absent limit is a clear bit of the first field and zeros in its
 //! own; a switch is a bit alone.
 
 use engine::RiskLimits;
@@ -8,7 +8,7 @@ use super::codes::{self_trade, self_trade_code};
 use super::fields::{Decoder, Encoder};
 
 #[cfg(test)]
-pub(super) const LIMITS_BYTES: usize = 73;
+pub(super) const LIMITS_BYTES: usize = 97;
 
 const BALANCE_CHECK: u32 = 1;
 const STOP_LOSS_REQUIRED: u32 = 1 << 1;
@@ -27,7 +27,13 @@ const OPEN_ORDER_VALUE: u32 = 1 << 13;
 const ORDERS_PER_SECOND: u32 = 1 << 14;
 const DAILY_ORDERS: u32 = 1 << 15;
 const MODIFICATIONS: u32 = 1 << 16;
-const ALL_BITS: u32 = (1 << 17) - 1;
+const SYMBOL_POSITION: u32 = 1 << 17;
+const GROSS_EXPOSURE: u32 = 1 << 18;
+const NET_EXPOSURE: u32 = 1 << 19;
+const DUPLICATE_BURST: u32 = 1 << 20;
+const REPEATED_EXECUTIONS: u32 = 1 << 21;
+const ORDER_TO_TRADE: u32 = 1 << 22;
+const ALL_BITS: u32 = (1 << 23) - 1;
 
 pub(super) fn put_limits(e: &mut Encoder<'_>, limits: &RiskLimits) {
     let RiskLimits {
@@ -48,6 +54,12 @@ pub(super) fn put_limits(e: &mut Encoder<'_>, limits: &RiskLimits) {
         orders_per_second_max,
         daily_orders_max,
         modifications_max,
+        symbol_position_max,
+        gross_exposure_max,
+        net_exposure_max,
+        duplicate_burst_max,
+        repeated_executions_max,
+        order_to_trade_alert,
         self_trade,
         flatten_on_kill,
     } = limits;
@@ -69,6 +81,12 @@ pub(super) fn put_limits(e: &mut Encoder<'_>, limits: &RiskLimits) {
         (ORDERS_PER_SECOND, orders_per_second_max.is_some()),
         (DAILY_ORDERS, daily_orders_max.is_some()),
         (MODIFICATIONS, modifications_max.is_some()),
+        (SYMBOL_POSITION, symbol_position_max.is_some()),
+        (GROSS_EXPOSURE, gross_exposure_max.is_some()),
+        (NET_EXPOSURE, net_exposure_max.is_some()),
+        (DUPLICATE_BURST, duplicate_burst_max.is_some()),
+        (REPEATED_EXECUTIONS, repeated_executions_max.is_some()),
+        (ORDER_TO_TRADE, order_to_trade_alert.is_some()),
     ];
     e.u32(
         bits.iter()
@@ -90,6 +108,12 @@ pub(super) fn put_limits(e: &mut Encoder<'_>, limits: &RiskLimits) {
     e.u32(orders_per_second_max.unwrap_or(0));
     e.u32(daily_orders_max.unwrap_or(0));
     e.u32(modifications_max.unwrap_or(0));
+    e.u32(symbol_position_max.unwrap_or(0));
+    e.ratio(gross_exposure_max.unwrap_or_default());
+    e.ratio(net_exposure_max.unwrap_or_default());
+    e.u32(duplicate_burst_max.unwrap_or(0));
+    e.u32(repeated_executions_max.unwrap_or(0));
+    e.u32(order_to_trade_alert.unwrap_or(0));
     e.u8(self_trade_code(*self_trade));
 }
 
@@ -118,6 +142,12 @@ pub(super) fn take_limits(d: &mut Decoder<'_>) -> Result<RiskLimits, RecordError
         orders_per_second_max: set.value(ORDERS_PER_SECOND, d.u32()?, "orders_per_second_max")?,
         daily_orders_max: set.value(DAILY_ORDERS, d.u32()?, "daily_orders_max")?,
         modifications_max: set.value(MODIFICATIONS, d.u32()?, "modifications_max")?,
+        symbol_position_max: set.value(SYMBOL_POSITION, d.u32()?, "symbol_position_max")?,
+        gross_exposure_max: set.value(GROSS_EXPOSURE, d.ratio()?, "gross_exposure_max")?,
+        net_exposure_max: set.value(NET_EXPOSURE, d.ratio()?, "net_exposure_max")?,
+        duplicate_burst_max: set.value(DUPLICATE_BURST, d.u32()?, "duplicate_burst_max")?,
+        repeated_executions_max: set.value(REPEATED_EXECUTIONS, d.u32()?, "repeated_executions_max")?,
+        order_to_trade_alert: set.value(ORDER_TO_TRADE, d.u32()?, "order_to_trade_alert")?,
         self_trade: self_trade(d.u8()?)?,
     })
 }

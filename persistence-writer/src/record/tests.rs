@@ -65,8 +65,8 @@ fn limits() -> impl Strategy<Value = RiskLimits> {
         any::<u32>(),
         proptest::sample::select(&SelfTrade::ALL[..]),
     );
-    let numbers = proptest::array::uniform6(option::of(any::<u32>()));
-    let ratios = proptest::array::uniform6(option::of(ratio()));
+    let numbers = proptest::array::uniform10(option::of(any::<u32>()));
+    let ratios = proptest::array::uniform8(option::of(ratio()));
     let amounts = [option::of(money()), option::of(money())];
     (switches, numbers, ratios, amounts).prop_map(
         |(([balance_check, stop_loss_required, flatten_on_kill], mis_leverage, self_trade), n, r, m)| {
@@ -88,6 +88,12 @@ fn limits() -> impl Strategy<Value = RiskLimits> {
                 orders_per_second_max: n[3],
                 daily_orders_max: n[4],
                 modifications_max: n[5],
+                symbol_position_max: n[6],
+                gross_exposure_max: r[6],
+                net_exposure_max: r[7],
+                duplicate_burst_max: n[7],
+                repeated_executions_max: n[8],
+                order_to_trade_alert: n[9],
                 self_trade,
                 flatten_on_kill,
             }
@@ -199,6 +205,7 @@ fn definition() -> impl Strategy<Value = Command> {
                 reference_price: p.3,
                 price_band: p.4,
                 mis_allowed: p.5,
+                banned: !p.5,
             }))
         }),
         (text(), money(), limits(), text(), any::<bool>()).prop_map(
@@ -485,6 +492,7 @@ fn golden() -> Vec<(Command, &'static str)> {
                 reference_price: paise(45_000),
                 price_band: Ratio::from_ppm(100_000),
                 mis_allowed: true,
+                banned: false,
             })),
             "0b 01 0807060504030201  05000000 01000000 a0860100 c8af0000 a0860100 01 03 03  495443 4e5345",
         ),

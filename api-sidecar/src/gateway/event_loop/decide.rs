@@ -43,12 +43,12 @@ impl EventLoop {
                         self.deliver(&to, status);
                     }
                 }
-                Decision::Checked { token, verdict } => {
+                Decision::Checked { token, verdict, explained } => {
                     let Some((_, to)) = self.core.replies.take(token) else {
                         continue;
                     };
                     self.body.clear();
-                    let status = encode_verdict(&mut self.body, &verdict);
+                    let status = encode_verdict(&mut self.body, &verdict, &explained);
                     if let Some(to) = to {
                         self.deliver(&to, status);
                     }

@@ -1,0 +1,205 @@
+//! The pre-trade risk pass: a pure function of the live state. `validate-order` runs the same code.
+//!
+//! Order of evaluation (RISK.md): Layer A checks 1 to 10, then Layer B; the first failure is the answer. An order is
+//! split into an *exit* part, which closes what is open and is exempt from the checks marked ✱ there, and an *entry*
+//! part, which is not.
+
+use crate::account::Account;
+use crate::command::NewOrder;
+use crate::instrument::Instrument;
+use crate::lane::Warnings;
+use crate::position::Position;
+use crate::rejection::{RejectCode, Rejection};
+use crate::state_hash::Digest;
+use crate::terms::{OrderType, Side, TradingState};
+use crate::units::{Money, Price, Quantity, Timestamp};
+
+mod check;
+mod layer_a;
+mod layer_b;
+
+use check::Check;
+
+const NS_PER_SECOND: u64 = 1_000_000_000;
+const MILLION: i128 = 1_000_000;
+
+/// What the checks look at.
+pub(crate) struct Subject<'a> {
+    pub(crate) order: &'a NewOrder,
+    pub(crate) account: &'a Account,
+    pub(crate) instrument: &'a Instrument,
+    /// `None` where the key has never been used.
+    pub(crate) position: Option<&'a Position>,
+    /// A modification of an open order: it counts against the order rate but not as another order of the day.
+    pub(crate) modifies: bool,
+    /// The strictest of the engine's, the account's and the strategy's.
+    pub(crate) state: TradingState,
+    pub(crate) now: Timestamp,
+    /// Fills of the order's strategy and side within the minute, where the account's limits count them.
+    pub(crate) executions: u32,
+}
+
+/// How an order that passed will be carried out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) limit: Price,
+    pub(crate) exit_quantity: u32,
+    pub(crate) stop_loss: Option<Price>,
+    pub(crate) take_profit: Option<Price>,
+}
+
+/// An order seen by the checks: its limit and its two parts.
+#[derive(Clone, Copy)]
+struct Split<'a> {
+    subject: &'a Subject<'a>,
+    limit: Price,
+    stop_loss: Option<Price>,
+    take_profit: Option<Price>,
+    exit: u32,
+    entry: u32,
+}
+
+/// Runs every check. On success the plan; on failure the first that failed. Warnings either way.
+pub(crate) fn evaluate(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warnings) {
+    let mut warnings = Warnings::NONE;
+    if subject.order.quantity.is_zero() {
+        return (Err(Rejection::new(RejectCode::QuantityBelowOne, 0, 1)), warnings);
+    }
+    let limit = match subject.order.order_type {
+        OrderType::Limit(price) => price,
+        OrderType::Market => match subject.instrument.protected_price(subject.order.side) {
+            Some(price) => price,
+            None => return (Err(Rejection::bare(RejectCode::NoLastPrice)), warnings),
+        },
+    };
+    let split = split(subject, limit, &mut warnings);
+    let plan = || Plan {
+        limit,
+        exit_quantity: split.exit,
+        stop_loss: split.stop_loss,
+        take_profit: split.take_profit,
+    };
+    if subject.account.venue {
+        return (layer_b::venue_verdict(&split).map(|()| plan()), warnings);
+    }
+    let result = layer_a::verdict(&split, &mut warnings)
+        .and_then(|()| layer_b::verdict(&split, &mut warnings))
+        .map(|()| plan());
+    (result, warnings)
+}
+
+fn split<'a>(subject: &'a Subject<'a>, limit: Price, warnings: &mut Warnings) -> Split<'a> {
+    let order = subject.order;
+    let quantity = order.quantity.shares();
+    let closable = subject
+        .position
+        .map_or(0, |position| position.closable_by(order.side));
+    let exit = u32::try_from(closable).unwrap_or(u32::MAX).min(quantity);
+    // An off-tick stop or target moves to where it triggers earlier: a long's stop up and its target down.
+    let domain = subject.instrument.sides.domain();
+    let mut on_grid = |price: Price, up: bool| {
+        if domain.on_tick(price) {
+            return price;
+        }
+        *warnings = warnings.with(Warnings::STOP_ROUNDED);
+        let tick = i64::from(subject.instrument.definition.tick_size.paise());
+        let paise = i64::from(price.paise());
+        let below = paise.saturating_sub(paise.rem_euclid(tick));
+        Price::from_paise_clamped(if up { below.saturating_add(tick) } else { below })
+    };
+    let is_buy = order.side == Side::Buy;
+    Split {
+        subject,
+        limit,
+        stop_loss: order.stop_loss.map(|price| on_grid(price, is_buy)),
+        take_profit: order.take_profit.map(|price| on_grid(price, !is_buy)),
+        exit,
+        entry: quantity.wrapping_sub(exit),
+    }
+}
+
+impl Split<'_> {
+    fn entry_quantity(&self) -> Quantity {
+        Quantity::clamped(i64::from(self.entry))
+    }
+
+    fn entry_value(&self) -> Money {
+        self.limit.notional(self.entry_quantity())
+    }
+
+    fn is_entry(&self) -> bool {
+        self.entry > 0
+    }
+
+    fn likeness(&self) -> u64 {
+        likeness(self.subject.order, self.limit)
+    }
+}
+
+/// A digest of what makes two orders identical: instrument, side, quantity, price.
+pub(crate) fn likeness(order: &NewOrder, limit: Price) -> u64 {
+    Digest::new(8)
+        .pair(order.instrument.get(), u32::from(order.side == Side::Sell))
+        .pair(order.quantity.shares(), limit.paise())
+        .finish()
+}
+
+/// What one check says of an order, for explanations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExplainedCheck {
+    pub outcome: CheckOutcome,
+    /// The check's name and numbers as a rejection would carry them, whether it failed or not; bare where it does
+    /// not apply.
+    pub measured: Rejection,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CheckOutcome {
+    Passed,
+    Failed,
+    /// Switched off for the account, or not concerned with this order.
+    NotApplicable,
+}
+
+/// Every check of both layers in order, each on its own. Empty where the order has no price to be checked with or no
+/// quantity, which [`evaluate`] refuses first.
+pub(crate) fn explain(subject: &Subject<'_>) -> impl Iterator<Item = ExplainedCheck> {
+    let limit = match subject.order.order_type {
+        OrderType::Limit(price) => Some(price),
+        OrderType::Market => subject.instrument.protected_price(subject.order.side),
+    };
+    let limit = limit.filter(|_| !subject.order.quantity.is_zero());
+    let split = limit.map(|limit| split(subject, limit, &mut Warnings::default()));
+    let checks = layer_a::CHECKS.into_iter().chain(layer_b::CHECKS);
+    split
+        .into_iter()
+        .flat_map(move |split| checks.clone().map(move |check| explained(check(&split))))
+}
+
+fn explained(check: Check) -> ExplainedCheck {
+    let (outcome, measured) = match check {
+        Check::NotApplicable(code) => (CheckOutcome::NotApplicable, Rejection::bare(code)),
+        Check::Measured {
+            failed: true,
+            rejection,
+        } => (CheckOutcome::Failed, rejection),
+        Check::Measured {
+            failed: false,
+            rejection,
+        } => (CheckOutcome::Passed, rejection),
+    };
+    ExplainedCheck { outcome, measured }
+}
+
+/// The bucket's horizon after taking one token.
+pub(crate) fn horizon_after_token(account: &Account, now: Timestamp) -> Timestamp {
+    match account.limits.orders_per_second_max {
+        Some(rate) => {
+            let interval = NS_PER_SECOND.checked_div(u64::from(rate)).unwrap_or(0);
+            // Exits take tokens too but are never refused: the bucket does not sink below empty.
+            let horizon = account.rate_horizon.max(now).saturating_add_nanos(interval);
+            horizon.min(now.saturating_add_nanos(NS_PER_SECOND))
+        }
+        None => account.rate_horizon,
+    }
+}
