@@ -18,8 +18,9 @@ build: ## Build the release binary
 setup: ## Install what the browser test needs
 	./scripts/setup.sh
 
-test: setup ## Run every test of the workspace
+test: setup ## Run every test of the workspace (CRASH_CYCLES=100 kills the server more often)
 	$(CARGO) test --workspace
+	$(CARGO) test --release --package engine --test determinism
 
 lint: ## Check formatting and lints
 	$(CARGO) fmt --all --check

@@ -182,7 +182,12 @@ fn check_row(order: &Sent, answer: &Acknowledged, row: &Value, what: &str) {
         answer.status
     );
     if !order.touched {
-        assert_eq!(row["quantity"].as_u64(), Some(order.quantity), "{what}: {row}");
+        // An exit is cut where its position shrinks; nothing ever makes an order larger.
+        let quantity = row["quantity"].as_u64();
+        assert!(
+            quantity.is_some_and(|quantity| quantity <= order.quantity),
+            "{what}: {row}"
+        );
     }
     if let Some(price) = &order.price {
         assert_eq!(row["price"].to_string(), *price, "{what}: {row}");
