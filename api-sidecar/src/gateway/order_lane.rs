@@ -14,7 +14,7 @@ use super::order_body::{
     OrderError, find_instrument, parse_object, parse_order, parse_own_id, parse_strategy, parse_symbol,
 };
 use super::replies::Action;
-use super::router::OrderRoute;
+use super::router::{OrderName, OrderRoute};
 use crate::auth::{Principal, Role};
 use crate::wire::{Object, alert_safe, rejection_fields};
 
@@ -23,14 +23,6 @@ use crate::wire::{Object, alert_safe, rejection_fields};
 pub(crate) struct Decoded {
     pub(crate) input: Input,
     pub(crate) action: Action,
-}
-
-/// An order as a path or a message names it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum OrderName {
-    Path(u64),
-    /// By `order_id` or `client_order_id` in the body.
-    Body,
 }
 
 /// Decodes one request. `Err` is its final answer.
@@ -50,8 +42,8 @@ pub(crate) fn decode(
     match route {
         OrderRoute::Place => place(json, idempotency_key, who, directory),
         OrderRoute::Validate => validate(json, who, directory),
-        OrderRoute::Modify(order) => modify(json, OrderName::Path(order), who),
-        OrderRoute::Cancel(order) => cancel(json, OrderName::Path(order), who),
+        OrderRoute::Modify(name) => modify(json, name, who),
+        OrderRoute::Cancel(name) => cancel(json, name, who),
         OrderRoute::CancelAll => cancel_all(or_empty(json), who, directory),
         OrderRoute::ClosePosition(position) => close_by_id(or_empty(json), position, who),
         OrderRoute::ClosePositionBySymbol => close_by_symbol(json, who, directory),
@@ -154,7 +146,7 @@ impl OneOrder<'_> {
 }
 
 /// `{quantity?, price?}`; what is absent, null or 0 stays as it is.
-pub(crate) fn modify(json: &str, name: OrderName, who: &Principal) -> Result<Decoded, Answer> {
+fn modify(json: &str, name: OrderName, who: &Principal) -> Result<Decoded, Answer> {
     let body: OneOrder<'_> = parse_object(json).map_err(invalid_order)?;
     let (order, id) = body.order(name).map_err(invalid_order)?;
     let command = ModifyOrder {
@@ -170,7 +162,7 @@ pub(crate) fn modify(json: &str, name: OrderName, who: &Principal) -> Result<Dec
 }
 
 /// A body is looked at only where it has to name the order.
-pub(crate) fn cancel(json: &str, name: OrderName, who: &Principal) -> Result<Decoded, Answer> {
+fn cancel(json: &str, name: OrderName, who: &Principal) -> Result<Decoded, Answer> {
     let json = if name == OrderName::Body { json } else { "{}" };
     let body: OneOrder<'_> = parse_object(json).map_err(invalid_request)?;
     let (order, id) = body.order(name).map_err(invalid_request)?;

@@ -5,12 +5,20 @@ use std::borrow::Cow;
 use super::head::Method;
 use crate::limits::PATH_SEGMENTS_MAX;
 
+/// An order as a path or a message names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OrderName {
+    Path(u64),
+    /// By `order_id` or `client_order_id` in the body.
+    Body,
+}
+
 /// A request of the order lane. Path ids are as the client wrote them, in range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum OrderRoute {
     Place,
-    Modify(u64),
-    Cancel(u64),
+    Modify(OrderName),
+    Cancel(OrderName),
     CancelAll,
     Validate,
     ClosePosition(u64),
@@ -41,7 +49,7 @@ pub(crate) enum Route {
 
 const READ: &str = "GET, HEAD, OPTIONS";
 const POST: &str = "POST, OPTIONS";
-const READ_OR_POST: &str = "GET, HEAD, POST, OPTIONS";
+const ORDERS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 const ONE_ORDER: &str = "GET, HEAD, PUT, DELETE, OPTIONS";
 const ANY: &str = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
 
@@ -93,17 +101,19 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
     let order = |route: OrderRoute| allowed(method, &[Method::Post], POST, || Route::Order(route));
     match (rest, method) {
         (["orders"], Method::Post) => Route::Order(OrderRoute::Place),
-        (["orders"], _) => relay(method, READ_OR_POST, segments),
+        (["orders"], Method::Put) => Route::Order(OrderRoute::Modify(OrderName::Body)),
+        (["orders"], Method::Delete) => Route::Order(OrderRoute::Cancel(OrderName::Body)),
+        (["orders"], _) => relay(method, ORDERS, segments),
         (["orders", "active"], _) => relay(method, READ, segments),
         (["orders", "cancel-all"], _) => order(OrderRoute::CancelAll),
         (["orders", id], Method::Put | Method::Delete) => match parse_id(id) {
-            Some(id) if method == Method::Put => Route::Order(OrderRoute::Modify(id)),
-            Some(id) => Route::Order(OrderRoute::Cancel(id)),
+            Some(id) if method == Method::Put => Route::Order(OrderRoute::Modify(OrderName::Path(id))),
+            Some(id) => Route::Order(OrderRoute::Cancel(OrderName::Path(id))),
             None => Route::NotFound,
         },
         (["orders", _], _) => relay(method, ONE_ORDER, segments),
         (["orders", id, "cancel"], _) => match parse_id(id) {
-            Some(id) => order(OrderRoute::Cancel(id)),
+            Some(id) => order(OrderRoute::Cancel(OrderName::Path(id))),
             None => Route::NotFound,
         },
         (["validate-order"], _) => order(OrderRoute::Validate),
@@ -200,13 +210,13 @@ mod tests {
             (Post, "/api/oms/orders", order(Place)),
             (Post, "/api/oms/%6frders", order(Place)),
             (Get, "/api/oms/orders", relayed("/api/oms/orders", false)),
-            (Delete, "/api/oms/orders", not_allowed(READ_OR_POST)),
-            (Put, "/api/oms/orders/7", order(Modify(7))),
-            (Delete, "/api/oms/orders/7", order(Cancel(7))),
+            (Delete, "/api/oms/orders", order(Cancel(OrderName::Body))),
+            (Put, "/api/oms/orders/7", order(Modify(OrderName::Path(7)))),
+            (Delete, "/api/oms/orders/7", order(Cancel(OrderName::Path(7)))),
             (
                 Delete,
                 "/api/oms/orders/99999999999999999999999",
-                order(Cancel(u64::MAX)),
+                order(Cancel(OrderName::Path(u64::MAX))),
             ),
             (Delete, "/api/oms/orders/x", Route::NotFound),
             (Delete, "/api/oms/orders/-1", Route::NotFound),
@@ -215,7 +225,11 @@ mod tests {
             (Delete, "/api/oms/orders/active", not_allowed(READ)),
             (Post, "/api/oms/orders/cancel-all", order(CancelAll)),
             (Get, "/api/oms/orders/cancel-all", not_allowed(POST)),
-            (Post, "/api/oms/orders/7/cancel", order(Cancel(7))),
+            (
+                Post,
+                "/api/oms/orders/7/cancel",
+                order(Cancel(OrderName::Path(7))),
+            ),
             (Post, "/api/oms/orders/x/cancel", Route::NotFound),
             (Post, "/api/oms/validate-order", order(Validate)),
             (Post, "/api/oms/positions/close", order(ClosePositionBySymbol)),

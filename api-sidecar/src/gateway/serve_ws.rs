@@ -6,13 +6,13 @@ use super::answer::Answer;
 use super::buffers::{Input, Output};
 use super::connection::Pause;
 use super::core::Core;
-use super::order_lane::{self, Decoded, OrderName};
+use super::order_lane::{self, Decoded};
 use super::replies::{Address, ReplyTo};
-use super::router::OrderRoute;
+use super::router::{OrderName, OrderRoute};
 use super::serve_http::Peer;
 use super::ws::message::{self, OrderRequest, Request};
 use super::ws::session::{Heard, WsSession, append_text_frame};
-use crate::auth::{Principal, Role};
+use crate::auth::Principal;
 use crate::limits::{PIPELINE_MAX, WS_QUEUE_BYTES_MAX};
 use crate::wire::Object;
 
@@ -86,11 +86,8 @@ fn decode(kind: OrderRequest, data: &str, who: &Principal, core: &Core) -> Resul
         OrderRequest::Place => OrderRoute::Place,
         OrderRequest::CancelAll => OrderRoute::CancelAll,
         OrderRequest::Validate => OrderRoute::Validate,
-        OrderRequest::Modify | OrderRequest::Cancel if who.role < Role::Trader => {
-            return Err(Answer::error(403, "This account may read only"));
-        }
-        OrderRequest::Modify => return order_lane::modify(data, OrderName::Body, who),
-        OrderRequest::Cancel => return order_lane::cancel(data, OrderName::Body, who),
+        OrderRequest::Modify => OrderRoute::Modify(OrderName::Body),
+        OrderRequest::Cancel => OrderRoute::Cancel(OrderName::Body),
     };
     order_lane::decode(route, data.as_bytes(), None, who, &core.directory)
 }

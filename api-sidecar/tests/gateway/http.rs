@@ -122,7 +122,7 @@ fn requests_are_framed_as_the_standard_says() {
             false,
         ),
         (
-            "DELETE /api/oms/orders HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+            "PATCH /api/oms/orders HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
             &[405],
             false,
         ),

@@ -43,7 +43,11 @@ impl EventLoop {
                         self.deliver(&to, status);
                     }
                 }
-                Decision::Checked { token, verdict, explained } => {
+                Decision::Checked {
+                    token,
+                    verdict,
+                    explained,
+                } => {
                     let Some((_, to)) = self.core.replies.take(token) else {
                         continue;
                     };

@@ -62,8 +62,8 @@ fn authority_is_checked_before_anything_is_sent() {
     use OrderRoute::*;
     for route in [
         Place,
-        Modify(1),
-        Cancel(1),
+        Modify(OrderName::Path(1)),
+        Cancel(OrderName::Path(1)),
         CancelAll,
         ClosePosition(1),
         ClosePositionBySymbol,
@@ -170,7 +170,11 @@ fn the_kill_switch_has_defaults_and_clean_text() {
 
 #[test]
 fn commands_carry_what_was_asked() {
-    match run(OrderRoute::Modify(9), r#"{"quantity":5,"price":0}"#, Role::Trader) {
+    match run(
+        OrderRoute::Modify(OrderName::Path(9)),
+        r#"{"quantity":5,"price":0}"#,
+        Role::Trader,
+    ) {
         Ok(Input::Command(Command::ModifyOrder(modify))) => {
             assert_eq!(modify.order, OrderRef::Id(OrderId::new(9)));
             assert_eq!(
@@ -196,13 +200,19 @@ fn commands_carry_what_was_asked() {
         other => panic!("{other:?}"),
     }
     refused(
-        OrderRoute::Modify(9),
+        OrderRoute::Modify(OrderName::Path(9)),
         r#"{"quantity":-5}"#,
         Role::Trader,
         400,
         "Quantity must be positive",
     );
-    refused(OrderRoute::Modify(9), "", Role::Trader, 400, "JSON object");
+    refused(
+        OrderRoute::Modify(OrderName::Path(9)),
+        "",
+        Role::Trader,
+        400,
+        "JSON object",
+    );
     let named = cancel(r#"{"client_order_id":"a"}"#, OrderName::Body, &who(Role::Trader)).unwrap();
     assert!(matches!(named.action, Action::Cancel { order: None }));
     assert_eq!(
