@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the tests need beyond Rust: a C linker, Chromium, Node.js with npm, and the browser test's packages.
+# Installs what the tests need beyond Rust: a C linker, Chromium, Node.js with npm, Python,
+# and the packages of the browser and client tests.
 # Installs Debian packages only where it may (as root, or with sudo that asks nothing); else it says in one sentence
 # what is missing. Only a missing Rust tool chain or linker is an error: everything else fails the test that needs it.
 set -eu
@@ -24,6 +25,7 @@ missing_packages() {
     command -v cc >/dev/null 2>&1 || echo gcc libc6-dev
     command -v node >/dev/null 2>&1 || echo nodejs
     command -v npm >/dev/null 2>&1 || echo npm
+    python3 -c 'import ensurepip' >/dev/null 2>&1 || echo python3 python3-venv
     [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || echo chromium
 }
 
@@ -36,6 +38,20 @@ install_packages() {
     say "installing $*"
     if ! { $as_root apt-get update -q && $as_root apt-get install -qy --no-install-recommends "$@"; } >&2; then
         say "apt-get could not install $*; please install them by hand."
+    fi
+}
+
+# A Python environment with exactly the packages of its requirements file, made again when that changes.
+install_client_tests() {
+    folder=tests/clients
+    [ -f "$folder/requirements.txt" ] || return 0
+    if [ -f "$folder/.venv/requirements.txt" ] && cmp -s "$folder/requirements.txt" "$folder/.venv/requirements.txt"; then
+        return
+    fi
+    if ! { python3 -m venv --clear "$folder/.venv" &&
+        "$folder/.venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$folder/requirements.txt" &&
+        cp "$folder/requirements.txt" "$folder/.venv/requirements.txt"; } >&2; then
+        say "the Python environment of the client tests could not be made; they cannot run until it is."
     fi
 }
 
@@ -67,3 +83,4 @@ if ! command -v cc >/dev/null 2>&1; then
     exit 1
 fi
 install_browser_test
+install_client_tests

@@ -48,7 +48,9 @@ impl Directory {
         for view in engine.accounts() {
             directory.add_account(view.account, view.name);
         }
-        for view in engine.positions() {
+        // A venue account's positions exist for the engine alone.
+        let is_venue = |account| engine.account(account).is_none_or(|account| account.venue);
+        for view in engine.positions().filter(|view| !is_venue(view.account)) {
             directory.add_position(&view);
         }
         directory

@@ -19,6 +19,9 @@ pub(crate) enum Method {
     Delete,
     Patch,
     Options,
+    /// Known, so that they are refused as any method that a path does not take; nothing takes them.
+    Trace,
+    Query,
 }
 
 impl Method {
@@ -32,6 +35,8 @@ impl Method {
             "DELETE" => Method::Delete,
             "PATCH" => Method::Patch,
             "OPTIONS" => Method::Options,
+            "TRACE" => Method::Trace,
+            "QUERY" => Method::Query,
             _ => return None,
         })
     }
@@ -45,6 +50,8 @@ impl Method {
             Method::Delete => "DELETE",
             Method::Patch => "PATCH",
             Method::Options => "OPTIONS",
+            Method::Trace => "TRACE",
+            Method::Query => "QUERY",
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) fn decode(
         OrderRoute::Modify(name) => modify(json, name, who),
         OrderRoute::Cancel(name) => cancel(json, name, who),
         OrderRoute::CancelAll => cancel_all(or_empty(json), who, directory),
-        OrderRoute::ClosePosition(position) => close_by_id(or_empty(json), position, who),
+        OrderRoute::ClosePosition(position) => close_by_id(or_empty(json), position, who, directory),
         OrderRoute::ClosePositionBySymbol => close_by_symbol(json, who, directory),
         OrderRoute::KillSwitch => kill(or_empty(json), who, directory),
         OrderRoute::Rearm => rearm(or_empty(json), who),
@@ -260,10 +260,15 @@ fn close(position: PositionId, quantity: Raw<'_>, who: &Principal) -> Result<Dec
 }
 
 /// `{quantity?}`.
-fn close_by_id(json: &str, position: u64, who: &Principal) -> Result<Decoded, Answer> {
+/// Only what clients were told of can be closed: not a venue account's positions, whatever an admin guesses.
+fn close_by_id(json: &str, position: u64, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
     let body: Scope<'_> = parse_object(json).map_err(invalid_request)?;
-    let position = u32::try_from(position).map_err(|_| Answer::error(404, "Position not found"))?;
-    close(PositionId::new(position), body.quantity, who)
+    let position = u32::try_from(position)
+        .map(PositionId::new)
+        .ok()
+        .filter(|&position| directory.position(position).is_some())
+        .ok_or_else(|| Answer::error(404, "Position not found"))?;
+    close(position, body.quantity, who)
 }
 
 /// `{symbol, exchange?, strategy_id?, product?, quantity?, account?}`: must name exactly one open position.

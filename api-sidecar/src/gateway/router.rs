@@ -124,6 +124,11 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
         },
         (["risk", "kill-switch"], _) => order(OrderRoute::KillSwitch),
         (["risk", "deactivate-kill-switch"], _) => order(OrderRoute::Rearm),
+        (["positions" | "trades" | "account" | "instruments" | "health" | "openapi.json" | "docs"], _)
+        | (["positions" | "depth", _], _)
+        | (["stats", "today"], _)
+        | (["risk", "summary" | "limits" | "alerts"], _) => relay(method, READ, segments),
+        // The handlers know what else there is, or that there is nothing.
         _ => relay(method, ANY, segments),
     }
 }
@@ -148,7 +153,7 @@ fn relay(method: Method, allow: &'static str, segments: &[&str]) -> Route {
     }
     // Pages and scripts hold no secret; whether the process is well must be visible to whatever watches it.
     let open = !matches!(segments.first(), Some(&("api" | "ws")))
-        || matches!(segments, ["api", "oms", "health" | "openapi.json"]);
+        || matches!(segments, ["api", "oms", "health" | "openapi.json" | "docs"]);
     let mut path = String::new();
     for segment in segments {
         path.push('/');
@@ -198,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_path_takes_its_lane() {
-        use Method::{Delete, Get, Head, Options, Patch, Post, Put};
+        use Method::{Delete, Get, Head, Options, Patch, Post, Put, Query, Trace};
         use OrderRoute::*;
         let order = Route::Order;
         let relayed = |path: &str, open| Route::Relay {
@@ -246,6 +251,9 @@ mod tests {
                 "/api/oms/risk/kill-switch",
                 Route::Options { allow: POST },
             ),
+            (Post, "/api/oms/trades", not_allowed(READ)),
+            (Trace, "/api/oms/orders", not_allowed(READ_OR_POST)),
+            (Query, "/api/oms/risk/summary", not_allowed(READ)),
             (Head, "/api/oms/positions", relayed("/api/oms/positions", false)),
             (Get, "/api/oms/health", relayed("/api/oms/health", true)),
             (Get, "/api/oms/health/x", relayed("/api/oms/health/x", false)),

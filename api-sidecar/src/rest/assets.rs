@@ -5,6 +5,9 @@ use super::answer::Answer;
 struct Asset {
     /// Below `/`; the page itself is empty.
     path: &'static str,
+    /// Below `assets/`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests compare it with the folder"))]
+    file: &'static str,
     content_type: &'static str,
     body: &'static [u8],
 }
@@ -12,26 +15,32 @@ struct Asset {
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const JSON: &str = "application/json";
 const SVG: &str = "image/svg+xml";
 
-/// An asset whose path is that of its file.
+/// An asset whose path is that of its file, or another.
 macro_rules! asset {
-    ($path:literal, $content_type:expr) => {
+    ($file:literal, $content_type:expr) => {
+        asset!($file => $file, $content_type)
+    };
+    ($file:literal => $path:literal, $content_type:expr) => {
         Asset {
             path: $path,
+            file: $file,
             content_type: $content_type,
-            body: include_bytes!(concat!("../../assets/", $path)),
+            body: include_bytes!(concat!("../../assets/", $file)),
         }
     };
 }
 
 const ASSETS: &[Asset] = &[
-    Asset {
-        path: "",
-        ..asset!("index.html", HTML)
-    },
+    asset!("index.html" => "", HTML),
+    asset!("api/docs.html" => "api/oms/docs", HTML),
+    asset!("api/openapi.json" => "api/oms/openapi.json", JSON),
+    asset!("static/css/api-docs.css", CSS),
     asset!("static/css/dashboard.css", CSS),
     asset!("static/favicon.svg", SVG),
+    asset!("static/js/api-docs.js", JAVASCRIPT),
     asset!("static/js/dialogs.js", JAVASCRIPT),
     asset!("static/js/market-depth.js", JAVASCRIPT),
     asset!("static/js/oms-client.js", JAVASCRIPT),
@@ -81,16 +90,7 @@ mod tests {
     fn every_file_of_the_dashboard_is_served() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
         let files: BTreeSet<PathBuf> = files_below(&root).into_iter().collect();
-        let served: BTreeSet<PathBuf> = ASSETS
-            .iter()
-            .map(|asset| {
-                root.join(if asset.path.is_empty() {
-                    "index.html"
-                } else {
-                    asset.path
-                })
-            })
-            .collect();
+        let served: BTreeSet<PathBuf> = ASSETS.iter().map(|asset| root.join(asset.file)).collect();
         assert_eq!(files, served);
     }
 }

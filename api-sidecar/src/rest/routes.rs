@@ -35,9 +35,8 @@ enum Read {
 
 impl Read {
     /// The route of a path below `/api/oms/`; an id that is not an integer is an unknown path.
-    fn parse(path: &[String]) -> Option<Read> {
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        match path.as_slice() {
+    fn parse(path: &[&str]) -> Option<Read> {
+        match path {
             ["positions"] => Some(Read::Positions),
             ["positions", id] => decimal(id).map(Read::Position),
             ["orders"] => Some(Read::Orders),
@@ -90,17 +89,29 @@ pub(super) fn answer<'h>(
     let Some(target) = Target::parse(target) else {
         return Answer::error(400, "The request target is not valid percent-encoded UTF-8");
     };
-    if !matches!(method, "GET" | "HEAD") {
-        return Answer::error(405, "Method not allowed").with_header("Allow", "GET, HEAD");
-    }
     let segments: Vec<&str> = target.segments.iter().map(String::as_str).collect();
+    let reads = matches!(method, "GET" | "HEAD");
     match segments.as_slice() {
+        path if !reads && !is_known(path) => Answer::not_found(),
+        _ if !reads => {
+            Answer::error(405, "Method is not allowed here").with_header("Allow", "GET, HEAD, OPTIONS")
+        }
         ["api", "oms", "health"] => health((context.process)(), context.model),
-        ["api", "oms", ..] => match target.segments.get(2..).and_then(Read::parse) {
+        ["api", "oms", "docs" | "openapi.json"] => assets::page(&segments).unwrap_or_else(Answer::not_found),
+        ["api", "oms", rest @ ..] => match Read::parse(rest) {
             Some(read) => answer_read(context, &read, &target.query, header),
             None => Answer::not_found(),
         },
         path => assets::page(path).unwrap_or_else(Answer::not_found),
+    }
+}
+
+/// Whether a path names something that can be read.
+fn is_known(path: &[&str]) -> bool {
+    match path {
+        ["api", "oms", "health"] => true,
+        ["api", "oms", rest @ ..] if Read::parse(rest).is_some() => true,
+        path => assets::page(path).is_some(),
     }
 }
 

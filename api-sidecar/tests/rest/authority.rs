@@ -101,5 +101,8 @@ fn unknown_paths_answer_to_the_letter() {
     assert_eq!(floor.get(TRADER, "/api/oms/positions/77").status, 404);
     assert_eq!(floor.get(TRADER, "/api/oms/%ff").status, 400);
     let reply = floor.ask("POST", Some(TRADER), "/api/oms/account");
-    assert_eq!((reply.status, reply.header("Allow")), (405, Some("GET, HEAD")));
+    assert_eq!(
+        (reply.status, reply.header("Allow")),
+        (405, Some("GET, HEAD, OPTIONS"))
+    );
 }

@@ -1,0 +1,63 @@
+//! The OpenAPI document against the real server: Schemathesis makes requests out of it, sound and unsound ones, and
+//! every answer has to be one that the document promises.
+
+use crate::python::{program, succeed};
+use crate::support::server::{MARKET, Site};
+
+/// Choices that a failure can be repeated with.
+const SEED: &str = "7";
+
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_headers_conformance,response_schema_conformance,unsupported_method,\
+                      allow_header_conformance";
+
+/// `main` may do everything and is never throttled: a rate limit would answer most of what is tried.
+const UNLIMITED: &str = "[[accounts]]\nname = \"main\"\nbalance = \"1000000000.00\"\nprofile = \"unlimited-paper\"\n\
+                         role = \"admin\"\n";
+
+#[test]
+fn every_answer_is_a_documented_one() {
+    let site = Site::new();
+    site.configure(UNLIMITED);
+    let mut server = site.start(MARKET);
+    let document = format!("http://{}/api/oms/openapi.json", server.address());
+    let reports = tempfile::tempdir().unwrap();
+    let report = succeed(
+        program("schemathesis")
+            .current_dir(reports.path())
+            .args(["run", &document, "--checks", CHECKS, "--seed", SEED])
+            .args([
+                "--max-examples",
+                "15",
+                "--phases",
+                "examples,coverage,fuzzing,stateful",
+            ])
+            .args([
+                "--continue-on-failure",
+                "--no-shrink",
+                "--suppress-health-check",
+                "all",
+            ]),
+    );
+    assert!(report.contains("Tested: 26"), "{report}");
+    server.assert_well();
+}
+
+#[test]
+fn the_document_and_its_page_are_open_to_read() {
+    let site = Site::new();
+    site.configure("[auth]\nloopback_account = \"\"\n");
+    let server = site.start(MARKET);
+    let mut client = server.client();
+    client.get("/api/oms/orders").expect_error(401);
+    let document = client.get("/api/oms/openapi.json").expect(200);
+    assert_eq!(document["openapi"], "3.1.0");
+    let page = client.get("/api/oms/docs");
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-security-policy").is_some());
+    let text = String::from_utf8(page.body).unwrap();
+    for file in ["/static/js/api-docs.js", "/static/css/api-docs.css"] {
+        assert!(text.contains(file), "{file}");
+        assert_eq!(client.get(file).status, 200, "{file}");
+    }
+}
