@@ -22,6 +22,7 @@ mod account;
 mod alert;
 mod arena;
 mod audit;
+mod average;
 pub mod book;
 mod cancel;
 mod charges;
@@ -57,6 +58,7 @@ mod units;
 mod view;
 
 pub use alert::{Alert, AlertKind, Severity};
+pub use average::AveragePrice;
 pub use command::{
     AccountDefinition, Actor, AdjustCash, CancelAll, CancelOrder, ClosePosition, Command,
     InstrumentDefinition, KillScope, KillSwitch, MarketPrice, ModifyOrder, NewOrder, OrderRef, Rearm,
