@@ -136,6 +136,9 @@ fn bad_order_fields() -> Vec<(&'static str, &'static str)> {
         ("metadata", "[]"),
         ("metadata", "\"x\""),
         ("metadata", "7"),
+        ("metadata", "{\"a\":\"\\ud800\"}"),
+        ("metadata", "{\"a\":\"\\u0000\"}"),
+        ("metadata", "{\"\\u0000\":1}"),
         ("client_order_id", "7"),
         ("client_order_id", "{}"),
         ("client_order_id", "\"a\\nb\""),
@@ -162,6 +165,8 @@ fn rows() -> Vec<Row> {
         add("POST", ORDERS, &body, 400);
         add("POST", VALIDATE, &body, 400);
         add("POST", CLOSE, &body, 400);
+        add("PUT", ORDERS, &body, 400);
+        add("DELETE", ORDERS, &body, 400);
         add("PUT", ORDER_1, &body, 400);
         let blank = body.iter().all(u8::is_ascii_whitespace);
         if !blank {
@@ -283,9 +288,7 @@ fn unknown_things(add: &mut impl FnMut(&'static str, &str, &[u8], u16)) {
         add("GET", path, b"", 404);
     }
     for (method, path) in [
-        ("DELETE", ORDERS),
         ("PATCH", ORDERS),
-        ("PUT", ORDERS),
         ("POST", ORDER_1),
         ("PATCH", ORDER_1),
         ("GET", CANCEL_ALL),

@@ -6,6 +6,7 @@ use engine::{
     TimeInForce,
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::directory::Directory;
 use super::fields::{self, Invalid, Raw};
@@ -207,7 +208,8 @@ fn parse_client_order_id(raw: Raw<'_>, idempotency_key: Option<&str>) -> Result<
     }
 }
 
-/// The JSON text of an object, without the white space around it. Empty ones are not kept.
+/// The JSON text of an object, without the white space around it. Empty ones are not kept. What others could not read
+/// back is refused: half a surrogate pair, deep nesting, and the NUL character, which PostgreSQL's jsonb has no room for.
 fn parse_metadata(raw: Raw<'_>) -> Result<Option<Box<str>>, Invalid> {
     let Some(text) = raw.map(|raw| raw.get().trim()) else {
         return Ok(None);
@@ -221,7 +223,24 @@ fn parse_metadata(raw: Raw<'_>) -> Result<Option<Box<str>>, Invalid> {
     if text.len() > METADATA_LEN_MAX {
         return Err(format!("metadata is longer than {METADATA_LEN_MAX} bytes"));
     }
+    let value: Value =
+        serde_json::from_str(text).map_err(|error| format!("metadata is not valid JSON: {error}"))?;
+    if holds_nul(&value) {
+        return Err("metadata contains a NUL character".to_owned());
+    }
     Ok(Some(text.into()))
+}
+
+/// The depth is bounded by the parser that made the value.
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(holds_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -335,6 +354,10 @@ mod tests {
             (
                 with(&format!(r#""metadata":{{"a":"{long}"}}"#)),
                 "metadata is longer than 2048 bytes",
+            ),
+            (
+                with(r#""metadata":{"a":["\u0000",{}]}"#),
+                "metadata contains a NUL character",
             ),
             (
                 with(&format!(r#""client_order_id":"{}""#, "x".repeat(65))),

@@ -252,7 +252,7 @@ mod tests {
                 Route::Options { allow: POST },
             ),
             (Post, "/api/oms/trades", not_allowed(READ)),
-            (Trace, "/api/oms/orders", not_allowed(READ_OR_POST)),
+            (Trace, "/api/oms/orders", not_allowed(ORDERS)),
             (Query, "/api/oms/risk/summary", not_allowed(READ)),
             (Head, "/api/oms/positions", relayed("/api/oms/positions", false)),
             (Get, "/api/oms/health", relayed("/api/oms/health", true)),
