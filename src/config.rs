@@ -50,6 +50,8 @@ pub struct Config {
     /// `None`: the built-in list.
     pub instruments_file: Option<PathBuf>,
     pub capacity: Capacity,
+    /// Size of new segments of the journal.
+    pub segment_bytes: u32,
     /// `None`: the embedded database.
     pub database_url: Option<DatabaseUrl>,
     pub log_level: LogLevel,
@@ -188,6 +190,7 @@ impl Config {
             market: market(args, &file)?,
             instruments_file: file.instruments.file.clone(),
             capacity: capacity(&file)?,
+            segment_bytes: segment_bytes(&file)?,
             database_url: database_url(environment)?,
             log_level: log_level(environment, &file)?,
             mode: mode(environment)?,
@@ -372,6 +375,18 @@ fn capacity(file: &File) -> Result<Capacity, ConfigError> {
             CLIENT_ORDER_ID_CAPACITY_MAX,
         )?,
     })
+}
+
+fn segment_bytes(file: &File) -> Result<u32, ConfigError> {
+    const MIB: u32 = 1024 * 1024;
+    match &file.journal.segment_mib {
+        Some(text) => {
+            let most = persistence_writer::limits::SEGMENT_BYTES_MAX / MIB;
+            let mib = Setting::new("journal.segment_mib", text.as_str()).whole(1..=most)?;
+            Ok(mib * MIB)
+        }
+        None => Ok(persistence_writer::limits::SEGMENT_BYTES_DEFAULT),
+    }
 }
 
 fn accounts(file: &File, environment: &Environment) -> Result<Vec<Account>, ConfigError> {

@@ -11,6 +11,7 @@ use engine::{
     AccountDefinition, AccountId, AccountName, Actor, Capacity, Command, Engine, InstrumentDefinition,
     RiskLimits, Seq, SetLimits, StrategyDefinition, StrategyId, Symbol, Text,
 };
+use read_model::Definitions;
 
 use crate::config::{Account, Config, Market, SIM_ACCOUNTS};
 use crate::limits::BALANCE_MAX;
@@ -24,34 +25,6 @@ const MANUAL_TRADING: (StrategyId, &str) = (StrategyId::new(1), "Manual Trading"
 const VENUE_PROFILE: &str = "unlimited-paper";
 
 type InstrumentKey = (String, String);
-
-/// The configuration last applied, as the journal tells it: recovery shows it every command.
-#[derive(Clone, Debug, Default)]
-pub struct AppliedConfig {
-    instruments: BTreeMap<InstrumentKey, InstrumentDefinition>,
-    accounts: BTreeMap<String, AccountDefinition>,
-    strategies: BTreeSet<(AccountId, StrategyId)>,
-}
-
-impl AppliedConfig {
-    /// Notes a definition; ignores every other command.
-    pub fn observe(&mut self, command: &Command) {
-        match command {
-            Command::DefineInstrument(definition) => {
-                self.instruments
-                    .insert(key_of(definition), (**definition).clone());
-            }
-            Command::DefineAccount(definition) => {
-                self.accounts
-                    .insert(definition.name.as_str().to_owned(), (**definition).clone());
-            }
-            Command::DefineStrategy(definition) => {
-                self.strategies.insert((definition.account, definition.strategy));
-            }
-            _ => {}
-        }
-    }
-}
 
 /// What a recovered engine holds, as far as genesis must know it.
 #[derive(Clone, Debug, Default)]
@@ -139,7 +112,7 @@ impl Genesis {
         config: &Config,
         instruments: &[InstrumentDefinition],
         held: &Held,
-        applied: &AppliedConfig,
+        applied: &Definitions,
     ) -> Result<Genesis, GenesisError> {
         let mut genesis = Genesis::default();
         let capacity = genesis.capacity(config.capacity, held.capacity);
@@ -182,7 +155,7 @@ impl Genesis {
     }
 
     /// A definition is applied whole: nothing but the file changes an instrument.
-    fn instrument(&mut self, wanted: &InstrumentDefinition, held: &Held, applied: &AppliedConfig) {
+    fn instrument(&mut self, wanted: &InstrumentDefinition, held: &Held, applied: &Definitions) {
         let key = key_of(wanted);
         if !held.instruments.contains(&key) || applied.instruments.get(&key) != Some(wanted) {
             self.commands
@@ -204,7 +177,7 @@ impl Genesis {
         account: AccountId,
         current: &RiskLimits,
         wanted: AccountDefinition,
-        applied: &AppliedConfig,
+        applied: &Definitions,
     ) {
         let (name, venue) = (wanted.name, wanted.venue);
         // An account whose definition was never seen keeps the limits it has.

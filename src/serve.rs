@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,11 @@ use api_sidecar::gateway::{self, Directory, Gateway};
 use api_sidecar::rest::{self, ProcessHealth, RestSettings};
 use crossbeam_channel::{Receiver, Sender};
 use engine::lane::{JournalEntry, Outbound, Request};
-use engine::{
-    Actor, Capacity, Command, Engine, Event, EventBuffer, KillScope, KillSwitch, Seq, Text, TradingState,
-    Work,
-};
+use engine::{Actor, Capacity, Command, Engine, Event, KillScope, KillSwitch, Seq, Text, TradingState};
 use market::{SimInstrument, Simulator, SimulatorSettings};
 use persistence_writer::journal::{self, Disk, JournalError, Opened};
 use persistence_writer::replica::{self, Replica};
+use persistence_writer::snapshot::{self, SnapshotError};
 use persistence_writer::writer::{self, Writer};
 use persistence_writer::{DataDir, DataDirError, Progress};
 use read_model::{ReadModel, SharedReadModel};
@@ -27,7 +25,7 @@ use tracing::{error, info, warn};
 use crate::cli::ServeArgs;
 use crate::config::{Ack, Config, ConfigError, Environment, Machine, Market, SIM_ACCOUNTS};
 use crate::engine_thread::{self, Lanes};
-use crate::genesis::{AppliedConfig, Genesis, GenesisError, Held};
+use crate::genesis::{Genesis, GenesisError, Held};
 use crate::instruments::{self, InstrumentsError};
 use crate::limits::{
     GATEWAY_RING, JOURNAL_RING, MARKET_RING, OUTBOUND_RING, REST_THREADS, START_TIMEOUT, THREAD_END_TIMEOUT,
@@ -51,6 +49,10 @@ pub enum ServeError {
     DataDir(#[from] DataDirError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error("the state that the journal gives breaks an invariant: {0}")]
+    Unsound(#[from] engine::RestoreError),
     #[error(transparent)]
     Gateway(#[from] gateway::GatewayError),
     #[error(transparent)]
@@ -77,14 +79,13 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     // 2. The data directory is ours alone.
     let data_dir = DataDir::open(&config.server.data_dir)?;
 
-    // 3. The past: one walk over the journal folds the hot engine, the read model and the configuration last applied.
+    // 3. The past: the newest snapshot and the journal after it fold the read model, and the hot engine is its copy.
     let Recovered {
         engine,
         model,
-        applied,
         opened,
         disk_low,
-    } = recover(&data_dir)?;
+    } = recover(&data_dir, config.segment_bytes)?;
     let position = opened.walked.end;
     let failure = opened.previous_failure.clone();
 
@@ -128,7 +129,12 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
 
     // 7. Genesis: the configuration, as commands, before anyone else's. An earlier failure stops trading first.
     let mut sequencer = Sequencer::new(engine, journal_in, outbound_in);
-    let genesis = Genesis::plan(&config, &instruments, &Held::by(sequencer.engine()), &applied)?;
+    let genesis = Genesis::plan(
+        &config,
+        &instruments,
+        &Held::by(sequencer.engine()),
+        model.definitions(),
+    )?;
     for notice in &genesis.notices {
         warn!("{notice}");
     }
@@ -145,7 +151,9 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         position,
         Arc::clone(&model),
         Arc::clone(&progress),
-    )?;
+    )?
+    .with_snapshots(data_dir.snapshots(), Arc::new(AtomicU64::new(u64::MAX)))
+    .map_err(|error| ServeError::Spawn("snapshots", error))?;
     let replica = spawn("replica", &ends, {
         let stop = Arc::clone(&stop_replica);
         move || replica::run(follower, &stop)
@@ -229,36 +237,33 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     finish(cause, written, state_hash, &progress)
 }
 
-/// What a walk over the journal gave.
+/// What snapshot and journal gave.
 struct Recovered {
     engine: Engine,
     model: ReadModel,
-    applied: AppliedConfig,
     opened: Opened<Disk>,
     disk_low: Arc<AtomicBool>,
 }
 
-fn recover(data_dir: &DataDir) -> Result<Recovered, ServeError> {
+fn recover(data_dir: &DataDir, segment_bytes: u32) -> Result<Recovered, ServeError> {
     let started = Instant::now();
     let disk_low = Arc::new(AtomicBool::new(false));
-    let settings = journal::Settings::server(Arc::clone(&disk_low))
+    let settings = journal::Settings::server(segment_bytes, Arc::clone(&disk_low))
         .map_err(|error| ServeError::JournalFailed(error.to_string()))?;
-    let mut engine = Engine::new(Capacity::default());
-    let mut model = ReadModel::new(Capacity::default());
-    let mut applied = AppliedConfig::default();
-    let mut events = EventBuffer::new();
-    let opened = journal::open(data_dir.journal(), &settings, Seq::default(), |command| {
-        applied.observe(&command.command);
-        events.clear();
-        let mut work = engine.apply(command, &mut events);
-        while work == Work::More {
-            events.clear();
-            work = engine.resume(&mut events);
-        }
+    let newest = snapshot::newest(&data_dir.snapshots(), &data_dir.journal(), Seq::new(u64::MAX))?;
+    let mut model = match newest {
+        Some((_, model)) => model,
+        None => ReadModel::new(Capacity::default()),
+    };
+    let from_snapshot = model.seq();
+    let opened = journal::open(data_dir.journal(), &settings, from_snapshot, |command| {
         model.apply(command);
     })?;
+    // Through bytes, so that the copy is checked and has its full reserves.
+    let engine = Engine::restore(&model.engine().save())?;
     info!(
         last_seq = engine.last_seq().get(),
+        from_snapshot = from_snapshot.get(),
         state_hash = format!("{:016x}", engine.state_hash()),
         torn_tail = opened.walked.torn.is_some(),
         elapsed_ms = started.elapsed().as_millis(),
@@ -267,7 +272,6 @@ fn recover(data_dir: &DataDir) -> Result<Recovered, ServeError> {
     Ok(Recovered {
         engine,
         model,
-        applied,
         opened,
         disk_low,
     })

@@ -17,7 +17,7 @@ use engine::{
 use hdrhistogram::Histogram;
 
 use crate::journal::{Disk, JournalError, Settings, Storage, open, walk};
-use crate::limits::BLOCK_BYTES;
+use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_DEFAULT};
 
 /// How much is written: `batches` syncs of `batch` records each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,7 +79,7 @@ pub fn sample_order(seq: u64) -> Sequenced<Command> {
 /// server. Changes of segment are part of the measurement.
 pub fn journal(directory: &Path, load: Load) -> Result<Measured, JournalError> {
     let disk = Disk::new(directory);
-    let settings = Settings::server(Arc::default()).map_err(|source| JournalError::Io {
+    let settings = Settings::server(SEGMENT_BYTES_DEFAULT, Arc::default()).map_err(|source| JournalError::Io {
         action: "make a journal id for",
         path: disk.path(""),
         source,

@@ -4,6 +4,7 @@
 //! data/           0700
 //!   lock          held by the running server
 //!   journal/      see crate::journal
+//!   snapshots/    see crate::snapshot
 //! ```
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -60,8 +61,10 @@ impl DataDir {
             }
             Err(TryLockError::Error(source)) => return Err(at("lock", &lock_path)(source)),
         }
-        let journal = path.join("journal");
-        create_private(&journal).map_err(at("create", &journal))?;
+        for name in ["journal", "snapshots"] {
+            let directory = path.join(name);
+            create_private(&directory).map_err(at("create", &directory))?;
+        }
         Ok(DataDir {
             path: path.to_owned(),
             _lock: lock,
@@ -74,6 +77,16 @@ impl DataDir {
 
     pub fn journal(&self) -> Disk {
         Disk::new(self.path.join("journal"))
+    }
+
+    pub fn snapshots(&self) -> Disk {
+        Disk::new(self.path.join("snapshots"))
+    }
+
+    /// The snapshots of a data directory, for reading; `None` where there never were any.
+    pub fn existing_snapshots(path: &Path) -> Option<Disk> {
+        let snapshots = path.join("snapshots");
+        snapshots.is_dir().then(|| Disk::new(snapshots))
     }
 
     /// The journal of a data directory, for reading: takes no lock and changes nothing.

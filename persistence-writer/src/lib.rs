@@ -4,6 +4,7 @@
 //! - [`journal`]: the files: append, recover, walk, follow.
 //! - [`writer`]: the thread that appends, and [`Progress`], which tells everyone how far it is.
 //! - [`replica`]: the thread that folds the journal into the read model.
+//! - [`snapshot`]: the read model in files, so that a start folds the tail only.
 //! - [`DataDir`]: where all of it is, and that only one server is there.
 
 pub mod bench;
@@ -13,6 +14,7 @@ pub mod limits;
 mod progress;
 pub mod record;
 pub mod replica;
+pub mod snapshot;
 pub mod writer;
 
 pub use data_dir::{DataDir, DataDirError};

@@ -61,6 +61,17 @@ pub const REPLICA_SLICE: usize = 256;
 /// How long the replica sleeps without news before it looks at its stop flag.
 pub const REPLICA_WAIT: Duration = Duration::from_millis(50);
 
+/// Newest snapshots kept: should the newest turn out to be bad, a start falls back to the one before.
+pub const SNAPSHOTS_KEPT: usize = 2;
+
+/// Commands and time between two snapshots while a server runs. At 5 M commands a second the tail that a start folds
+/// after a crash takes a fraction of a second; a snapshot of a large state takes a few on one of the cores.
+pub const SNAPSHOT_COMMANDS: u64 = 1_000_000;
+pub const SNAPSHOT_INTERVAL_MIN: Duration = Duration::from_secs(60);
+
+/// How long the end of a server waits for the journal to become durable up to its last snapshot.
+pub const SNAPSHOT_DURABLE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Longest reason kept in the failure marker, in bytes: it must fit in the marker's one preallocated block.
 pub const FAILURE_REASON_BYTES_MAX: usize = 3_000;
 

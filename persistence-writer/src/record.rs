@@ -146,10 +146,10 @@ impl Kind {
             Kind::KillSwitch => 18,
             Kind::Rearm => 6,
             Kind::AdjustCash => 12,
-            Kind::DefineInstrument => 23,
-            Kind::DefineAccount => 84,
+            Kind::DefineInstrument => 24,
+            Kind::DefineAccount => 108,
             Kind::DefineStrategy => 9,
-            Kind::SetLimits => 82,
+            Kind::SetLimits => 106,
             Kind::HashCheck => 8,
             Kind::SetCapacity => 20,
         }

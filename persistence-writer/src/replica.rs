@@ -1,4 +1,8 @@
-//! The replica: folds the journal from disk into the read model, at its own pace.
+//! The replica: folds the journal from disk into the read model, at its own pace, checks it, and takes snapshots of it.
+//!
+//! Whenever the journal holds a state hash, the fold compares it, and the replica then recomputes its whole state as
+//! well: what a flipped bit changed is found within one check interval, even where no command has touched it.
+//! A model that is not what the sequencer has is alarmed about, never saved.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +13,11 @@ use read_model::SharedReadModel;
 use crate::journal::{JournalError, Position, Storage, Tailer};
 use crate::limits::{REPLICA_SLICE, REPLICA_WAIT};
 use crate::progress::Progress;
+use crate::snapshot::Place;
+pub use snapshots::Consumed;
+use snapshots::Snapshots;
+
+mod snapshots;
 
 /// The state of the replica's thread.
 pub struct Replica<S: Storage> {
@@ -16,6 +25,7 @@ pub struct Replica<S: Storage> {
     model: Arc<SharedReadModel>,
     progress: Arc<Progress>,
     slice: Vec<Sequenced<Command>>,
+    snapshots: Option<Snapshots>,
 }
 
 impl<S: Storage> Replica<S> {
@@ -39,7 +49,15 @@ impl<S: Storage> Replica<S> {
             model,
             progress,
             slice: Vec::with_capacity(REPLICA_SLICE),
+            snapshots: None,
         })
+    }
+
+    /// Takes snapshots into `storage` from now on; `consumed` is where the slowest consumer of the journal is.
+    pub fn with_snapshots(mut self, storage: S, consumed: Consumed) -> std::io::Result<Replica<S>> {
+        let progress = Arc::clone(&self.progress);
+        self.snapshots = Some(Snapshots::start(storage, self.tailer.seq(), consumed, progress)?);
+        Ok(self)
     }
 
     /// Folds at most one slice of what is readable; returns whether there was anything.
@@ -57,8 +75,67 @@ impl<S: Storage> Replica<S> {
         let slice = &self.slice;
         self.model
             .advance(|model| slice.iter().for_each(|command| model.apply(command)));
+        let checked = slice
+            .iter()
+            .any(|command| matches!(command.command, Command::HashCheck(_)));
         self.slice.clear();
+        if checked {
+            self.audit();
+        }
+        if self
+            .snapshots
+            .as_ref()
+            .is_some_and(|snapshots| snapshots.is_due(self.tailer.seq()))
+        {
+            self.take_snapshot();
+        }
         Ok(true)
+    }
+
+    /// Looks at the whole state, beside the readers; the write lock is only taken for bad news.
+    fn audit(&self) {
+        if self.model.read().engine().audit().is_err() {
+            self.model.advance(|model| {
+                if let Err(broken) = model.audit() {
+                    tracing::error!(broken, "the read model breaks an invariant of the engine");
+                }
+            });
+        }
+        if let Some(divergence) = self.model.read().history().divergence() {
+            tracing::error!(
+                seq = divergence.seq.get(),
+                "the read model is not what the sequencer has: a bug or bad memory"
+            );
+        }
+    }
+
+    /// Copies the state and hands it to the thread that writes it.
+    fn take_snapshot(&mut self) {
+        let (journal, chain) = self.tailer.chain();
+        let place = Place {
+            journal,
+            seq: self.tailer.seq(),
+            chain,
+        };
+        let model = self.model.read();
+        if let Some(snapshots) = &mut self.snapshots
+            && model.history().divergence().is_none()
+        {
+            snapshots.take(place, || model.save());
+        }
+    }
+
+    /// Folds the rest and leaves a last snapshot.
+    fn finish(mut self) -> Result<(), JournalError> {
+        while self.turn()? {}
+        let news = self
+            .snapshots
+            .as_ref()
+            .is_some_and(|snapshots| snapshots.lacks(self.tailer.seq()));
+        if news && !self.progress.is_failed() {
+            self.take_snapshot();
+        }
+        Ok(())
     }
 }
 
@@ -70,7 +147,8 @@ impl<S: Storage> std::fmt::Debug for Replica<S> {
     }
 }
 
-/// The body of the `replica` thread. Returns when `stop` is set, or when the journal cannot be read.
+/// The body of the `replica` thread. Returns when `stop` is set, after a last snapshot, or when the journal cannot be
+/// read.
 pub fn run<S: Storage>(mut replica: Replica<S>, stop: &AtomicBool) -> Result<(), JournalError> {
     while !stop.load(Ordering::Acquire) {
         if replica.turn()? {
@@ -82,11 +160,13 @@ pub fn run<S: Storage>(mut replica: Replica<S>, stop: &AtomicBool) -> Result<(),
             std::thread::sleep(REPLICA_WAIT);
         }
     }
-    Ok(())
+    replica.finish()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+    use std::sync::atomic::AtomicU64;
     use std::time::Duration;
 
     use engine::lane::JournalEntry;
@@ -95,8 +175,9 @@ mod tests {
 
     use super::*;
     use crate::data_dir::DataDir;
-    use crate::journal::{JournalId, Settings, SpareSegments, open};
+    use crate::journal::{JournalId, Settings, SimulatedDisk, SpareSegments, open, walk};
     use crate::progress::Ack;
+    use crate::snapshot;
     use crate::writer::{self, Writer};
 
     const CAPACITY: Capacity = Capacity {
@@ -140,10 +221,15 @@ mod tests {
             spares: SpareSegments::OnDemand,
         };
         let mut last = 0;
-        for ack in [Ack::Durable, Ack::Memory] {
-            let mut model = ReadModel::new(CAPACITY);
-            let opened = open(data.journal(), &settings, Seq::new(0), |found| model.apply(found)).unwrap();
-            assert_eq!(model.seq().get(), last);
+        for ack in [Ack::Durable, Ack::Memory, Ack::Durable] {
+            let newest = snapshot::newest(&data.snapshots(), &data.journal(), Seq::new(u64::MAX)).unwrap();
+            let mut model = newest.map_or_else(|| ReadModel::new(CAPACITY), |(_, model)| model);
+            assert_eq!(
+                model.seq().get(),
+                last,
+                "the run before left a snapshot at its end"
+            );
+            let opened = open(data.journal(), &settings, model.seq(), |found| model.apply(found)).unwrap();
             let end = opened.walked.end;
             let progress = Arc::new(Progress::new(ack, end.seq(), Arc::default()));
             let model = Arc::new(SharedReadModel::new(model));
@@ -151,8 +237,10 @@ mod tests {
             let writer = Writer::new(opened, entries, Arc::clone(&progress), Box::new(|| {}));
             let writer = std::thread::spawn(move || writer::run(writer));
             let stop = Arc::new(AtomicBool::new(false));
-            let replica =
-                Replica::new(data.journal(), end, Arc::clone(&model), Arc::clone(&progress)).unwrap();
+            let replica = Replica::new(data.journal(), end, Arc::clone(&model), Arc::clone(&progress))
+                .unwrap()
+                .with_snapshots(data.snapshots(), Arc::new(AtomicU64::new(u64::MAX)))
+                .unwrap();
             let replica = std::thread::spawn({
                 let stop = Arc::clone(&stop);
                 move || run(replica, &stop)
@@ -171,6 +259,64 @@ mod tests {
             writer.join().unwrap().unwrap();
             stop.store(true, Ordering::Release);
             replica.join().unwrap().unwrap();
+        }
+    }
+
+    /// A replica whose state was changed behind its back is found at the next state hash in the journal, alarmed
+    /// about, and never saved.
+    #[test]
+    fn a_replica_that_went_astray_is_found_at_the_next_check() {
+        let disk = SimulatedDisk::new();
+        let settings = Settings {
+            segment_bytes: crate::limits::SEGMENT_BYTES_MIN,
+            fresh_id: JournalId::from_bytes([4; 16]),
+            spares: SpareSegments::OnDemand,
+        };
+        let mut appender = open(disk.clone(), &settings, Seq::new(0), |_| {})
+            .unwrap()
+            .appender;
+        let mut sequencer = ReadModel::new(CAPACITY);
+        for seq in 1..=20 {
+            let mut command = command(seq);
+            if seq % 10 == 0 {
+                command.command = Command::HashCheck(sequencer.engine().state_hash());
+            }
+            sequencer.apply(&command);
+            appender.append(&command).unwrap();
+        }
+        appender.sync().unwrap();
+        for flipped_bit in 0..48 {
+            // What a flip of a bit of the balance gives: the state after another amount of cash.
+            let mut model = ReadModel::new(CAPACITY);
+            let mut position = None;
+            for seq in 1..=5 {
+                let mut astray = command(seq);
+                if let (5, Command::AdjustCash(cash)) = (seq, &mut astray.command) {
+                    cash.amount = Money::from_paise(cash.amount.paise() ^ (1 << flipped_bit));
+                }
+                model.apply(&astray);
+            }
+            walk(&disk, Seq::new(0), |found| {
+                if found.seq.get() == 5 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })
+            .map(|walked| position = walked.map(|walked| walked.end))
+            .unwrap();
+            let progress = Arc::new(Progress::new(Ack::Durable, Seq::new(20), Arc::default()));
+            let model = Arc::new(SharedReadModel::new(model));
+            let snapshots = SimulatedDisk::new();
+            let replica = Replica::new(disk.clone(), position.unwrap(), Arc::clone(&model), progress)
+                .unwrap()
+                .with_snapshots(snapshots.clone(), Arc::new(AtomicU64::new(u64::MAX)))
+                .unwrap();
+            run(replica, &AtomicBool::new(true)).unwrap();
+            let divergence = model.read().history().divergence().map(|found| found.seq.get());
+            assert_eq!(divergence, Some(10), "bit {flipped_bit}");
+            assert_eq!(model.read().history().last_alerts(None, 10).len(), 2);
+            assert_eq!(snapshot::list(&snapshots).unwrap(), []);
         }
     }
 }

@@ -154,7 +154,7 @@ impl History {
             }
             Event::HashMismatch { expected, found } => {
                 self.diverged(command.seq, command.time, *expected, *found);
-            },
+            }
             // Marks and money are read from the engine itself, and the rest is not history.
             Event::Trade(_)
             | Event::PositionMarked(_)

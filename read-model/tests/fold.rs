@@ -299,4 +299,42 @@ proptest! {
             fold.step(step);
         }
     }
+
+    /// Saved anywhere and restored, it goes on to the same bytes and the same history.
+    #[test]
+    fn a_restored_model_goes_on_like_the_one_that_was_saved(steps in steps(), at in any::<prop::sample::Index>()) {
+        let mut fold = Fold::new();
+        let (before, after) = steps.split_at(at.index(steps.len()));
+        before.iter().for_each(|step| fold.step(step));
+        let saved = fold.model.save();
+        let model = ReadModel::restore(&saved).unwrap();
+        prop_assert_eq!(model.save(), saved);
+        let mut restored = Fold { model, seq: fold.seq, now_ns: fold.now_ns };
+        for step in after {
+            fold.step(step);
+            restored.step(step);
+        }
+        prop_assert_eq!(restored.model.save(), fold.model.save());
+        prop_assert_eq!(
+            format!("{:?}", restored.model.history()),
+            format!("{:?}", fold.model.history())
+        );
+        prop_assert_eq!(fold.model.audit(), Ok(()));
+    }
+}
+
+#[test]
+fn bytes_that_are_no_model_are_refused() {
+    let mut fold = Fold::new();
+    fold.step(&Step::Kill(0));
+    let saved = fold.model.save();
+    for len in 0..saved.len() {
+        assert!(ReadModel::restore(&saved[..len]).is_err(), "{len}");
+    }
+    let mut future = saved;
+    future[0] = 2;
+    assert_eq!(
+        ReadModel::restore(&future).unwrap_err(),
+        read_model::RestoreError::Version(2)
+    );
 }

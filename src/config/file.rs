@@ -21,6 +21,7 @@ pub(super) struct File {
     pub(super) market: MarketSection,
     pub(super) instruments: InstrumentsSection,
     pub(super) engine: EngineSection,
+    pub(super) journal: JournalSection,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -81,6 +82,12 @@ pub(super) struct CapacitySection {
     pub(super) orders: Option<Scalar>,
     pub(super) positions: Option<Scalar>,
     pub(super) client_order_ids: Option<Scalar>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct JournalSection {
+    pub(super) segment_mib: Option<Scalar>,
 }
 
 impl File {

@@ -36,6 +36,7 @@ fn without_anything_it_is_paper_trading_on_loopback() {
     assert_eq!(config.server.engine_core, None);
     assert_eq!(config.market, Market::Sim { seed: 42 });
     assert_eq!(config.capacity, Capacity::default());
+    assert_eq!(config.segment_bytes, 64 * 1024 * 1024);
     assert_eq!(config.log_level, LogLevel::Info);
     assert_eq!(config.loopback_account.unwrap().as_str(), "main");
     assert_eq!(config.accounts.len(), 1);
@@ -364,6 +365,8 @@ fn a_bad_value_is_named_in_one_sentence() {
         ),
         ("[market]\nseed = -1", &[], &["market.seed"]),
         ("[engine.capacity]\norders = 0", &[], &["engine.capacity.orders"]),
+        ("[journal]\nsegment_mib = 0", &[], &["journal.segment_mib"]),
+        ("[journal]\nsegment_mib = 2048", &[], &["journal.segment_mib"]),
         (
             "[engine.capacity]\naccounts = 3",
             &[],

@@ -21,7 +21,7 @@ fn instruments() -> Vec<InstrumentDefinition> {
 /// A journal's definitions and the engine that folded them.
 struct World {
     engine: Engine,
-    applied: AppliedConfig,
+    applied: Definitions,
     events: EventBuffer,
 }
 
@@ -36,7 +36,7 @@ impl World {
         };
         World {
             engine: Engine::new(capacity),
-            applied: AppliedConfig::default(),
+            applied: Definitions::default(),
             events: EventBuffer::new(),
         }
     }
@@ -271,7 +271,7 @@ fn what_leaves_the_file_still_counts_against_the_capacity() {
 
 #[test]
 fn other_commands_are_not_configuration() {
-    let mut applied = AppliedConfig::default();
+    let mut applied = Definitions::default();
     applied.observe(&Command::Tick);
     applied.observe(&Command::AdjustCash(AdjustCash {
         account: AccountId::new(0),

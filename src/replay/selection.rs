@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_a_number_or_an_instant() {
-        let command = |seq, seconds| Sequenced {
+        let command = |seq, seconds: u64| Sequenced {
             seq: Seq::new(seq),
             time: Timestamp::from_nanos(seconds * 1_000_000_000),
             command: Command::Tick,

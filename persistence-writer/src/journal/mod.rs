@@ -40,4 +40,4 @@ pub use segment_reader::Position;
 pub use simulated_disk::{Fault, SimulatedDisk};
 pub use storage::{Access, Disk, Storage, StorageFile};
 pub use tailer::Tailer;
-pub use walk::{TornTail, Walked, walk, walk_as_far_as_possible};
+pub use walk::{TornTail, Walked, chain_at, walk, walk_as_far_as_possible};

@@ -14,7 +14,7 @@ use super::segment_reader::SegmentReader;
 use super::spare::{Spares, fill_with_zeros, remove_leftovers};
 use super::storage::{Access, Storage, StorageFile};
 use super::walk::{Walked, walk};
-use crate::limits::{SEGMENT_BYTES_DEFAULT, WALK_CHUNK_BYTES};
+use crate::limits::WALK_CHUNK_BYTES;
 
 /// How a journal is written from now on. What exists keeps its own sizes.
 #[derive(Clone, Debug)]
@@ -36,10 +36,10 @@ pub enum SpareSegments {
 }
 
 impl Settings {
-    /// Those of a server: full-size segments, prepared ahead, a random id.
-    pub fn server(disk_low: Arc<AtomicBool>) -> std::io::Result<Settings> {
+    /// Those of a server: segments prepared ahead, a random id.
+    pub fn server(segment_bytes: u32, disk_low: Arc<AtomicBool>) -> std::io::Result<Settings> {
         Ok(Settings {
-            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            segment_bytes,
             fresh_id: JournalId::random()?,
             spares: SpareSegments::Ahead { disk_low },
         })

@@ -3,7 +3,7 @@
 use engine::{Command, Seq, Sequenced};
 
 use super::error::{Flaw, JournalError};
-use super::header::segment_name;
+use super::header::{JournalId, segment_name};
 use super::segment_reader::{Position, Probe, SegmentReader};
 use super::storage::Storage;
 use super::walk::{first_segment, list_segments};
@@ -48,6 +48,11 @@ impl<S: Storage> Tailer<S> {
     /// The last record that was read.
     pub fn seq(&self) -> Seq {
         self.position.seq()
+    }
+
+    /// The journal's id, and the last record's place in its hash chain.
+    pub fn chain(&self) -> (JournalId, u32) {
+        (self.reader.header.journal, self.position.chain)
     }
 
     /// The next record, or `None` where that would be beyond `limit`. Every record up to `limit` must have been

@@ -25,7 +25,7 @@ pub struct Walked {
     pub journal: JournalId,
     /// The last record; zero where there is none.
     pub last_seq: Seq,
-    /// Time of the last record.
+    /// Time of the last record that was visited; zero where none was.
     pub last_time: Timestamp,
     /// Records given to the visitor.
     pub records: u64,
@@ -128,6 +128,28 @@ fn walk_on<S: Storage>(
     }
 }
 
+/// Journal id and place in the hash chain of the record `seq` (of the journal's beginning, for zero). `None` where
+/// the journal does not have it, or is damaged before.
+pub fn chain_at<S: Storage>(storage: &S, seq: Seq) -> Result<Option<(JournalId, u32)>, JournalError> {
+    let segments = list_segments(storage)?;
+    let before = Seq::new(seq.get().saturating_sub(1));
+    let first = match first_segment(storage, &segments, before) {
+        Ok(first) => first,
+        Err(JournalError::Missing { .. } | JournalError::Damaged { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let Some(mut reader) = first else { return Ok(None) };
+    let mut position = Position::start_of(&reader.header);
+    let name = segment_name(position.segment);
+    while position.seq() < seq {
+        match reader.probe(&position).context(storage, "read", &name)? {
+            Probe::Record { next, .. } => position = next,
+            Probe::End | Probe::Flawed(_) => return Ok(None),
+        }
+    }
+    Ok(Some((reader.header.journal, position.chain)))
+}
+
 fn visit_record<S: Storage>(
     storage: &S,
     after: Seq,
@@ -143,6 +165,9 @@ fn visit_record<S: Storage>(
     if next.next_index == 1 {
         walked.batch_offset = at;
     }
+    if seq <= after {
+        return Ok(ControlFlow::Continue(()));
+    }
     let command = record::decode(seq, payload).map_err(|source| JournalError::Undecodable {
         path: storage.path(&segment_name(next.segment)),
         offset: at,
@@ -150,9 +175,6 @@ fn visit_record<S: Storage>(
         source,
     })?;
     walked.last_time = command.time;
-    if seq <= after {
-        return Ok(ControlFlow::Continue(()));
-    }
     walked.records += 1;
     Ok(visit(&command))
 }

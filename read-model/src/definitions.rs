@@ -1,0 +1,39 @@
+//! What the journal last defined: the configuration as it was last applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::{AccountDefinition, AccountId, Command, InstrumentDefinition, StrategyId};
+use serde::{Deserialize, Serialize};
+
+/// The last definition of every instrument, account and strategy. The engine's own values may differ: limits and
+/// balances change at run time.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Definitions {
+    /// By symbol and exchange.
+    pub instruments: BTreeMap<(String, String), InstrumentDefinition>,
+    pub accounts: BTreeMap<String, AccountDefinition>,
+    pub strategies: BTreeSet<(AccountId, StrategyId)>,
+}
+
+impl Definitions {
+    /// Notes a definition; ignores every other command.
+    pub fn observe(&mut self, command: &Command) {
+        match command {
+            Command::DefineInstrument(definition) => {
+                let key = (
+                    definition.symbol.as_str().to_owned(),
+                    definition.exchange.as_str().to_owned(),
+                );
+                self.instruments.insert(key, (**definition).clone());
+            }
+            Command::DefineAccount(definition) => {
+                self.accounts
+                    .insert(definition.name.as_str().to_owned(), (**definition).clone());
+            }
+            Command::DefineStrategy(definition) => {
+                self.strategies.insert((definition.account, definition.strategy));
+            }
+            _ => {}
+        }
+    }
+}
