@@ -197,15 +197,18 @@ impl Account {
         }
     }
 
-    /// Available funds × leverage, exact: balance + realised net + min(0, unrealised) − margins.
+    /// What there would be to trade with if nothing were held: balance + realised net + min(0, unrealised).
+    pub(crate) fn funds(&self) -> Money {
+        self.balance
+            .saturating_add(self.realised)
+            .saturating_sub(self.charges)
+            .saturating_add(self.unrealised.min(Money::ZERO))
+    }
+
+    /// Available funds × leverage, exact: funds − margins.
     pub(crate) fn available_leveraged(&self) -> i128 {
         let leverage = self.limits.mis_leverage.max(1);
-        let funds = self
-            .balance
-            .saturating_add(self.realised)
-            .saturating_sub(self.charges);
-        let funds = funds.saturating_add(self.unrealised.min(Money::ZERO));
-        funds
+        self.funds()
             .wide()
             .wrapping_mul(i128::from(leverage))
             .wrapping_sub(self.held_leveraged())
@@ -247,15 +250,17 @@ impl Account {
             return 0;
         };
         let of = |entry: &&Executions| entry.count > 0 && entry.is(strategy, side);
-        let entry = self.executions.iter().find(of).or_else(|| self.shared_counter());
+        let shared = || self.shared_counter(now, limit);
+        let entry = self.executions.iter().find(of).or_else(shared);
         entry.map_or(0, |entry| entry.current(now, limit))
     }
 
     /// The last counter, where all the others are taken.
-    fn shared_counter(&self) -> Option<&Executions> {
+    fn shared_counter(&self, now: Timestamp, limit: u32) -> Option<&Executions> {
+        let taken = |entry: &Executions| entry.current(now, limit) > 0;
         self.executions
             .last()
-            .filter(|_| self.executions.iter().all(|entry| entry.count > 0))
+            .filter(|_| self.executions.iter().all(taken))
     }
 
     /// Counts a fill of a strategy and side.
@@ -286,6 +291,16 @@ impl Account {
             };
         }
         entry.count = entry.count.saturating_add(1);
+    }
+
+    /// New limits do not look back at minutes that are over.
+    pub(crate) fn forget_old_executions(&mut self, now: Timestamp) {
+        let limit = self.limits.repeated_executions_max.unwrap_or(u32::MAX);
+        for entry in &mut self.executions {
+            if entry.current(now, limit) == 0 {
+                *entry = Executions::default();
+            }
+        }
     }
 
     /// Lets every strategy go on after [`crate::RejectCode::RepeatedExecution`].

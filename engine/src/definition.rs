@@ -151,7 +151,10 @@ impl Engine {
         if set.limits.mis_leverage == 0 {
             return Err(Refusal::InvalidDefinition("MIS leverage must be at least 1"));
         }
-        self.account_mut(set.account).limits = set.limits.clone();
+        let now = self.time;
+        let account = self.account_mut(set.account);
+        account.forget_old_executions(now);
+        account.limits = set.limits.clone();
         self.review_later(set.account);
         out.push(Event::LimitsSet(set.account));
         Ok(())

@@ -9,6 +9,7 @@ use crate::event::{Event, EventBuffer, KillCause, PositionMarked};
 use crate::ids::{AccountId, InstrumentId};
 use crate::position::{Marked, Positions};
 use crate::rejection::Refusal;
+use crate::risk;
 use crate::terms::TradingState;
 use crate::units::{Money, Price, Ratio};
 
@@ -234,18 +235,25 @@ impl Engine {
         }
     }
 
-    /// `margin_usage`: margin in use against funds, both multiplied by the leverage.
+    /// `margin_usage`: margin in use against funds, both multiplied by the leverage so that nothing is rounded.
     fn watch_margin(&mut self, id: AccountId, out: &mut EventBuffer) {
         let account = self.accounts.as_mut_slice().at_mut(id.get());
         if !account.limits.balance_check {
             return;
         }
         let leverage = i128::from(account.limits.mis_leverage.max(1));
-        let available = Money::from_wide(account.available_leveraged().div_euclid(leverage));
+        let funds = account.funds().max(Money::ZERO);
         let held = account.held_leveraged();
-        let used = Money::from_wide(held.div_euclid(leverage));
-        let funds = available.saturating_add(used);
-        if edge(&mut account.margin_alerted, used, funds, Ratio::ONE, WARN_PERCENT) {
+        let leveraged = |amount: i128| Money::from_wide(amount);
+        if edge(
+            &mut account.margin_alerted,
+            leveraged(held),
+            leveraged(funds.wide().wrapping_mul(leverage)),
+            Ratio::ONE,
+            WARN_PERCENT,
+        ) {
+            let rounded_up = held.wrapping_add(leverage).wrapping_sub(1);
+            let used = Money::from_wide(rounded_up.div_euclid(leverage));
             let alert = Alert {
                 limit: Ratio::from_ppm(800_000),
                 ..self.count_alert(id, AlertKind::MarginUsage, used, funds)
@@ -281,10 +289,8 @@ impl Engine {
             }
         }
         let account = self.accounts.as_mut_slice().at_mut(id.get());
-        if let Some(rate) = account.limits.orders_per_second_max.filter(|&rate| rate > 0) {
-            let backlog =
-                i128::from(account.rate_horizon.saturating_since(now)).saturating_mul(i128::from(rate));
-            let taken = Money::from_wide(backlog.div_euclid(1_000_000_000));
+        if let Some(rate) = account.limits.orders_per_second_max {
+            let taken = Money::from_paise(risk::tokens_taken(account, now));
             let size = Money::from_paise(i64::from(rate));
             if edge(&mut account.rate_alerted, taken, size, Ratio::ONE, WARN_PERCENT) {
                 out.push(Event::Alert(self.count_alert(

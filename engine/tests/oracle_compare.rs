@@ -437,11 +437,14 @@ const EXPECTED_KINDS: &str = "
     OrderRejected:PriceBand OrderRejected:OrderValue OrderRejected:FreezeQuantity OrderRejected:Holdings
     OrderRejected:PostOnlyWouldCross OrderRejected:FillOrKill OrderRejected:MinimumQuantity
     OrderRejected:GoodTillInPast OrderRejected:Incompatible OrderRejected:OrderRate OrderRejected:DailyOrders
-    OrderRejected:OpenOrderValue OrderRejected:DisclosedQuantity
+    OrderRejected:OpenOrderValue OrderRejected:DisclosedQuantity OrderRejected:Banned OrderRejected:GrossExposure
+    OrderRejected:NetExposure OrderRejected:SymbolPosition OrderRejected:DuplicateBurst
+    OrderRejected:RepeatedExecution
     Refused:UnknownOrder Refused:OrderFinished Refused:BelowFilled Refused:Rejected Refused:UnknownPosition
     Refused:PositionClosed Refused:AboveOpenQuantity Refused:AlreadyClosing Refused:NotAuthorised
     Refused:UnknownAccount Refused:UnknownInstrument
     Alert:DailyLossWarning Alert:DrawdownWarning Alert:PositionLossLimit Alert:MissingStopLoss
+    Alert:MarginUsage Alert:OrderToTrade Alert:OrderRateNearLimit
     Alert:KillSwitchDailyLoss Alert:KillSwitchDrawdown Alert:KillSwitchManual Alert:KillSwitchDeactivated
     TradingStateChanged:Normal TradingStateChanged:Reducing TradingStateChanged:Halted
 ";

@@ -2,7 +2,7 @@
 //! freeze and holdings only.
 
 use super::check::Check;
-use super::{MILLION, NS_PER_SECOND, Split};
+use super::{MILLION, NS_PER_SECOND, Split, token_interval, tokens_taken};
 use crate::lane::Warnings;
 use crate::limits::{ORDER_VALUE_CAP, POSITION_QUANTITY_MAX};
 use crate::rejection::{RejectCode, Rejection};
@@ -246,7 +246,7 @@ fn symbol_position(split: &Split<'_>) -> Check {
         .account
         .limits
         .symbol_position_max
-        .filter(|_| split.is_entry());
+        .filter(|_| split.is_entry() && !split.subject.account.venue);
     let limit = own.map_or(POSITION_QUANTITY_MAX, |limit| {
         i64::from(limit).min(POSITION_QUANTITY_MAX)
     });
@@ -280,19 +280,12 @@ fn order_rate(split: &Split<'_>) -> Check {
     ) else {
         return Check::NotApplicable(RejectCode::OrderRate);
     };
-    let interval = NS_PER_SECOND
-        .checked_div(u64::from(rate))
-        .unwrap_or(NS_PER_SECOND);
-    let backlog = split
-        .subject
-        .account
-        .rate_horizon
-        .saturating_since(split.subject.now);
-    let taken = backlog.checked_div(interval).unwrap_or(0).saturating_add(1);
-    let taken = i64::try_from(taken).unwrap_or(i64::MAX);
+    let (account, now) = (split.subject.account, split.subject.now);
+    let taken = tokens_taken(account, now).saturating_add(1);
     let rejection = Rejection::new(RejectCode::OrderRate, taken, i64::from(rate));
+    let backlog = account.rate_horizon.saturating_since(now);
     Check::of(
-        rate == 0 || backlog.saturating_add(interval) > NS_PER_SECOND,
+        rate == 0 || backlog.saturating_add(token_interval(rate)) > NS_PER_SECOND,
         rejection,
     )
 }

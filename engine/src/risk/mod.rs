@@ -191,11 +191,28 @@ fn explained(check: Check) -> ExplainedCheck {
     ExplainedCheck { outcome, measured }
 }
 
+/// One token's share of a second; all of it where the rate is 0, which lets nothing pass.
+fn token_interval(rate: u32) -> u64 {
+    NS_PER_SECOND
+        .checked_div(u64::from(rate))
+        .unwrap_or(NS_PER_SECOND)
+}
+
+/// Tokens that an account's bucket lacks; 0 without a rate.
+pub(crate) fn tokens_taken(account: &Account, now: Timestamp) -> i64 {
+    let interval = account
+        .limits
+        .orders_per_second_max
+        .map_or(NS_PER_SECOND, token_interval);
+    let backlog = account.rate_horizon.saturating_since(now);
+    i64::try_from(backlog.checked_div(interval).unwrap_or(0)).unwrap_or(i64::MAX)
+}
+
 /// The bucket's horizon after taking one token.
 pub(crate) fn horizon_after_token(account: &Account, now: Timestamp) -> Timestamp {
     match account.limits.orders_per_second_max {
         Some(rate) => {
-            let interval = NS_PER_SECOND.checked_div(u64::from(rate)).unwrap_or(0);
+            let interval = token_interval(rate);
             // Exits take tokens too but are never refused: the bucket does not sink below empty.
             let horizon = account.rate_horizon.max(now).saturating_add_nanos(interval);
             horizon.min(now.saturating_add_nanos(NS_PER_SECOND))

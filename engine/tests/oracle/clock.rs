@@ -49,6 +49,8 @@ impl Oracle {
             account.warned_loss = false;
             account.warned_drawdown = false;
             account.orders_today = 0;
+            account.messages_today = 0;
+            account.fills_today = 0;
             account.client_ids.retain(|_, used| !used.yesterday);
             account
                 .client_ids

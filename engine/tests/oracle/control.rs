@@ -67,6 +67,13 @@ impl Oracle {
                 client_ids: Default::default(),
                 warned_loss: false,
                 warned_drawdown: false,
+                warned_margin: false,
+                warned_ratio: false,
+                warned_rate: false,
+                messages_today: 0,
+                fills_today: 0,
+                recent: Vec::new(),
+                executions: Default::default(),
             });
             self.accounts.len() - 1
         });
@@ -89,6 +96,7 @@ impl Oracle {
         } else if !command.actor.admin {
             self.refuse_command(Refusal::NotAuthorised);
         } else {
+            self.forget_old_executions(command.account);
             self.account_mut(command.account).limits = command.limits.clone();
             self.events.push(Event::LimitsSet(command.account));
             self.review_later(command.account);
@@ -272,6 +280,11 @@ impl Oracle {
             self.set_state(scope, TradingState::Normal, KillCause::Rearmed);
             if let KillScope::Account(id) = scope {
                 self.rebase(id);
+            }
+        }
+        for index in 0..self.accounts.len() {
+            if actor.admin || index == actor.account.get() as usize {
+                self.accounts[index].executions = Default::default();
             }
         }
     }

@@ -91,6 +91,8 @@ impl Oracle {
         for id in [maker, taker] {
             let charges = self.fill_order(id, traded, price);
             let paid = charges.total().wide();
+            let request = &self.orders[&id].request;
+            self.note_execution(request.account, request.strategy, request.side);
             let mut changed = self.fill_position(id, traded, price, paid);
             let order = &self.orders[&id];
             let account = order.request.account;

@@ -5,7 +5,9 @@
 
 mod clock;
 mod control;
+mod layer_b;
 mod matching;
+mod messages;
 mod monitor;
 mod orders;
 mod risk;
@@ -56,6 +58,8 @@ pub struct Oracle {
     marks_due: Option<Timestamp>,
     /// Positions opened so far.
     opened: u64,
+    /// Whose message the command was, where it was not refused.
+    message_of: Option<AccountId>,
     /// The new order that the command is answered with.
     answered: Option<OrderId>,
 }
@@ -91,6 +95,9 @@ impl Oracle {
                 Later::Flatten(scope, accounts) => self.flatten(scope, &accounts),
             }
             self.mark_and_review();
+        }
+        if let Some(account) = self.message_of.take() {
+            self.watch_messages(account);
         }
         if let Some(order) = self.answered.take().and_then(|id| self.orders.get_mut(&id)) {
             order.first_status = order.status;

@@ -141,10 +141,15 @@ impl Oracle {
         let account = self.account_mut(id);
         let current = account.balance + pnl;
         account.peak = account.peak.max(current);
-        if account.state != TradingState::Normal {
-            return;
+        if account.state == TradingState::Normal {
+            self.watch_limits(id, pnl);
         }
+        self.watch_margin(id);
+    }
+
+    fn watch_limits(&mut self, id: AccountId, pnl: Paise) {
         let account = self.account(id);
+        let current = account.balance + pnl;
         let (balance, peak) = (account.balance, account.peak);
         let (daily, fall) = (account.limits.daily_loss_max, account.limits.drawdown_max);
         let (loss, drawdown) = (self.loss_today(id), peak - current);
@@ -205,7 +210,13 @@ impl Oracle {
         }
     }
 
-    fn alert(&mut self, kind: AlertKind, account: AccountId, position: Option<PositionId>, amounts: Amounts) {
+    pub(super) fn alert(
+        &mut self,
+        kind: AlertKind,
+        account: AccountId,
+        position: Option<PositionId>,
+        amounts: Amounts,
+    ) {
         let event = self.alert_event(kind, account, position, amounts);
         self.events.push(event);
     }
@@ -254,17 +265,24 @@ impl Oracle {
 
 /// The numbers of an alert.
 #[derive(Clone, Copy, Default)]
-struct Amounts {
-    amount: Paise,
-    basis: Paise,
-    realised: Paise,
-    unrealised: Paise,
-    limit: Ratio,
+pub(super) struct Amounts {
+    pub(super) amount: Paise,
+    pub(super) basis: Paise,
+    pub(super) realised: Paise,
+    pub(super) unrealised: Paise,
+    pub(super) limit: Ratio,
 }
 
 /// Strictly more than `percent` of a share of `basis`.
 fn exceeds(amount: Paise, basis: Paise, limit: Ratio, percent: i128) -> bool {
     amount * MILLION * 100 > basis * i128::from(limit.ppm()) * percent
+}
+
+/// [`edge`] on an alert's own flag: whether it just went up.
+pub(super) fn rises(raised: &mut bool, amount: Paise, basis: Paise, limit: Ratio, percent: i128) -> bool {
+    let (now, fires) = edge(*raised, amount, basis, limit, percent);
+    *raised = now;
+    fires
 }
 
 /// Whether an alert is up, and whether it just went up. It comes down below nine tenths of its threshold.

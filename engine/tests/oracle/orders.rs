@@ -77,7 +77,10 @@ impl Oracle {
         };
         match self.refuse(&candidate) {
             Some(rejection) => self.reject(id, request, rejection),
-            None => self.accept(id, candidate),
+            None => {
+                self.message_of = Some(request.account);
+                self.accept(id, candidate);
+            }
         }
     }
 
@@ -119,6 +122,7 @@ impl Oracle {
     }
 
     pub(super) fn accept(&mut self, id: OrderId, candidate: Candidate) {
+        self.note_order(&candidate);
         let request = candidate.order;
         let position = self.position_for(&request);
         let mut order = blank(&request, candidate.price);
@@ -229,7 +233,10 @@ impl Oracle {
 
     pub(super) fn cancel_order(&mut self, command: &CancelOrder) {
         match self.find_open(command.actor, &command.order) {
-            Ok(id) => self.cancel(id, CancelReason::Requested),
+            Ok(id) => {
+                self.message_of = Some(self.orders[&id].request.account);
+                self.cancel(id, CancelReason::Requested);
+            }
             Err(refusal) => self.refuse_command(refusal),
         }
     }
@@ -282,6 +289,7 @@ impl Oracle {
         } else {
             self.shrink(id, total);
         }
+        self.message_of = Some(self.orders[&id].request.account);
         self.report_modified(id, !requeues);
         if requeues {
             let account = self.orders[&id].request.account;

@@ -1,4 +1,5 @@
-//! The checks of RISK.md, in its order. The first that fails is the answer.
+//! The checks of RISK.md, in its order: Layer A, then Layer B (`layer_b`), then what the book refuses. The first that
+//! fails is the answer.
 
 use engine::{
     AccountId, NewOrder, OrderType, PositionId, Price, Product, Ratio, RejectCode, Rejection, Side,
@@ -9,9 +10,6 @@ use super::Oracle;
 use super::state::{Paise, Shares};
 
 const MILLION: i128 = 1_000_000;
-const SECOND: i128 = 1_000_000_000;
-/// VENUE.md, Caps: ₹10 crore an order.
-const VENUE_ORDER_VALUE_MAX: Paise = 10_000_000_000;
 
 /// An order as the checks see it.
 pub struct Candidate {
@@ -31,7 +29,13 @@ pub fn rejection(code: RejectCode, observed: i128, limit: i128) -> Rejection {
     Rejection::new(code, narrow(observed), narrow(limit))
 }
 
-fn detailed(code: RejectCode, observed: i128, limit: i128, basis: i128, ratio: Ratio) -> Rejection {
+pub(super) fn detailed(
+    code: RejectCode,
+    observed: i128,
+    limit: i128,
+    basis: i128,
+    ratio: Ratio,
+) -> Rejection {
     Rejection {
         basis: narrow(basis),
         ratio,
@@ -44,16 +48,16 @@ fn narrow(value: i128) -> i64 {
 }
 
 impl Candidate {
-    fn price(&self) -> Paise {
+    pub(super) fn price(&self) -> Paise {
         i128::from(self.price.paise())
     }
 
-    fn quantity(&self) -> Shares {
+    pub(super) fn quantity(&self) -> Shares {
         self.exit + self.entry
     }
 
     /// Pure exits are exempt from the checks that RISK.md marks with a star.
-    fn enters(&self) -> bool {
+    pub(super) fn enters(&self) -> bool {
         self.entry > 0
     }
 }
@@ -74,7 +78,7 @@ impl Oracle {
     fn refuse_by_risk(&self, candidate: &Candidate) -> Option<Rejection> {
         if self.account(candidate.order.account).venue {
             self.check_grid(candidate)
-                .or_else(|| self.check_symbol_position(candidate))
+                .or_else(|| self.check_representable(candidate))
         } else {
             self.check_layer_a(candidate)
                 .or_else(|| self.check_layer_b(candidate))
@@ -123,10 +127,21 @@ impl Oracle {
     }
 
     fn leveraged_funds(&self, id: AccountId) -> Paise {
+        let leverage = i128::from(self.account(id).limits.mis_leverage.max(1));
+        self.cash(id) * leverage - self.leveraged_margins(id).0
+    }
+
+    /// What there would be to trade with if nothing were held.
+    pub(super) fn cash(&self, id: AccountId) -> Paise {
         let account = self.account(id);
-        let leverage = i128::from(account.limits.mis_leverage.max(1));
-        let cash = account.balance + account.realised - account.charges + self.account_unrealised(id).min(0);
-        cash * leverage - self.leveraged_position_margin(id) - self.leveraged_order_margin(id)
+        account.balance + account.realised - account.charges + self.account_unrealised(id).min(0)
+    }
+
+    /// Margin of positions and open entries × leverage, and the leverage.
+    pub(super) fn leveraged_margins(&self, id: AccountId) -> (Paise, Paise) {
+        let leverage = i128::from(self.account(id).limits.mis_leverage.max(1));
+        let held = self.leveraged_position_margin(id) + self.leveraged_order_margin(id);
+        (held, leverage)
     }
 
     /// Margin × leverage.
@@ -288,89 +303,6 @@ impl Oracle {
         blocked.then(|| Rejection::bare(RejectCode::CircuitBreaker))
     }
 
-    fn check_layer_b(&self, c: &Candidate) -> Option<Rejection> {
-        self.check_product(c)
-            .or_else(|| self.check_grid(c))
-            .or_else(|| self.check_order_value(c))
-            .or_else(|| self.check_freeze(c))
-            .or_else(|| self.check_open_order_value(c))
-            .or_else(|| self.check_symbol_position(c))
-            .or_else(|| self.check_holdings(c))
-            .or_else(|| if c.enters() { self.check_rate(c) } else { None })
-    }
-
-    fn check_product(&self, c: &Candidate) -> Option<Rejection> {
-        let allowed = self.instrument(c.order.instrument).definition.mis_allowed;
-        (c.enters() && c.order.product == Product::Mis && !allowed)
-            .then(|| Rejection::bare(RejectCode::MisNotAllowed))
-    }
-
-    /// Tick, lot and band.
-    fn check_grid(&self, c: &Candidate) -> Option<Rejection> {
-        let instrument = self.instrument(c.order.instrument);
-        if c.price() % instrument.tick() != 0 {
-            return Some(rejection(RejectCode::TickSize, c.price(), instrument.tick()));
-        }
-        let lot = i128::from(instrument.definition.lot_size.shares());
-        if c.quantity() % lot != 0 {
-            return Some(rejection(RejectCode::LotSize, c.quantity(), lot));
-        }
-        self.check_band(c.order.instrument, c.price())
-    }
-
-    pub(super) fn check_band(&self, instrument: engine::InstrumentId, price: Paise) -> Option<Rejection> {
-        let (low, high) = self.instrument(instrument).band();
-        (price < low || price > high).then(|| detailed(RejectCode::PriceBand, price, low, high, Ratio::ZERO))
-    }
-
-    fn check_order_value(&self, c: &Candidate) -> Option<Rejection> {
-        let profile = self.account(c.order.account).limits.order_value_max;
-        let limit = profile.map_or(VENUE_ORDER_VALUE_MAX, |limit| {
-            limit.wide().min(VENUE_ORDER_VALUE_MAX)
-        });
-        let value = c.price() * c.entry;
-        (value > limit).then(|| rejection(RejectCode::OrderValue, value, limit))
-    }
-
-    fn check_freeze(&self, c: &Candidate) -> Option<Rejection> {
-        let freeze = i128::from(
-            self.instrument(c.order.instrument)
-                .definition
-                .freeze_quantity
-                .shares(),
-        );
-        (c.quantity() > freeze).then(|| rejection(RejectCode::FreezeQuantity, c.quantity(), freeze))
-    }
-
-    fn check_open_order_value(&self, c: &Candidate) -> Option<Rejection> {
-        let limit = self.account(c.order.account).limits.open_order_value_max?.wide();
-        let open: Paise = self
-            .open_orders(c.order.account)
-            .map(|(_, o)| o.entry_leaves() * i128::from(o.limit.paise()))
-            .sum();
-        let value = open + c.price() * c.entry;
-        (c.enters() && value > limit).then(|| rejection(RejectCode::OpenOrderValue, value, limit))
-    }
-
-    fn check_symbol_position(&self, c: &Candidate) -> Option<Rejection> {
-        let position = self.position_key(&c.order);
-        let held = position.map_or(0, |id| self.position(id).quantity);
-        let resting: Shares = self
-            .open_orders(c.order.account)
-            .filter(|(_, o)| Some(o.position) == position && o.request.side == c.order.side)
-            .map(|(_, o)| o.leaves)
-            .sum();
-        let worst = (held + i128::from(c.order.side.sign()) * (resting + c.quantity())).abs();
-        let limit = i128::from(engine::limits::POSITION_QUANTITY_MAX);
-        (c.enters() && worst > limit).then(|| rejection(RejectCode::SymbolPosition, worst, limit))
-    }
-
-    /// CNC sells never go short.
-    fn check_holdings(&self, c: &Candidate) -> Option<Rejection> {
-        (c.order.product == Product::Cnc && c.order.side == Side::Sell && c.entry > 0)
-            .then(|| rejection(RejectCode::Holdings, c.quantity(), c.exit))
-    }
-
     /// What the book refuses whoever sends it.
     fn check_attributes(&self, c: &Candidate) -> Option<Rejection> {
         let order = &c.order;
@@ -426,42 +358,6 @@ impl Oracle {
             (_, Some(minimum)) => (i128::from(minimum.shares()), RejectCode::MinimumQuantity),
         };
         (tradable < wanted).then(|| rejection(code, wanted, tradable))
-    }
-
-    /// The account's rate, then its day.
-    fn check_rate(&self, c: &Candidate) -> Option<Rejection> {
-        let account = self.account(c.order.account);
-        if let Some(rate) = account.limits.orders_per_second_max {
-            let rate = i128::from(rate);
-            if self.rate_left(c.order.account) < SECOND / rate {
-                return Some(rejection(RejectCode::OrderRate, rate + 1, rate));
-            }
-        }
-        if c.modifies {
-            return None;
-        }
-        let limit = i128::from(account.limits.daily_orders_max?);
-        (account.orders_today >= limit)
-            .then(|| rejection(RejectCode::DailyOrders, account.orders_today + 1, limit))
-    }
-
-    /// What is left of the one second that the bucket holds, in nanoseconds. An order takes its share of a second.
-    fn rate_left(&self, account: AccountId) -> i128 {
-        let account = self.account(account);
-        let elapsed = i128::from(self.time.saturating_since(account.rate_time));
-        (account.rate_left + elapsed).min(SECOND)
-    }
-
-    /// An exit is never refused for its rate, but it counts.
-    pub(super) fn take_rate_token(&mut self, account: AccountId) {
-        let Some(rate) = self.account(account).limits.orders_per_second_max else {
-            return;
-        };
-        let left = (self.rate_left(account) - SECOND / i128::from(rate)).max(0);
-        let now = self.time;
-        let account = self.account_mut(account);
-        account.rate_left = left;
-        account.rate_time = now;
     }
 
     /// The limit that a market order works at: some way through the last traded price, on the tick grid towards it,

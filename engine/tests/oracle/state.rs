@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use engine::{
     AccountId, Charges, ClientOrderId, InstrumentDefinition, InstrumentId, NewOrder, OrderId, OrderStatus,
-    OrderType, PositionId, Price, Product, Rejection, RiskLimits, Side, StrategyId, TimeInForce, Timestamp,
-    TradingState,
+    OrderType, PositionId, Price, Product, Quantity, Rejection, RiskLimits, Side, StrategyId, TimeInForce,
+    Timestamp, TradingState,
 };
 
 pub type Paise = i128;
@@ -83,6 +83,33 @@ pub struct Account {
     pub client_ids: BTreeMap<String, ClientUse>,
     pub warned_loss: bool,
     pub warned_drawdown: bool,
+    pub warned_margin: bool,
+    pub warned_ratio: bool,
+    pub warned_rate: bool,
+    pub messages_today: i128,
+    pub fills_today: i128,
+    /// Accepted orders while bursts were looked for, oldest first.
+    pub recent: Vec<RecentOrder>,
+    pub executions: [Option<Executions>; 8],
+}
+
+/// What makes orders alike, and when one came.
+#[derive(Clone)]
+pub struct RecentOrder {
+    pub instrument: InstrumentId,
+    pub side: Side,
+    pub quantity: Quantity,
+    pub price: Price,
+    pub at: Timestamp,
+}
+
+/// Fills of one strategy and side in the minute that began with `since`.
+#[derive(Clone)]
+pub struct Executions {
+    pub strategy: StrategyId,
+    pub side: Side,
+    pub since: Timestamp,
+    pub count: u32,
 }
 
 /// The order that a `client_order_id` stands for.

@@ -18,7 +18,8 @@
 //!   sell 100.10: 30 in 1
 //! ```
 //!
-//! `commands`, `events` and `book after` may come again and again.
+//! `commands`, `events` and `book after` may come again and again. Commands are a second apart; `at once` before one takes
+//! the pause away, and `wait 60` lets that many seconds pass.
 
 mod parse;
 mod show;

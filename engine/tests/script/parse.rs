@@ -54,6 +54,8 @@ struct Parser {
     shown: Shown,
     steps: Vec<Step>,
     building: bool,
+    /// The next command comes at the time of the last.
+    at_once: bool,
 }
 
 impl Parser {
@@ -150,6 +152,7 @@ impl Parser {
                 "reference" => definition.reference_price = self.price(words.next()),
                 "band" => definition.price_band = self.read(words.next().parse().ok(), "a ratio"),
                 "no-mis" => definition.mis_allowed = false,
+                "banned" => definition.banned = true,
                 other => self.fail(&format!("unknown attribute `{other}`")),
             }
         }
@@ -194,6 +197,15 @@ impl Parser {
             "orders_per_second_max" => limits.orders_per_second_max = Some(number()),
             "daily_orders_max" => limits.daily_orders_max = Some(number()),
             "positions_max" => limits.positions_max = Some(number()),
+            "symbol_position_max" => limits.symbol_position_max = Some(number()),
+            "gross_exposure_max" => {
+                limits.gross_exposure_max = Some(self.read(value.parse().ok(), "a ratio"))
+            }
+            "net_exposure_max" => limits.net_exposure_max = Some(self.read(value.parse().ok(), "a ratio")),
+            "duplicate_burst_max" => limits.duplicate_burst_max = Some(number()),
+            "repeated_executions_max" => limits.repeated_executions_max = Some(number()),
+            "order_to_trade_alert" => limits.order_to_trade_alert = Some(number()),
+            "balance_check" => limits.balance_check = value == "yes",
             other => self.fail(&format!("unknown limit `{other}`")),
         }
     }
@@ -207,6 +219,10 @@ impl Parser {
                 self.time = self.now() + seconds * SECOND;
                 let until = Timestamp::from_nanos(self.time);
                 self.steps.push(Step::Wait { until });
+                return;
+            }
+            Some("at") => {
+                self.at_once = true;
                 return;
             }
             Some("last") => {
@@ -451,7 +467,12 @@ impl Parser {
 
     fn push(&mut self, command: Command) {
         self.seq += 1;
-        self.time = self.now() + PAUSE;
+        let pause = if std::mem::take(&mut self.at_once) {
+            0
+        } else {
+            PAUSE
+        };
+        self.time = self.now() + pause;
         self.steps.push(Step::Do {
             line: self.line,
             command: Sequenced {

@@ -73,6 +73,8 @@ pub struct Stream {
     late: bool,
     /// New orders so far: about the highest id.
     orders: u32,
+    /// The last order without a `client_order_id`, which is now and then sent once more.
+    last_order: Option<NewOrder>,
 }
 
 impl Stream {
@@ -153,7 +155,10 @@ impl Stream {
         self.time = self.next_time;
         let mut random = std::mem::take(&mut self.random);
         let command = self.draw(&mut random, open);
-        self.orders += u32::from(matches!(command, Command::NewOrder(_)));
+        if let Command::NewOrder(order) = &command {
+            self.orders += 1;
+            self.last_order = Some(order.clone()).filter(|order| order.client_order_id.is_empty());
+        }
         self.sequence(command)
     }
 
@@ -273,6 +278,9 @@ impl Stream {
     }
 
     fn new_order(&self, random: &mut Random) -> NewOrder {
+        if let Some(last) = self.last_order.clone().filter(|_| random.percent(10)) {
+            return last;
+        }
         if !random.percent(12) {
             return self.plain_order(random, ClientOrderId::EMPTY);
         }
@@ -408,7 +416,11 @@ fn order_quantity(random: &mut Random) -> u32 {
 }
 
 fn strategy(random: &mut Random) -> StrategyId {
-    StrategyId::new(1 + u32::from(random.percent(15)))
+    StrategyId::new(match random.below(100) {
+        0..84 => 1,
+        84..97 => 2,
+        _ => 3 + random.below(5),
+    })
 }
 
 fn actor(random: &mut Random) -> Actor {
@@ -504,6 +516,12 @@ fn limits(random: &mut Random) -> RiskLimits {
         open_order_value_max: rarely(random, 2_000)
             .map(|rupees| Money::from_paise(i64::from(rupees) * 100))
             .or(base.open_order_value_max),
+        symbol_position_max: rarely(random, 200),
+        gross_exposure_max: rarely(random, 400_000).map(Ratio::from_ppm),
+        net_exposure_max: rarely(random, 300_000).map(Ratio::from_ppm),
+        duplicate_burst_max: rarely(random, 2).or(base.duplicate_burst_max),
+        repeated_executions_max: rarely(random, 2).or(base.repeated_executions_max),
+        order_to_trade_alert: rarely(random, 2).or(base.order_to_trade_alert),
         ..base
     }
 }
@@ -525,7 +543,10 @@ fn set_limits(random: &mut Random) -> SetLimits {
 fn redefinition(random: &mut Random) -> InstrumentDefinition {
     let index = random.below(3);
     let reference = order_price(random, index) / 10 * 10;
-    instrument(index, reference, random.of(&[5_000, 20_000, 100_000, 200_000]))
+    InstrumentDefinition {
+        banned: random.percent(6),
+        ..instrument(index, reference, random.of(&[5_000, 20_000, 100_000, 200_000]))
+    }
 }
 
 fn price(paise: u32) -> Price {

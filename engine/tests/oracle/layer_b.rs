@@ -1,0 +1,238 @@
+//! Layer B of RISK.md in the order of its table. An exit faces tick, lot, band, freeze and holdings only.
+
+use engine::{AccountId, Product, Ratio, RejectCode, Rejection, Side};
+
+use super::Oracle;
+use super::risk::{Candidate, detailed, rejection};
+use super::state::{Paise, Shares};
+
+const MILLION: i128 = 1_000_000;
+const SECOND: i128 = 1_000_000_000;
+/// VENUE.md, Caps: ₹10 crore an order.
+const VENUE_ORDER_VALUE_MAX: Paise = 10_000_000_000;
+/// Orders that are remembered for bursts.
+const RECENT_ORDERS: usize = 16;
+
+impl Oracle {
+    pub(super) fn check_layer_b(&self, c: &Candidate) -> Option<Rejection> {
+        type Check = fn(&Oracle, &Candidate) -> Option<Rejection>;
+        let checks: [(bool, Check); 14] = [
+            (true, Oracle::check_banned),
+            (true, Oracle::check_product),
+            (false, Oracle::check_grid),
+            (true, Oracle::check_order_value),
+            (false, Oracle::check_freeze),
+            (true, Oracle::check_open_order_value),
+            (true, Oracle::check_gross_exposure),
+            (true, Oracle::check_net_exposure),
+            (true, Oracle::check_symbol_position),
+            (false, Oracle::check_holdings),
+            (true, Oracle::check_rate),
+            (true, Oracle::check_daily_orders),
+            (true, Oracle::check_burst),
+            (true, Oracle::check_executions),
+        ];
+        checks
+            .iter()
+            .filter(|(entries_only, _)| c.enters() || !entries_only)
+            .find_map(|(_, check)| check(self, c))
+    }
+
+    fn check_banned(&self, c: &Candidate) -> Option<Rejection> {
+        let banned = self.instrument(c.order.instrument).definition.banned;
+        banned.then(|| Rejection::bare(RejectCode::Banned))
+    }
+
+    fn check_product(&self, c: &Candidate) -> Option<Rejection> {
+        let allowed = self.instrument(c.order.instrument).definition.mis_allowed;
+        (c.order.product == Product::Mis && !allowed).then(|| Rejection::bare(RejectCode::MisNotAllowed))
+    }
+
+    /// Tick, lot and band.
+    pub(super) fn check_grid(&self, c: &Candidate) -> Option<Rejection> {
+        let instrument = self.instrument(c.order.instrument);
+        if c.price() % instrument.tick() != 0 {
+            return Some(rejection(RejectCode::TickSize, c.price(), instrument.tick()));
+        }
+        let lot = i128::from(instrument.definition.lot_size.shares());
+        if c.quantity() % lot != 0 {
+            return Some(rejection(RejectCode::LotSize, c.quantity(), lot));
+        }
+        self.check_band(c.order.instrument, c.price())
+    }
+
+    fn check_band(&self, instrument: engine::InstrumentId, price: Paise) -> Option<Rejection> {
+        let (low, high) = self.instrument(instrument).band();
+        (price < low || price > high).then(|| detailed(RejectCode::PriceBand, price, low, high, Ratio::ZERO))
+    }
+
+    fn check_order_value(&self, c: &Candidate) -> Option<Rejection> {
+        let profile = self.account(c.order.account).limits.order_value_max;
+        let limit = profile.map_or(VENUE_ORDER_VALUE_MAX, |limit| {
+            limit.wide().min(VENUE_ORDER_VALUE_MAX)
+        });
+        let value = c.price() * c.entry;
+        (value > limit).then(|| rejection(RejectCode::OrderValue, value, limit))
+    }
+
+    fn check_freeze(&self, c: &Candidate) -> Option<Rejection> {
+        let freeze = self.instrument(c.order.instrument).definition.freeze_quantity;
+        let freeze = i128::from(freeze.shares());
+        (c.quantity() > freeze).then(|| rejection(RejectCode::FreezeQuantity, c.quantity(), freeze))
+    }
+
+    /// Σ limit × quantity of what would still open positions.
+    fn open_entries(&self, account: AccountId) -> Paise {
+        self.open_orders(account)
+            .map(|(_, o)| o.entry_leaves() * i128::from(o.limit.paise()))
+            .sum()
+    }
+
+    fn check_open_order_value(&self, c: &Candidate) -> Option<Rejection> {
+        let limit = self.account(c.order.account).limits.open_order_value_max?.wide();
+        let value = self.open_entries(c.order.account) + c.price() * c.entry;
+        (value > limit).then(|| rejection(RejectCode::OpenOrderValue, value, limit))
+    }
+
+    /// What each position of an account is worth at the last price, shorts negative.
+    fn exposures(&self, account: AccountId) -> Vec<Paise> {
+        self.positions_of(account)
+            .filter_map(|(_, position)| {
+                let mark = self.instrument(position.instrument).last_price?;
+                Some(position.quantity * i128::from(mark.paise()))
+            })
+            .collect()
+    }
+
+    fn check_gross_exposure(&self, c: &Candidate) -> Option<Rejection> {
+        let account = c.order.account;
+        let ratio = self.account(account).limits.gross_exposure_max?;
+        let held: Paise = self.exposures(account).iter().map(|value| value.abs()).sum();
+        let working = self.open_entries(account);
+        self.check_exposure(
+            c,
+            RejectCode::GrossExposure,
+            held + working + c.price() * c.entry,
+            ratio,
+        )
+    }
+
+    fn check_net_exposure(&self, c: &Candidate) -> Option<Rejection> {
+        let account = c.order.account;
+        let ratio = self.account(account).limits.net_exposure_max?;
+        let held: Paise = self.exposures(account).iter().sum();
+        let added = i128::from(c.order.side.sign()) * c.price() * c.entry;
+        self.check_exposure(c, RejectCode::NetExposure, (held + added).abs(), ratio)
+    }
+
+    fn check_exposure(
+        &self,
+        c: &Candidate,
+        code: RejectCode,
+        value: Paise,
+        ratio: Ratio,
+    ) -> Option<Rejection> {
+        let balance = self.account(c.order.account).balance;
+        let most = balance * i128::from(ratio.ppm());
+        (value * MILLION > most).then(|| detailed(code, value, most.div_euclid(MILLION), balance, ratio))
+    }
+
+    /// |position + open orders of the side + this one|.
+    fn worst_position(&self, c: &Candidate) -> Shares {
+        let position = self.position_key(&c.order);
+        let held = position.map_or(0, |id| self.position(id).quantity);
+        let resting: Shares = self
+            .open_orders(c.order.account)
+            .filter(|(_, o)| Some(o.position) == position && o.request.side == c.order.side)
+            .map(|(_, o)| o.leaves)
+            .sum();
+        (held + i128::from(c.order.side.sign()) * (resting + c.quantity())).abs()
+    }
+
+    fn check_symbol_position(&self, c: &Candidate) -> Option<Rejection> {
+        let own = self.account(c.order.account).limits.symbol_position_max;
+        let most = i128::from(engine::limits::POSITION_QUANTITY_MAX);
+        let limit = own.map_or(most, |own| most.min(i128::from(own)));
+        let worst = self.worst_position(c);
+        (worst > limit).then(|| rejection(RejectCode::SymbolPosition, worst, limit))
+    }
+
+    /// What a venue account faces too: a position that its exact cost can still represent.
+    pub(super) fn check_representable(&self, c: &Candidate) -> Option<Rejection> {
+        let limit = i128::from(engine::limits::POSITION_QUANTITY_MAX);
+        let worst = self.worst_position(c);
+        (worst > limit).then(|| rejection(RejectCode::SymbolPosition, worst, limit))
+    }
+
+    /// CNC sells never go short.
+    fn check_holdings(&self, c: &Candidate) -> Option<Rejection> {
+        (c.order.product == Product::Cnc && c.order.side == Side::Sell && c.entry > 0)
+            .then(|| rejection(RejectCode::Holdings, c.quantity(), c.exit))
+    }
+
+    fn check_rate(&self, c: &Candidate) -> Option<Rejection> {
+        let (taken, rate) = self.rate_taken(c.order.account)?;
+        let left = self.rate_left(c.order.account);
+        (left < SECOND / rate).then(|| rejection(RejectCode::OrderRate, taken + 1, rate))
+    }
+
+    /// Orders that the bucket holds, and how many it may, where the account's rate is limited.
+    pub(super) fn rate_taken(&self, account: AccountId) -> Option<(i128, i128)> {
+        let rate = i128::from(self.account(account).limits.orders_per_second_max?);
+        Some(((SECOND - self.rate_left(account)) / (SECOND / rate), rate))
+    }
+
+    fn check_daily_orders(&self, c: &Candidate) -> Option<Rejection> {
+        let account = self.account(c.order.account);
+        let limit = i128::from(account.limits.daily_orders_max?);
+        (!c.modifies && account.orders_today >= limit)
+            .then(|| rejection(RejectCode::DailyOrders, account.orders_today + 1, limit))
+    }
+
+    /// Identical orders of less than a second ago, this one included.
+    fn check_burst(&self, c: &Candidate) -> Option<Rejection> {
+        let account = self.account(c.order.account);
+        let limit = i128::from(account.limits.duplicate_burst_max?);
+        let like = |o: &&super::state::RecentOrder| {
+            o.instrument == c.order.instrument
+                && o.side == c.order.side
+                && o.quantity == c.order.quantity
+                && o.price == c.price
+                && i128::from(self.time.saturating_since(o.at)) < SECOND
+        };
+        let remembered = account.recent.iter().rev().take(RECENT_ORDERS);
+        let count = remembered.filter(like).count() as i128 + 1;
+        (!c.modifies && count >= limit).then(|| rejection(RejectCode::DuplicateBurst, count, limit - 1))
+    }
+
+    fn check_executions(&self, c: &Candidate) -> Option<Rejection> {
+        let limit = self.account(c.order.account).limits.repeated_executions_max?;
+        let count = self.executions(c.order.account, c.order.strategy, c.order.side);
+        (count > limit).then(|| {
+            rejection(
+                RejectCode::RepeatedExecution,
+                i128::from(count),
+                i128::from(limit),
+            )
+        })
+    }
+
+    /// What is left of the one second that the bucket holds, in nanoseconds. An order takes its share of a second.
+    fn rate_left(&self, account: AccountId) -> i128 {
+        let account = self.account(account);
+        let elapsed = i128::from(self.time.saturating_since(account.rate_time));
+        (account.rate_left + elapsed).min(SECOND)
+    }
+
+    /// An exit is never refused for its rate, but it counts.
+    pub(super) fn take_rate_token(&mut self, account: AccountId) {
+        let Some(rate) = self.account(account).limits.orders_per_second_max else {
+            return;
+        };
+        let left = (self.rate_left(account) - SECOND / i128::from(rate)).max(0);
+        let now = self.time;
+        let account = self.account_mut(account);
+        account.rate_left = left;
+        account.rate_time = now;
+    }
+}

@@ -1,0 +1,147 @@
+//! What an account's messages and fills are counted for: repeated executions, bursts, and the alerts about funds, the
+//! order-to-trade ratio and the order rate.
+
+use engine::{AccountId, AlertKind, Ratio, RiskLimits, Side, StrategyId, Timestamp};
+
+use super::Oracle;
+use super::monitor::Amounts;
+use super::risk::Candidate;
+use super::state::{Executions, Paise, RecentOrder};
+
+const MINUTE_NS: u64 = 60_000_000_000;
+
+/// Whether fills of a strategy and side still count: within their minute, or above the limit until a re-arm.
+fn counts(executions: &Executions, limits: &RiskLimits, now: Timestamp) -> bool {
+    now.saturating_since(executions.since) < MINUTE_NS
+        || limits
+            .repeated_executions_max
+            .is_some_and(|limit| executions.count > limit)
+}
+
+impl Oracle {
+    /// Fills of a strategy and side that count. Where all counters are in use, strategies without one share the last.
+    pub(super) fn executions(&self, id: AccountId, strategy: StrategyId, side: Side) -> u32 {
+        let account = self.account(id);
+        let live = |slot: &Option<Executions>| {
+            slot.as_ref()
+                .filter(|executions| counts(executions, &account.limits, self.time))
+                .cloned()
+        };
+        let counters: Vec<_> = account.executions.iter().map(live).collect();
+        let own = |e: &&Executions| e.strategy == strategy && e.side == side;
+        if let Some(own) = counters.iter().flatten().find(own) {
+            return own.count;
+        }
+        match counters.last() {
+            Some(Some(last)) if counters.iter().all(Option::is_some) => last.count,
+            _ => 0,
+        }
+    }
+
+    /// Counts a fill.
+    pub(super) fn note_execution(&mut self, id: AccountId, strategy: StrategyId, side: Side) {
+        let now = self.time;
+        let account = self.account_mut(id);
+        account.fills_today += 1;
+        if account.limits.repeated_executions_max.is_none() {
+            return;
+        }
+        let fresh = Executions {
+            strategy,
+            side,
+            since: now,
+            count: 1,
+        };
+        let limits = &account.limits;
+        let live = |e: &Executions| counts(e, limits, now);
+        let slots = &mut account.executions;
+        let own = |e: &Executions| e.strategy == strategy && e.side == side;
+        let place = slots
+            .iter()
+            .position(|slot| slot.as_ref().is_some_and(own))
+            .or_else(|| slots.iter().position(|slot| !slot.as_ref().is_some_and(live)))
+            .unwrap_or(slots.len() - 1);
+        match &mut slots[place] {
+            Some(executions) if live(executions) => executions.count += 1,
+            slot => *slot = Some(fresh),
+        }
+    }
+
+    /// Limits that change do not look back at minutes that are over.
+    pub(super) fn forget_old_executions(&mut self, id: AccountId) {
+        let now = self.time;
+        let account = self.account_mut(id);
+        for slot in &mut account.executions {
+            if slot.as_ref().is_some_and(|e| !counts(e, &account.limits, now)) {
+                *slot = None;
+            }
+        }
+    }
+
+    /// Remembers an accepted order where bursts are looked for.
+    pub(super) fn note_order(&mut self, candidate: &Candidate) {
+        let at = self.time;
+        let order = &candidate.order;
+        let account = self.account_mut(order.account);
+        if account.limits.duplicate_burst_max.is_some() {
+            account.recent.push(RecentOrder {
+                instrument: order.instrument,
+                side: order.side,
+                quantity: order.quantity,
+                price: candidate.price,
+                at,
+            });
+        }
+    }
+
+    /// After a message (a new order, a modification or a cancel that was not refused) and all that it set off.
+    pub(super) fn watch_messages(&mut self, id: AccountId) {
+        if self.account(id).venue {
+            return;
+        }
+        self.watch_margin(id);
+        let account = self.account_mut(id);
+        account.messages_today += 1;
+        let (messages, fills) = (account.messages_today, account.fills_today.max(1));
+        if let Some(limit) = account.limits.order_to_trade_alert {
+            let limit = Ratio::from_ppm(limit * 1_000_000);
+            let raised = &mut self.account_mut(id).warned_ratio;
+            if super::monitor::rises(raised, messages, fills, limit, 100) {
+                self.count_alert(id, AlertKind::OrderToTrade, messages, fills, limit);
+            }
+        }
+        if let Some((taken, rate)) = self.rate_taken(id) {
+            let raised = &mut self.account_mut(id).warned_rate;
+            if super::monitor::rises(raised, taken, rate, Ratio::ONE, 80) {
+                self.count_alert(id, AlertKind::OrderRateNearLimit, taken, rate, Ratio::ONE);
+            }
+        }
+    }
+
+    /// `margin_usage`: what is held is more than 80 % of what was there before anything was held.
+    pub(super) fn watch_margin(&mut self, id: AccountId) {
+        if !self.account(id).limits.balance_check {
+            return;
+        }
+        let (held, leverage) = self.leveraged_margins(id);
+        let funds = (self.cash(id)).max(0);
+        let raised = &mut self.account_mut(id).warned_margin;
+        if super::monitor::rises(raised, held, funds * leverage, Ratio::ONE, 80) {
+            let used = -(-held).div_euclid(leverage);
+            let limit = Ratio::from_ppm(800_000);
+            self.count_alert(id, AlertKind::MarginUsage, used, funds, limit);
+        }
+    }
+
+    fn count_alert(&mut self, id: AccountId, kind: AlertKind, amount: Paise, basis: Paise, limit: Ratio) {
+        let account = self.account(id);
+        let amounts = Amounts {
+            amount,
+            basis,
+            realised: account.realised - account.charges,
+            unrealised: self.account_unrealised(id),
+            limit,
+        };
+        self.alert(kind, id, None, amounts);
+    }
+}
