@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup lint
+.PHONY: help run build test soak setup lint
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -21,6 +21,10 @@ setup: ## Install what the browser test needs
 test: setup ## Run every test of the workspace (CRASH_CYCLES=100 kills the server more often)
 	$(CARGO) test --workspace
 	$(CARGO) test --release --package engine --test determinism
+
+soak: setup ## The same proofs for longer: 20,000 random streams against the oracle, 500 kills (ORACLE_SEEDS, CRASH_CYCLES)
+	ORACLE_SEEDS=$${ORACLE_SEEDS:-20000} $(CARGO) test --release --package engine --test oracle_compare
+	CRASH_CYCLES=$${CRASH_CYCLES:-500} $(CARGO) test --package pinion --test end_to_end crash
 
 lint: ## Check formatting and lints
 	$(CARGO) fmt --all --check
