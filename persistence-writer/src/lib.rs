@@ -12,6 +12,7 @@ mod data_dir;
 pub mod journal;
 pub mod limits;
 mod progress;
+pub mod projector;
 pub mod record;
 pub mod replica;
 pub mod snapshot;

@@ -1,0 +1,32 @@
+//! The projector: the contract's seven tables, always a faithful, exactly-once copy of the journal.
+//!
+//! - [`Fold`]: commands to rows, through the same engine and history as every other reader.
+//! - [`Batch`]: what one transaction writes.
+//! - [`TableStore`]: a database; [`SqliteStore`] is the embedded default, [`PostgresStore`] the other.
+//! - [`run`]: the thread's body.
+
+mod administration;
+mod batch;
+mod day_stats;
+mod fold;
+mod kill_events;
+pub mod limits;
+mod migrations;
+mod names;
+mod order_rows;
+mod position_life;
+mod postgres;
+mod run;
+mod sqlite;
+mod status;
+mod store;
+mod table;
+
+pub use batch::Batch;
+pub use fold::{Fold, Newest};
+pub use postgres::{PostgresSettings, PostgresStore, UrlError};
+pub use run::{Projector, Source, rebuild, run, to_the_end};
+pub use sqlite::SqliteStore;
+pub use status::{ProjectorStatus, State};
+pub use store::{StoreError, TableStore, Written};
+pub use table::{Column, Kind, OnConflict, Row, TABLES, Table, TableId, Value};

@@ -1,0 +1,413 @@
+//! The projector: tails the journal, folds it, and writes what changed, at its own pace.
+//!
+//! Every batch and the watermark that says so are one transaction. After any error the watermark is read again before
+//! anything else: the batch was committed, or is written again, or the tables have been replaced by others, which are
+//! then followed from where they stand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use engine::Seq;
+use tracing::{error, info, warn};
+
+use super::batch::Batch;
+use super::fold::{Fold, Newest};
+use super::limits::{
+    BACK_OFF_MAX, BACK_OFF_MIN, CATCH_UP_LAG, CATCH_UP_ROWS, COMMANDS_PER_BATCH, DRAIN_TIME, FOLD_SLICE,
+    IDLE_WAIT, LIVE_ROWS, VERIFY_INTERVAL, WATERMARK_INTERVAL,
+};
+use super::status::{ProjectorStatus, State};
+use super::store::{StoreError, TableStore};
+use crate::journal::{JournalError, JournalId, Storage, Tailer};
+use crate::progress::Progress;
+
+/// Where the projector reads from, and whom it tells.
+#[derive(Debug)]
+pub struct Source<S: Storage> {
+    pub storage: S,
+    pub journal: JournalId,
+    pub progress: Arc<Progress>,
+    pub status: Arc<ProjectorStatus>,
+}
+
+/// The state of the projector's thread.
+pub struct Projector<S: Storage, T: TableStore> {
+    source: Source<S>,
+    store: T,
+    claimed: bool,
+    following: Option<Following<S>>,
+    /// Taken from the fold, and not known to be committed.
+    unwritten: Option<Arc<Batch>>,
+    /// The tables stand here.
+    watermark: u64,
+    /// The newest rows that they hold.
+    held: Newest,
+    /// Whether they have been asked for those since they were claimed.
+    checked: bool,
+    watermark_written: Instant,
+    verified: Instant,
+    back_off: Duration,
+    /// Nothing will be written any more.
+    halted: bool,
+}
+
+/// The fold and its place in the journal.
+struct Following<S: Storage> {
+    fold: Fold,
+    tailer: Tailer<S>,
+    /// The tables hold everything up to here from before.
+    from: u64,
+}
+
+/// What a step came to.
+enum Step {
+    Again,
+    /// Nothing to do for now.
+    Idle,
+    /// Try again after a pause.
+    Failed,
+}
+
+impl<S: Storage, T: TableStore> Projector<S, T> {
+    pub fn new(source: Source<S>, store: T) -> Projector<S, T> {
+        Projector {
+            source,
+            store,
+            claimed: false,
+            following: None,
+            unwritten: None,
+            watermark: 0,
+            held: Newest::default(),
+            checked: false,
+            watermark_written: Instant::now(),
+            verified: Instant::now(),
+            back_off: BACK_OFF_MIN,
+            halted: false,
+        }
+    }
+
+    fn durable(&self) -> u64 {
+        self.source.progress.durable()
+    }
+
+    /// Whether the tables, watermark included, stand at the journal's end.
+    fn is_up_to_date(&self) -> bool {
+        self.claimed && self.checked && self.unwritten.is_none() && self.watermark == self.durable()
+    }
+
+    fn step(&mut self) -> Result<Step, JournalError> {
+        if self.halted {
+            return Ok(Step::Idle);
+        }
+        let stepped = match &mut self.following {
+            Some(following) if self.claimed && following.fold.seq() < following.from => {
+                following.fold_slice(following.from, usize::MAX)?;
+                if following.fold.seq() == following.from {
+                    self.held = following.fold.newest();
+                }
+                Ok(Step::Again)
+            }
+            Some(_) if self.claimed => {
+                if !self.checked {
+                    self.check_tables()?
+                } else if let Some(batch) = self.unwritten.take() {
+                    self.write(batch)?
+                } else {
+                    self.follow()?
+                }
+            }
+            _ => self.claim()?,
+        };
+        Ok(stepped.unwrap_or_else(|error| self.fail(&error)))
+    }
+
+    /// Takes the tables over, and finds out what they hold.
+    fn claim(&mut self) -> Result<Result<Step, StoreError>, JournalError> {
+        let (journal, durable) = (self.source.journal, self.durable());
+        let seq = match self.store.claim(journal, durable) {
+            Ok(seq) => seq,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.claimed = true;
+        self.checked = false;
+        self.watermark = seq;
+        self.watermark_written = Instant::now();
+        match &self.unwritten {
+            // Committed after all.
+            Some(batch) if batch.to == seq => self.unwritten = None,
+            Some(batch) if batch.after == seq => {}
+            Some(_) => self.following = None,
+            None if self
+                .following
+                .as_ref()
+                .is_some_and(|following| following.base() == seq) => {}
+            None => self.following = None,
+        }
+        if self.following.is_none() {
+            self.unwritten = None;
+            self.start_at(seq)?;
+        }
+        info!(backend = self.store.backend(), seq, durable, "tables taken over");
+        Ok(Ok(Step::Again))
+    }
+
+    fn start_at(&mut self, seq: u64) -> Result<(), JournalError> {
+        self.following = Some(Following {
+            fold: Fold::new(seq),
+            tailer: Tailer::after(self.source.storage.clone(), Seq::new(0))?,
+            from: seq,
+        });
+        self.held = Newest::default();
+        self.source.status.stands_at(seq, None);
+        self.enter(State::Starting, "");
+        Ok(())
+    }
+
+    /// Folds a slice, and takes a batch when one is due.
+    fn follow(&mut self) -> Result<Result<Step, StoreError>, JournalError> {
+        let durable = self.durable();
+        let watermark_due = self.watermark_written.elapsed() >= WATERMARK_INTERVAL || self.ends();
+        let Some(following) = &mut self.following else {
+            return Ok(Ok(Step::Again));
+        };
+        let behind = durable.saturating_sub(following.fold.seq()) > CATCH_UP_LAG;
+        let rows = if behind { CATCH_UP_ROWS } else { LIVE_ROWS };
+        let more = following.fold_slice(durable, rows)?;
+        let fold = &mut following.fold;
+        let full = fold.pending_rows() >= rows || fold.pending_commands() >= COMMANDS_PER_BATCH;
+        let waits = fold.pending_rows() > 0;
+        if full || (!more && (waits || (watermark_due && fold.pending_commands() > 0))) {
+            let batch = Arc::new(fold.take_batch());
+            return self.write(batch);
+        }
+        let seq = fold.seq();
+        if !waits {
+            // What was folded changed no row: the tables are as good as up to date.
+            self.source.status.stands_at(seq, None);
+            if !more {
+                self.enter(State::Live, "");
+                if self.verified.elapsed() >= VERIFY_INTERVAL {
+                    return Ok(self.verify());
+                }
+            }
+        }
+        Ok(Ok(if more { Step::Again } else { Step::Idle }))
+    }
+
+    /// Nobody may have touched the tables while there was nothing to write.
+    fn verify(&mut self) -> Result<Step, StoreError> {
+        self.store.verify(self.watermark)?;
+        self.verified = Instant::now();
+        // Whether the rows are there is asked next.
+        self.checked = false;
+        Ok(Step::Again)
+    }
+
+    /// Whether the journal's writer has finished, so that the watermark need not wait for more.
+    fn ends(&self) -> bool {
+        self.source.progress.is_ended()
+    }
+
+    /// Tables that were emptied while their watermark stayed are filled again from the beginning.
+    fn check_tables(&mut self) -> Result<Result<Step, StoreError>, JournalError> {
+        match self.store.holds(self.held) {
+            Ok(true) => self.checked = true,
+            Ok(false) => {
+                warn!("the tables have lost rows that they held: writing everything again");
+                if let Err(error) = self.store.rewind() {
+                    return Ok(Err(error));
+                }
+                self.watermark = 0;
+                self.unwritten = None;
+                self.start_at(0)?;
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+        Ok(Ok(Step::Again))
+    }
+
+    fn write(&mut self, batch: Arc<Batch>) -> Result<Result<Step, StoreError>, JournalError> {
+        self.source.status.stands_at(batch.after, Some(batch.first_time));
+        let written = match self.store.write(&batch) {
+            Ok(written) => written,
+            Err(error) => {
+                self.unwritten = Some(batch);
+                return Ok(Err(error));
+            }
+        };
+        if written.dead_letters > 0 {
+            // Rows that refer to rows that are gone would be such: ask for those that were there before.
+            self.checked = false;
+        } else {
+            self.held = batch.newest;
+        }
+        self.watermark = batch.to;
+        self.watermark_written = Instant::now();
+        self.back_off = BACK_OFF_MIN;
+        self.source.status.count(&written);
+        self.source.status.stands_at(batch.to, None);
+        if written.dead_letters > 0 {
+            warn!(
+                rows = written.dead_letters,
+                "the database refused rows: see dead_letter"
+            );
+        }
+        self.held = batch.newest;
+        if written.conflicts > 0 {
+            error!(
+                rows = written.conflicts,
+                "rows that never change stood there otherwise: see dead_letter"
+            );
+        }
+        let lag = self.durable().saturating_sub(batch.to);
+        let state = if lag > CATCH_UP_LAG {
+            State::CatchingUp
+        } else {
+            State::Live
+        };
+        self.enter(state, "");
+        Ok(Ok(Step::Again))
+    }
+
+    fn fail(&mut self, error: &StoreError) -> Step {
+        self.store.disconnect();
+        self.claimed = false;
+        let reason = error.to_string();
+        match error {
+            StoreError::Moved => return Step::Again,
+            StoreError::Unavailable(_) | StoreError::Damaged(_) => {
+                self.enter(State::Unavailable, &reason);
+                return Step::Failed;
+            }
+            StoreError::Refused(_) => self.enter(State::Refused, &reason),
+            StoreError::Fenced { .. } => self.enter(State::Fenced, &reason),
+        }
+        self.halted = true;
+        Step::Idle
+    }
+
+    fn enter(&self, state: State, reason: &str) {
+        if !self.source.status.enter(state, reason) {
+            return;
+        }
+        let (backend, seq) = (self.store.backend(), self.watermark);
+        match state {
+            State::Starting | State::CatchingUp | State::Live => {
+                info!(backend, seq, state = state.as_str(), "tables");
+            }
+            State::Unavailable => warn!(backend, seq, reason, "the tables cannot be written; trying again"),
+            State::Refused | State::Fenced => {
+                error!(
+                    backend,
+                    seq,
+                    reason,
+                    state = state.as_str(),
+                    "the tables are not written any more"
+                );
+            }
+        }
+    }
+
+    fn pause(&mut self, step: &Step, stop: &AtomicBool) {
+        match step {
+            Step::Again => {}
+            Step::Idle => {
+                let seq = self
+                    .following
+                    .as_ref()
+                    .map_or(0, |following| following.fold.seq());
+                if self.halted || self.ends() {
+                    std::thread::sleep(IDLE_WAIT);
+                } else {
+                    self.source.progress.wait_durable_beyond(seq, IDLE_WAIT);
+                }
+            }
+            Step::Failed => {
+                let until = Instant::now() + self.back_off;
+                while Instant::now() < until && !stop.load(Ordering::Acquire) {
+                    std::thread::sleep(IDLE_WAIT.min(self.back_off));
+                }
+                self.back_off = (self.back_off * 2).min(BACK_OFF_MAX);
+            }
+        }
+    }
+}
+
+impl<S: Storage> Following<S> {
+    /// Where the tables stand according to this fold.
+    fn base(&self) -> u64 {
+        self.from
+            .max(self.fold.seq().saturating_sub(self.fold.pending_commands()))
+    }
+
+    /// Folds until `limit`, or until so many rows wait, but at most a slice. Returns whether there is more to fold.
+    fn fold_slice(&mut self, limit: u64, rows: usize) -> Result<bool, JournalError> {
+        let end = self.fold.seq().saturating_add(FOLD_SLICE);
+        while self.fold.seq() < end && self.fold.pending_rows() < rows {
+            match self.tailer.next(Seq::new(limit))? {
+                Some(command) => self.fold.apply(&command),
+                None => return Ok(false),
+            }
+        }
+        Ok(self.fold.seq() < limit)
+    }
+}
+
+/// The body of the `projector` thread. Returns when `stop` is set and the tables are up to date, or are not within
+/// [`DRAIN_TIME`], or cannot be; or when the journal cannot be read.
+pub fn run<S: Storage, T: TableStore>(
+    mut projector: Projector<S, T>,
+    stop: &AtomicBool,
+) -> Result<(), JournalError> {
+    let mut stopping: Option<Instant> = None;
+    loop {
+        let step = projector.step()?;
+        if stop.load(Ordering::Acquire) {
+            let since = *stopping.get_or_insert_with(Instant::now);
+            let hopeless = projector.halted || matches!(step, Step::Failed);
+            if hopeless || projector.is_up_to_date() || since.elapsed() > DRAIN_TIME {
+                return Ok(());
+            }
+        }
+        projector.pause(&step, stop);
+    }
+}
+
+/// Removes the rows that came from a journal, and writes them again from this one until its end. For a command, not
+/// for a server: whoever calls owns the data directory.
+pub fn rebuild<S: Storage, T: TableStore>(
+    mut projector: Projector<S, T>,
+) -> Result<Result<(), StoreError>, JournalError> {
+    if let Err(error) = projector.store.clear() {
+        return Ok(Err(error));
+    }
+    to_the_end(projector)
+}
+
+/// Writes until the journal's end. The first failure ends it.
+pub fn to_the_end<S: Storage, T: TableStore>(
+    mut projector: Projector<S, T>,
+) -> Result<Result<(), StoreError>, JournalError> {
+    loop {
+        let step = projector.step()?;
+        let (state, reason) = projector.source.status.state();
+        match step {
+            Step::Failed => return Ok(Err(StoreError::Unavailable(reason))),
+            Step::Idle if state == State::Refused || state == State::Fenced => {
+                return Ok(Err(StoreError::Refused(reason)));
+            }
+            _ if projector.is_up_to_date() => return Ok(Ok(())),
+            step => projector.pause(&step, &AtomicBool::new(false)),
+        }
+    }
+}
+
+impl<S: Storage, T: TableStore> std::fmt::Debug for Projector<S, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Projector")
+            .field("backend", &self.store.backend())
+            .field("watermark", &self.watermark)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,338 @@
+//! The embedded default: one SQLite file in the data directory. The journal is the truth, so a file that is missing or
+//! damaged is made anew.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ToSql, Transaction, TransactionBehavior};
+use tracing::warn;
+
+use super::batch::Batch;
+use super::fold::Newest;
+use super::migrations;
+use super::store::{StoreError, TableStore, Takeover, Watermark, Written, judge, seq_of};
+use super::table::{Column, OnConflict, Row, Table, Value, time_text};
+use crate::journal::JournalId;
+
+/// Prepared statements kept: an upsert and a comparison for each table, and a few for the watermark.
+const STATEMENTS_KEPT: usize = 64;
+
+/// The tables in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    connection: Option<Connection>,
+    epoch: Option<u64>,
+}
+
+impl SqliteStore {
+    /// Nothing is opened before the first claim.
+    pub fn new(path: impl Into<PathBuf>) -> SqliteStore {
+        SqliteStore {
+            path: path.into(),
+            connection: None,
+            epoch: None,
+        }
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, StoreError> {
+        self.connection.as_mut().ok_or_else(not_connected)
+    }
+
+    fn try_claim(&mut self, journal: JournalId, last: u64) -> Result<u64, StoreError> {
+        let mut connection = open(&self.path)?;
+        migrations::sqlite(&mut connection)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found = watermark(&transaction)?;
+        let (seq, epoch) = match judge(found.as_ref(), journal, last, self.epoch)? {
+            Takeover::Keep { seq } => (seq, self.epoch.unwrap_or_default()),
+            Takeover::Take { seq, epoch } => (seq, epoch),
+            Takeover::Begin { epoch } => (0, epoch),
+        };
+        transaction.execute(
+            "INSERT INTO pinion_watermark (id, journal, epoch, seq) VALUES (1, ?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch",
+            (journal.to_string(), signed(epoch), signed(seq)),
+        )?;
+        transaction.commit()?;
+        self.epoch = Some(epoch);
+        self.connection = Some(connection);
+        Ok(seq)
+    }
+}
+
+impl TableStore for SqliteStore {
+    fn backend(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn claim(&mut self, journal: JournalId, last: u64) -> Result<u64, StoreError> {
+        self.connection = None;
+        match self.try_claim(journal, last) {
+            Err(StoreError::Damaged(why)) => {
+                warn!(file = %self.path.display(), why, "the tables are damaged: making them anew from the journal");
+                set_aside(&self.path)?;
+                self.try_claim(journal, last)
+            }
+            done => done,
+        }
+    }
+
+    fn holds(&mut self, newest: Newest) -> Result<bool, StoreError> {
+        let connection = self.connection()?;
+        for (table, id) in [("orders", newest.order), ("trades", newest.trade)] {
+            let Some(id) = id else { continue };
+            let sql = format!(
+                "SELECT EXISTS (SELECT 1 FROM {table} WHERE id = ?1) OR EXISTS
+                    (SELECT 1 FROM pinion_dead_letter WHERE table_name = ?2 AND row_key = ?3)"
+            );
+            let there: bool =
+                connection.query_row(&sql, (signed(id), table, format!("id={id}")), |row| row.get(0))?;
+            if !there {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn verify(&mut self, seq: u64) -> Result<(), StoreError> {
+        let epoch = self.epoch.unwrap_or_default();
+        let sql = "SELECT EXISTS (SELECT 1 FROM pinion_watermark WHERE id = 1 AND seq = ?1 AND epoch = ?2)";
+        let stands: bool = self
+            .connection()?
+            .query_row(sql, (signed(seq), signed(epoch)), |row| row.get(0))?;
+        if stands { Ok(()) } else { Err(StoreError::Moved) }
+    }
+
+    fn rewind(&mut self) -> Result<(), StoreError> {
+        self.connection()?.execute_batch(
+            "BEGIN IMMEDIATE; UPDATE pinion_watermark SET seq = 0; DELETE FROM pinion_dead_letter; COMMIT;",
+        )?;
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), StoreError> {
+        self.connection = None;
+        set_aside(&self.path)
+    }
+
+    fn write(&mut self, batch: &Arc<Batch>) -> Result<Written, StoreError> {
+        let epoch = self.epoch.unwrap_or_default();
+        let connection = self.connection()?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut written = Written::default();
+        for (table, rows) in batch.tables() {
+            write_table(&transaction, table, &rows, &mut written)?;
+        }
+        let moved = transaction
+            .prepare_cached(
+                "UPDATE pinion_watermark SET seq = ?1, time = ?2 WHERE id = 1 AND seq = ?3 AND epoch = ?4",
+            )?
+            .execute((
+                signed(batch.to),
+                time_text(batch.time),
+                signed(batch.after),
+                signed(epoch),
+            ))?;
+        if moved != 1 {
+            return Err(StoreError::Moved);
+        }
+        transaction.commit()?;
+        Ok(written)
+    }
+
+    fn disconnect(&mut self) {
+        self.connection = None;
+    }
+}
+
+fn open(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // A lost end comes again from the journal, so a commit need not wait for the disk.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;
+         PRAGMA busy_timeout = 5000;",
+    )?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+    if verdict == "ok" {
+        Ok(connection)
+    } else {
+        Err(StoreError::Damaged(verdict))
+    }
+}
+
+fn watermark(transaction: &Transaction<'_>) -> Result<Option<Watermark>, StoreError> {
+    let sql = "SELECT journal, epoch, seq FROM pinion_watermark WHERE id = 1";
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Watermark {
+            journal: row.get(0)?,
+            epoch: unsigned(row.get(1)?),
+            seq: unsigned(row.get(2)?),
+        })
+    };
+    Ok(transaction.query_row(sql, (), read).optional()?)
+}
+
+/// Moves the file out of the way (over an earlier one), so that a person can still look at it.
+fn set_aside(path: &Path) -> Result<(), StoreError> {
+    let with = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    for journal in ["-wal", "-shm"] {
+        ignore_missing(std::fs::remove_file(with(journal)))?;
+    }
+    ignore_missing(std::fs::rename(path, with(".damaged")))
+}
+
+fn ignore_missing(done: std::io::Result<()>) -> Result<(), StoreError> {
+    match done {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Unavailable(error.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_table(
+    transaction: &Transaction<'_>,
+    table: &'static Table,
+    rows: &[&Row],
+    written: &mut Written,
+) -> Result<(), StoreError> {
+    let name = name_of(table);
+    let places: Vec<String> = (1..=table.columns.len())
+        .map(|place| format!("?{place}"))
+        .collect();
+    let upsert = format!(
+        "INSERT INTO {name} ({}) VALUES ({}) {}",
+        table.column_list(),
+        places.join(", "),
+        table.conflict_clause(&name)
+    );
+    let mut upsert = transaction.prepare_cached(&upsert)?;
+    for row in rows {
+        match upsert.execute(rusqlite::params_from_iter(parameters(table, row))) {
+            Ok(0) if table.on_conflict == OnConflict::Once && !is_same(transaction, table, row)? => {
+                written.conflicts += 1;
+                dead_letter(
+                    transaction,
+                    table,
+                    row,
+                    "a row that never changes stands there otherwise",
+                )?;
+            }
+            Ok(_) => written.rows += 1,
+            Err(error) if is_about_the_row(&error) => {
+                written.dead_letters += 1;
+                dead_letter(transaction, table, row, &error.to_string())?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether a row of the same key has the same content.
+fn is_same(transaction: &Transaction<'_>, table: &Table, row: &Row) -> Result<bool, StoreError> {
+    let equal: Vec<String> = table
+        .columns
+        .iter()
+        .zip(1..)
+        .map(|(column, place)| format!("{} IS ?{place}", column.name))
+        .collect();
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM {} WHERE {})",
+        name_of(table),
+        equal.join(" AND ")
+    );
+    let parameters = rusqlite::params_from_iter(parameters(table, row));
+    Ok(transaction
+        .prepare_cached(&sql)?
+        .query_row(parameters, |row| row.get(0))?)
+}
+
+fn dead_letter(
+    transaction: &Transaction<'_>,
+    table: &Table,
+    row: &Row,
+    error: &str,
+) -> Result<(), StoreError> {
+    transaction.execute(
+        "INSERT OR REPLACE INTO pinion_dead_letter (seq, table_name, row_key, row, error)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        (
+            seq_of(table, row),
+            table.name,
+            table.key_text(row),
+            table.row_json(row),
+            error,
+        ),
+    )?;
+    Ok(())
+}
+
+/// A table's name in this database.
+pub(super) fn name_of(table: &Table) -> String {
+    let prefix = if table.own { "pinion_" } else { "" };
+    format!("{prefix}{}", table.name)
+}
+
+fn parameters<'a>(table: &'a Table, row: &'a Row) -> impl Iterator<Item = Parameter<'a>> {
+    table
+        .columns
+        .iter()
+        .zip(row)
+        .map(|(column, value)| Parameter { column, value })
+}
+
+struct Parameter<'a> {
+    column: &'a Column,
+    value: &'a Value,
+}
+
+impl ToSql for Parameter<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.value {
+            Value::Int(number) => ToSqlOutput::Owned(Sql::Integer(*number)),
+            Value::Bool(truth) => ToSqlOutput::Owned(Sql::Integer((*truth).into())),
+            Value::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Value::Json(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            other => ToSqlOutput::Owned(self.column.kind.text(other).map_or(Sql::Null, Sql::Text)),
+        })
+    }
+}
+
+/// Journal positions and epochs stay below 2^63.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+fn is_about_the_row(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig)
+    )
+}
+
+fn not_connected() -> StoreError {
+    StoreError::Unavailable("not connected".to_owned())
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                StoreError::Damaged(error.to_string())
+            }
+            _ => StoreError::Unavailable(error.to_string()),
+        }
+    }
+}

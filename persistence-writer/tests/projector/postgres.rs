@@ -1,0 +1,358 @@
+//! PostgreSQL: the same rows, and the same answers as the old tools expect.
+
+use std::sync::Arc;
+
+use persistence_writer::projector::{
+    Column, Kind, Projector, SqliteStore, State, StoreError, TABLES, Table, rebuild,
+};
+
+use crate::cluster::{Cluster, Database};
+use crate::journal::Journal;
+use crate::rows::{Cell, Dump, assert_same, expected, sorted};
+use crate::session::{ASHA, MAIN, Session, today};
+
+/// The rows that come from a journal.
+pub(crate) fn dump(database: &Database) -> Dump {
+    let mut client = database.client();
+    let mut read = |table: &'static Table| {
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|Column { name, kind, .. }| match kind {
+                Kind::Time => format!("to_char({name}, 'YYYY-MM-DD HH24:MI:SS.US')"),
+                Kind::Ids | Kind::Texts => format!("to_json({name})::text"),
+                _ => format!("{name}::text"),
+            })
+            .collect();
+        let schema = if table.own { "pinion." } else { "" };
+        let sql = format!(
+            "SELECT {} FROM {schema}{} WHERE seq IS NOT NULL",
+            columns.join(", "),
+            table.name
+        );
+        let rows = client.query(&sql, &[]).unwrap();
+        let cells = |row: &postgres::Row| {
+            let columns = table.columns.iter().enumerate();
+            columns
+                .map(|(place, column)| Cell::new(column.kind, row.get(place)))
+                .collect::<Vec<Cell>>()
+        };
+        (table.name, sorted(table, rows.iter().map(cells).collect()))
+    };
+    TABLES.iter().map(&mut read).collect()
+}
+
+#[test]
+fn both_databases_hold_the_same_rows() {
+    let cluster = Cluster::shared();
+    for seed in 21..=23 {
+        let session = Session::random(seed, 4_000);
+        let journal = Journal::of(1, &session.commands);
+        let database = cluster.database();
+        // All of it at once: batches travel by COPY.
+        journal.project(database.store()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pinion.db");
+        journal.project(SqliteStore::new(&file)).unwrap();
+        let (postgres, sqlite) = (dump(&database), crate::sqlite::dump(&file));
+        assert_same(&postgres, &sqlite, &format!("seed {seed}"));
+        assert_same(&postgres, &expected(&session.commands), &format!("seed {seed}"));
+        assert_eq!(database.one("SELECT count(*) FROM pinion.dead_letter"), "0");
+        assert_eq!(
+            database.one("SELECT seq FROM pinion.watermark"),
+            journal.last().to_string()
+        );
+    }
+}
+
+/// Bit by bit, in small batches, by one thread and then by one process after the other.
+#[test]
+fn rows_follow_live() {
+    let session = Session::random(24, 3_000);
+    let (live, later) = session.commands.split_at(2_000);
+    let mut journal = Journal::new(1);
+    let database = Cluster::shared().database();
+    let running = journal.projector(database.store());
+    for commands in live.chunks(53) {
+        journal.append(commands);
+    }
+    running.wait_for_seq(journal.last());
+    running.wait_for_state(State::Live);
+    assert_same(&dump(&database), &expected(live), "live");
+    running.stop();
+    for commands in later.chunks(300) {
+        journal.append(commands);
+        journal.project(database.store()).unwrap();
+    }
+    assert_same(&dump(&database), &expected(&session.commands), "in pieces");
+}
+
+#[test]
+fn a_database_that_is_not_there_yet_is_caught_up_with_later() {
+    let session = Session::random(25, 1_000);
+    let journal = Journal::of(1, &session.commands);
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database();
+    cluster.shut_down();
+    let running = journal.projector(database.store());
+    let reason = running.wait_for_state(State::Unavailable);
+    assert!(reason.contains("cannot connect"), "{reason}");
+    assert!(running.status.written() == 0);
+    cluster.resume();
+    running.wait_for_seq(journal.last());
+    running.wait_for_state(State::Live);
+    running.stop();
+    assert_same(&dump(&database), &expected(&session.commands), "later");
+}
+
+#[test]
+fn of_two_projectors_the_older_is_fenced() {
+    let session = Session::random(26, 2_000);
+    let cluster = Cluster::shared();
+    for round in 0..10 {
+        let mut journal = Journal::of(1, &session.commands[..1_000]);
+        let database = cluster.database();
+        let older = journal.projector(database.store());
+        older.wait_for_seq(journal.last());
+        let newer = journal.projector(database.store());
+        newer.wait_for_state(State::Live);
+        for commands in session.commands[1_000..].chunks(97) {
+            journal.append(commands);
+        }
+        newer.wait_for_seq(journal.last());
+        let reason = older.wait_for_state(State::Fenced);
+        assert!(reason.contains("another projector"), "{reason}");
+        older.stop();
+        newer.stop();
+        assert_same(
+            &dump(&database),
+            &expected(&session.commands),
+            &format!("round {round}"),
+        );
+    }
+}
+
+#[test]
+fn emptied_tables_are_filled_again() {
+    let session = Session::random(27, 1_500);
+    let rows = expected(&session.commands);
+    let mut journal = Journal::of(1, &session.commands[..session.commands.len() - 200]);
+    let database = Cluster::shared().database();
+    let running = journal.projector(database.store());
+    running.wait_for_seq(journal.last());
+    let ways = [
+        "DROP SCHEMA pinion CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public",
+        "TRUNCATE trades, orders, positions, strategies, daily_stats, kill_switch_events, pinion.watermark",
+        "TRUNCATE trades, orders, positions, strategies, daily_stats, kill_switch_events",
+        "DELETE FROM trades; DELETE FROM orders",
+        "DROP SCHEMA pinion CASCADE",
+    ];
+    for (round, way) in ways.iter().enumerate() {
+        database.execute(way);
+        // Something new has to be written before anyone notices; a cut connection makes it look again.
+        let from = session.commands.len() - 200 + round * 40;
+        journal.append(&session.commands[from..from + 40]);
+        database.terminate_backends();
+        running.wait_until("the tables are filled again", |status| {
+            status.written() == journal.last()
+                && database
+                    .client()
+                    .query_one("SELECT count(*) FROM orders WHERE seq IS NOT NULL", &[])
+                    .is_ok_and(|row| {
+                        usize::try_from(row.get::<_, i64>(0)).unwrap()
+                            == expected(&session.commands[..from + 40])["orders"].len()
+                    })
+        });
+        assert_same(&dump(&database), &expected(&session.commands[..from + 40]), way);
+    }
+    running.stop();
+    assert_same(&dump(&database), &rows, "at the end");
+}
+
+#[test]
+fn an_older_dump_is_caught_up_with() {
+    let session = Session::random(28, 2_000);
+    let database = Cluster::shared().database();
+    let mut journal = Journal::of(1, &session.commands[..700]);
+    let running = journal.projector(database.store());
+    running.wait_for_seq(journal.last());
+    let dumped = database.dump();
+    for round in 0..5 {
+        let to = 900 + round * 200;
+        journal.append(&session.commands[to - 200..to]);
+        running.wait_for_seq(journal.last());
+        // Disconnects everyone; whoever comes back sees that the tables are others.
+        database.restore(&dumped);
+        running.wait_until("the older tables catch up", |_| {
+            let watermark = database
+                .client()
+                .query_one("SELECT seq FROM pinion.watermark", &[]);
+            watermark.is_ok_and(|row| u64::try_from(row.get::<_, i64>(0)).unwrap() == journal.last())
+        });
+        assert_same(
+            &dump(&database),
+            &expected(&session.commands[..to]),
+            &format!("round {round}"),
+        );
+    }
+    running.stop();
+}
+
+#[test]
+fn foreign_tables_and_tables_ahead_of_the_journal_are_refused() {
+    let cluster = Cluster::shared();
+    for seed in 31..=35 {
+        let session = Session::random(seed, 300);
+        let database = cluster.database();
+        Journal::of(1, &session.commands)
+            .project(database.store())
+            .unwrap();
+        let before = dump(&database);
+        let refused = |journal: &Journal, word: &str| {
+            let error = journal.project(database.store()).unwrap_err();
+            assert!(
+                matches!(&error, StoreError::Refused(why) if why.contains(word)),
+                "{error}"
+            );
+        };
+        let other = Journal::of(2, &session.commands);
+        refused(&other, "belong to journal 0101");
+        let short = &session.commands[..session.commands.len() - 1];
+        refused(&Journal::of(1, short), "the journal has lost its end");
+        assert_same(&dump(&database), &before, "nothing was written");
+        // Whoever says so may replace them.
+        let done = rebuild(Projector::new(other.source(), database.store())).unwrap();
+        assert_eq!(done, Ok(()));
+        assert_same(&dump(&database), &before, "the same commands in another journal");
+    }
+}
+
+#[test]
+fn poison_rows_are_dead_letters_alone() {
+    let mut session = Session::new(36);
+    for number in 0..10_500 {
+        // Resting orders far from each other: rows of their own that nothing refers to.
+        let side = if number % 2 == 0 {
+            engine::Side::Buy
+        } else {
+            engine::Side::Sell
+        };
+        let away = if number % 2 == 0 { -50 } else { 50 };
+        let order = session.order(MAIN, side, number % 3, 1, away);
+        session.pass_minutes(if number % 500 == 0 { 1 } else { 0 });
+        session.sequence(engine::Command::NewOrder(order));
+    }
+    let database = Cluster::shared().database();
+    let mut journal = Journal::of(1, &session.commands[..7]);
+    journal.project(database.store()).unwrap();
+    database.execute("ALTER TABLE orders ADD CONSTRAINT poison CHECK (id % 1000 <> 0)");
+    journal.append(&session.commands[7..]);
+    let running = journal.projector(database.store());
+    running.wait_for_seq(journal.last());
+    let letters = running.status.dead_letters();
+    running.stop();
+
+    let mut rows = expected(&session.commands);
+    let poisoned = |row: &Vec<Cell>| matches!(&row[0], Cell::Text(id) if id.ends_with("000"));
+    let all = rows["orders"].len();
+    assert!(all >= 10_000, "{all}");
+    let sound: Vec<_> = rows["orders"]
+        .iter()
+        .filter(|row| !poisoned(row))
+        .cloned()
+        .collect();
+    let refused = all - sound.len();
+    rows.insert("orders", sound);
+    assert_same(&dump(&database), &rows, "all but the poison");
+    assert_eq!(u64::try_from(refused).unwrap(), letters);
+    let sql = "SELECT count(DISTINCT row_key) FROM pinion.dead_letter WHERE table_name = 'orders' AND error LIKE '%poison%'";
+    assert_eq!(database.one(sql), refused.to_string());
+    assert_eq!(
+        database.one("SELECT count(*) FROM pinion.dead_letter WHERE table_name <> 'orders'"),
+        "0"
+    );
+}
+
+#[test]
+fn a_changed_trade_is_an_alarm() {
+    let session = Session::random(37, 800);
+    let journal = Journal::of(1, &session.commands);
+    let database = Cluster::shared().database();
+    journal.project(database.store()).unwrap();
+    database.execute(
+        "UPDATE trades SET price = price + 1 WHERE id = (SELECT min(id) FROM trades);
+         UPDATE pinion.watermark SET seq = 0",
+    );
+    let running = journal.projector(database.store());
+    running.wait_for_seq(journal.last());
+    assert_eq!(running.status.conflicts(), 1);
+    running.stop();
+    assert_eq!(
+        database.one("SELECT count(*) FROM pinion.dead_letter WHERE table_name = 'trades' AND error LIKE '%never changes%'"),
+        "1"
+    );
+}
+
+/// What the old tools ask, answered by the tables and by the read model.
+#[test]
+fn the_old_tools_see_what_the_api_shows() {
+    let session = Session::random(38, 3_000);
+    let journal = Journal::of(1, &session.commands);
+    let database = Cluster::shared().database();
+    journal.project(database.store()).unwrap();
+    let history = session.model().history();
+    let check = |sql: &str, shown: &dyn ToString| assert_eq!(database.one(sql), shown.to_string(), "{sql}");
+    check(
+        "SELECT count(*) FROM orders WHERE status IN ('PENDING', 'SUBMITTED', 'OPEN')",
+        &history.orders().active(None).count(),
+    );
+    check(
+        "SELECT count(*) FROM v_active_positions",
+        &history.positions().open_count(None),
+    );
+    check(
+        "SELECT count(*) FROM positions WHERE closed_at IS NULL",
+        &history.positions().open_count(None),
+    );
+    check(
+        "SELECT count(*) FROM kill_switch_events WHERE deactivated_at IS NULL",
+        &history.active_kills().len(),
+    );
+    let today = today(&session);
+    let in_day =
+        |column: &str| format!("({column} AT TIME ZONE 'UTC' AT TIME ZONE 'Asia/Kolkata')::date = '{today}'");
+    for (account, name) in [(MAIN, "main"), (ASHA, "asha")] {
+        let counters = history.counters(account);
+        let of = format!("account = '{name}'");
+        let stats =
+            |column: &str| format!("SELECT {column} FROM daily_stats WHERE {of} AND date = '{today}'");
+        check(&stats("realized_pnl"), &counters.realised_of_closed);
+        check(&stats("total_charges"), &counters.charges);
+        check(
+            &format!(
+                "SELECT count(*) FROM orders WHERE {of} AND {}",
+                in_day("created_at")
+            ),
+            &counters.orders,
+        );
+        check(
+            &format!(
+                "SELECT count(*) FROM trades WHERE {of} AND {}",
+                in_day("executed_at")
+            ),
+            &counters.trades,
+        );
+        check(
+            &format!(
+                "SELECT coalesce(sum(realized_pnl), 0)::numeric(20, 2) FROM pinion.round_trips WHERE {of} AND {}",
+                in_day("closed_at")
+            ),
+            &counters.realised_of_closed,
+        );
+        check(
+            &format!("SELECT total_charges::numeric(20, 2) = (SELECT coalesce(sum(t.total_charges), 0) FROM trades t
+                WHERE {of} AND {}) FROM daily_stats WHERE {of} AND date = '{today}'", in_day("executed_at")),
+            &"t",
+        );
+    }
+}
