@@ -76,8 +76,9 @@ ALTER TABLE strategies
     ADD COLUMN IF NOT EXISTS seq BIGINT;
 ALTER TABLE strategies ADD PRIMARY KEY (account, id);
 
-INSERT INTO strategies (id, name, type, description, status)
-VALUES (1, 'Manual Trading', 'MANUAL', 'Orders that a person places', 'ACTIVE')
+-- When it came to be is for the journal to say.
+INSERT INTO strategies (id, name, type, description, status, created_at)
+VALUES (1, 'Manual Trading', 'MANUAL', 'Orders that a person places', 'ACTIVE', NULL)
 ON CONFLICT (account, id) DO NOTHING;
 
 ALTER TABLE orders

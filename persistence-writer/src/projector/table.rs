@@ -101,7 +101,7 @@ pub type Row = Vec<Value>;
 pub struct Column {
     pub name: &'static str,
     pub kind: Kind,
-    /// An existing row keeps its value.
+    /// An existing row keeps its value, if it has one.
     pub kept: bool,
 }
 
@@ -437,14 +437,20 @@ impl Table {
             return clause;
         }
         clause.push_str("UPDATE SET ");
-        let changed = self
+        let others = self
             .columns
             .iter()
-            .filter(|column| !column.kept && !self.key.contains(&column.name));
-        for (place, column) in changed.enumerate() {
+            .filter(|column| !self.key.contains(&column.name));
+        for (place, Column { name, kept, .. }) in others.enumerate() {
             let comma = if place == 0 { "" } else { ", " };
             // Writing to a String cannot fail.
-            let _ = write!(clause, "{comma}{0} = excluded.{0}", column.name);
+            let _ = match kept {
+                true => write!(
+                    clause,
+                    "{comma}{name} = coalesce({qualified}.{name}, excluded.{name})"
+                ),
+                false => write!(clause, "{comma}{name} = excluded.{name}"),
+            };
         }
         // A row without `seq` was there before Pinion; the key is Pinion's from its first use.
         let _ = write!(
