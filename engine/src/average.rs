@@ -11,6 +11,9 @@ use crate::units::Money;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct AveragePrice(I80F48);
 
+/// Half a paisa.
+const HALF: I80F48 = I80F48::from_bits(1 << 47);
+
 impl AveragePrice {
     /// Of `quantity` shares with Σ price × quantity `notional`, both with the same sign (a short position's are
     /// negative). `None` for no shares.
@@ -23,7 +26,7 @@ impl AveragePrice {
 
     /// In rupees and paise, halves up.
     pub fn round_half_up(self) -> Money {
-        Money::from_wide(self.0.saturating_add(I80F48::ONE >> 1_u32).floor().to_num())
+        Money::from_wide(self.0.saturating_add(HALF).floor().to_num())
     }
 }
 

@@ -164,12 +164,7 @@ impl Engine {
             .is_some_and(|tick| sides.can_rest(order.side, tick));
         let can_remember = order.client_order_id.is_empty() || self.client_order_ids.has_room();
         if !(self.orders.has_room() && can_rest && can_remember) {
-            let limit = i64::from(self.orders.capacity());
-            return Err(Rejection::new(
-                RejectCode::OrderCapacity,
-                limit.saturating_add(1),
-                limit,
-            ));
+            return Err(self.order_capacity());
         }
         if new_key && !self.positions.has_room() {
             let limit = i64::from(self.positions.capacity());
@@ -180,6 +175,11 @@ impl Engine {
             ));
         }
         Ok(())
+    }
+
+    pub(crate) fn order_capacity(&self) -> Rejection {
+        let limit = i64::from(self.orders.capacity());
+        Rejection::new(RejectCode::OrderCapacity, limit.saturating_add(1), limit)
     }
 
     /// Post-only, fill-or-kill and minimum quantity, against the book as it is.

@@ -134,7 +134,7 @@ impl Engine {
         if fits {
             Ok(())
         } else {
-            Err(Refusal::Rejected(Rejection::bare(RejectCode::OrderCapacity)))
+            Err(Refusal::Rejected(self.order_capacity()))
         }
     }
 

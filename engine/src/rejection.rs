@@ -150,9 +150,9 @@ impl Rejection {
         Rejection::new(code, 0, 0)
     }
 
-    /// How far inside the limit the observed value is: negative where a limit was crossed, 0 where the rule has no
-    /// number.
-    pub const fn headroom(&self) -> i64 {
+    /// How far inside the limit the observed value is: never positive where the check failed, never negative where it
+    /// passed, 0 where the rule has no number.
+    pub fn headroom(&self) -> i64 {
         use RejectCode::*;
         match self.code {
             // Minima: what is there falls short of what is needed.
@@ -160,9 +160,13 @@ impl Rejection {
             PriceSanity => self
                 .limit
                 .saturating_sub(self.observed.saturating_sub(self.basis).saturating_abs()),
+            OrderToPositionRatio => self
+                .limit
+                .saturating_mul(self.basis.max(1))
+                .saturating_sub(self.observed),
             StopLossNotBelowEntry => self.limit.saturating_sub(self.observed),
             StopLossNotAboveEntry => self.observed.saturating_sub(self.limit),
-            TickSize | LotSize | PriceBand | PostOnlyWouldCross => 0,
+            TickSize | LotSize | PriceBand | PostOnlyWouldCross | DisclosedQuantity => 0,
             _ => self.limit.saturating_sub(self.observed),
         }
     }

@@ -2,7 +2,7 @@
 //! freeze and holdings only.
 
 use super::check::Check;
-use super::{MILLION, NS_PER_SECOND, Split, token_interval, tokens_taken};
+use super::{MILLION, NS_PER_SECOND, Split, bucket_depth, token_interval, tokens_taken};
 use crate::lane::Warnings;
 use crate::limits::{ORDER_VALUE_CAP, POSITION_QUANTITY_MAX};
 use crate::rejection::{RejectCode, Rejection};
@@ -285,7 +285,7 @@ fn order_rate(split: &Split<'_>) -> Check {
     let rejection = Rejection::new(RejectCode::OrderRate, taken, i64::from(rate));
     let backlog = account.rate_horizon.saturating_since(now);
     Check::of(
-        rate == 0 || backlog.saturating_add(token_interval(rate)) > NS_PER_SECOND,
+        backlog.saturating_add(token_interval(rate)) > bucket_depth(rate),
         rejection,
     )
 }

@@ -198,7 +198,12 @@ fn token_interval(rate: u32) -> u64 {
         .unwrap_or(NS_PER_SECOND)
 }
 
-/// Tokens that an account's bucket lacks; 0 without a rate.
+/// How long a full bucket takes to drain: a second, less what does not divide evenly, so that it holds exactly `rate`.
+fn bucket_depth(rate: u32) -> u64 {
+    token_interval(rate).saturating_mul(u64::from(rate))
+}
+
+/// Whole tokens that an account's bucket lacks; 0 without a rate.
 pub(crate) fn tokens_taken(account: &Account, now: Timestamp) -> i64 {
     let interval = account
         .limits
@@ -215,7 +220,7 @@ pub(crate) fn horizon_after_token(account: &Account, now: Timestamp) -> Timestam
             let interval = token_interval(rate);
             // Exits take tokens too but are never refused: the bucket does not sink below empty.
             let horizon = account.rate_horizon.max(now).saturating_add_nanos(interval);
-            horizon.min(now.saturating_add_nanos(NS_PER_SECOND))
+            horizon.min(now.saturating_add_nanos(bucket_depth(rate)))
         }
         None => account.rate_horizon,
     }

@@ -61,7 +61,7 @@ impl Oracle {
                 peak: balance,
                 loss_base: 0,
                 state: TradingState::Normal,
-                rate_left: 1_000_000_000,
+                rate_missing: 0,
                 rate_time: self.time,
                 orders_today: 0,
                 client_ids: Default::default(),

@@ -172,14 +172,14 @@ impl Oracle {
 
     fn check_rate(&self, c: &Candidate) -> Option<Rejection> {
         let (taken, rate) = self.rate_taken(c.order.account)?;
-        let left = self.rate_left(c.order.account);
-        (left < SECOND / rate).then(|| rejection(RejectCode::OrderRate, taken + 1, rate))
+        let fits = self.rate_missing(c.order.account) + share(rate) <= rate * share(rate);
+        (!fits).then(|| rejection(RejectCode::OrderRate, taken + 1, rate))
     }
 
-    /// Orders that the bucket holds, and how many it may, where the account's rate is limited.
+    /// Whole orders that the bucket lacks, and how many it holds, where the account's rate is limited.
     pub(super) fn rate_taken(&self, account: AccountId) -> Option<(i128, i128)> {
         let rate = i128::from(self.account(account).limits.orders_per_second_max?);
-        Some(((SECOND - self.rate_left(account)) / (SECOND / rate), rate))
+        Some((self.rate_missing(account) / share(rate), rate))
     }
 
     fn check_daily_orders(&self, c: &Candidate) -> Option<Rejection> {
@@ -217,11 +217,11 @@ impl Oracle {
         })
     }
 
-    /// What is left of the one second that the bucket holds, in nanoseconds. An order takes its share of a second.
-    fn rate_left(&self, account: AccountId) -> i128 {
+    /// What the bucket lacks, in nanoseconds; each one that passes gives one back.
+    fn rate_missing(&self, account: AccountId) -> i128 {
         let account = self.account(account);
         let elapsed = i128::from(self.time.saturating_since(account.rate_time));
-        (account.rate_left + elapsed).min(SECOND)
+        (account.rate_missing - elapsed).max(0)
     }
 
     /// An exit is never refused for its rate, but it counts.
@@ -229,10 +229,16 @@ impl Oracle {
         let Some(rate) = self.account(account).limits.orders_per_second_max else {
             return;
         };
-        let left = (self.rate_left(account) - SECOND / i128::from(rate)).max(0);
+        let rate = i128::from(rate);
+        let missing = (self.rate_missing(account) + share(rate)).min(rate * share(rate));
         let now = self.time;
         let account = self.account_mut(account);
-        account.rate_left = left;
+        account.rate_missing = missing;
         account.rate_time = now;
     }
+}
+
+/// What an order takes of a second, in nanoseconds.
+fn share(rate: i128) -> i128 {
+    SECOND.checked_div(rate).unwrap_or(SECOND)
 }

@@ -75,8 +75,8 @@ pub struct Account {
     /// Today's P&L at the last re-arm, which the loss limits no longer count.
     pub loss_base: Paise,
     pub state: TradingState,
-    /// What was left of the bucket of one second at `rate_time`, in nanoseconds.
-    pub rate_left: i128,
+    /// What the bucket of one second lacked at `rate_time`, in nanoseconds.
+    pub rate_missing: i128,
     pub rate_time: Timestamp,
     pub orders_today: i128,
     /// What was answered today and on the trading day before.

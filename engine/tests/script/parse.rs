@@ -187,6 +187,8 @@ impl Parser {
     fn limit(&self, limits: &mut RiskLimits, name: &str, words: &mut Words<'_>) {
         let value = words.next();
         let number = || self.read(value.parse::<u32>().ok(), "a number");
+        let ratio = || self.read(value.parse::<Ratio>().ok(), "a ratio");
+        let amount = || self.read(value.parse::<Money>().ok(), "an amount");
         match name {
             "self_trade" => {
                 let mut all = SelfTrade::ALL.into_iter();
@@ -201,11 +203,20 @@ impl Parser {
             "gross_exposure_max" => {
                 limits.gross_exposure_max = Some(self.read(value.parse().ok(), "a ratio"))
             }
-            "net_exposure_max" => limits.net_exposure_max = Some(self.read(value.parse().ok(), "a ratio")),
+            "net_exposure_max" => limits.net_exposure_max = Some(ratio()),
             "duplicate_burst_max" => limits.duplicate_burst_max = Some(number()),
             "repeated_executions_max" => limits.repeated_executions_max = Some(number()),
             "order_to_trade_alert" => limits.order_to_trade_alert = Some(number()),
             "balance_check" => limits.balance_check = value == "yes",
+            "stop_loss_required" => limits.stop_loss_required = value == "yes",
+            "risk_per_trade_max" => limits.risk_per_trade_max = Some(ratio()),
+            "daily_loss_max" => limits.daily_loss_max = Some(ratio()),
+            "risk_reward_min" => limits.risk_reward_min = Some(ratio()),
+            "price_sanity_max" => limits.price_sanity_max = Some(ratio()),
+            "order_quantity_max" => limits.order_quantity_max = Some(number()),
+            "orders_per_position_max" => limits.orders_per_position_max = Some(number()),
+            "order_value_max" => limits.order_value_max = Some(amount()),
+            "open_order_value_max" => limits.open_order_value_max = Some(amount()),
             other => self.fail(&format!("unknown limit `{other}`")),
         }
     }
