@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak setup lint
+.PHONY: help run build test sim soak setup lint
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,9 +22,13 @@ test: setup ## Run every test of the workspace (CRASH_CYCLES=100 kills the serve
 	$(CARGO) test --workspace
 	$(CARGO) test --release --package engine --test determinism
 
-soak: setup ## The same proofs for longer: 20,000 random streams against the oracle, 500 kills (ORACLE_SEEDS, CRASH_CYCLES)
+sim: ## Engine, writer, replica and snapshots on a simulated disk with faults, from seeds (SEEDS=1000 FIRST_SEED=1)
+	SEEDS=$${SEEDS:-1000} FIRST_SEED=$${FIRST_SEED:-1} $(CARGO) test --package persistence-writer --test simulation -- --nocapture
+
+soak: setup ## The same proofs for longer: 20,000 random streams against the oracle, 500 kills, 1,000,000 disk images (ORACLE_SEEDS, CRASH_CYCLES, SEEDS)
 	ORACLE_SEEDS=$${ORACLE_SEEDS:-20000} $(CARGO) test --release --package engine --test oracle_compare
 	CRASH_CYCLES=$${CRASH_CYCLES:-500} $(CARGO) test --package pinion --test end_to_end crash
+	SEEDS=$${SEEDS:-170000} $(CARGO) test --release --package persistence-writer --test simulation -- --nocapture
 
 lint: ## Check formatting and lints
 	$(CARGO) fmt --all --check
