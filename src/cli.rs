@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench::engine_bench::EngineBenchArgs;
+use crate::bench::journal_bench::{JournalBenchArgs, RecoveryBenchArgs};
 use crate::diff::DiffArgs;
 use crate::repair::RepairArgs;
 use crate::replay::ReplayArgs;
@@ -63,7 +64,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "STRATEGY")]
     pub wait: Option<String>,
     /// Core to pin the engine thread to.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub engine_core: Option<String>,
 }
 
@@ -88,6 +89,10 @@ pub struct NewKeyArgs {
 pub enum BenchCommand {
     /// The engine on the workloads of shared/workloads/ORACLE.md.
     Engine(EngineBenchArgs),
+    /// Records per second and latency by batch size, beside bare write + fdatasync.
+    Journal(JournalBenchArgs),
+    /// Commands per second from files to state.
+    Recovery(RecoveryBenchArgs),
 }
 
 #[cfg(test)]
@@ -126,6 +131,8 @@ mod tests {
             "pinion replay --data-dir ./data --until 2026-08-03T09:15:00Z --dump book --symbol TCS --json",
             "pinion replay --data-dir ./data --order 42",
             "pinion verify --data-dir ./data",
+            "pinion bench journal --json",
+            "pinion bench recovery --commands 100000",
             "pinion repair --data-dir ./data --yes",
             "pinion diff ./data ./other",
         ] {

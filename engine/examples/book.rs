@@ -2,6 +2,8 @@
 //!
 //! Run with `cargo run -p engine --example book`.
 
+#![allow(clippy::expect_used, reason = "an example may stop at a wrong constant")]
+
 use engine::book::{Book, BookRefusal, BookSettings, Execution};
 use engine::{Price, Quantity, Side, TimeInForce};
 
