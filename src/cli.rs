@@ -10,6 +10,7 @@ use crate::bench::journal_bench::{JournalBenchArgs, RecoveryBenchArgs};
 use crate::diff::DiffArgs;
 use crate::repair::RepairArgs;
 use crate::replay::ReplayArgs;
+use crate::tables::TablesArgs;
 use crate::verify::VerifyArgs;
 
 /// An order management system with its own exchange inside.
@@ -35,6 +36,10 @@ pub enum Command {
     Repair(RepairArgs),
     /// Find the first command at which two journals, or two builds, part ways.
     Diff(DiffArgs),
+    /// Bring the schema of the database in DATABASE_URL up to date.
+    Migrate(TablesArgs),
+    /// Replace the rows of the tables by those of the journal.
+    RebuildTables(TablesArgs),
     /// Measure parts of Pinion; every result is checked before a time is given.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -135,6 +140,8 @@ mod tests {
             "pinion bench recovery --commands 100000",
             "pinion repair --data-dir ./data --yes",
             "pinion diff ./data ./other",
+            "pinion migrate --config pinion.toml",
+            "pinion rebuild-tables --data-dir ./data",
         ] {
             parse(line);
         }

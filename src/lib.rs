@@ -15,4 +15,5 @@ pub mod repair;
 pub mod replay;
 pub mod sequencer;
 pub mod serve;
+pub mod tables;
 pub mod verify;

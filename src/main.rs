@@ -6,7 +6,7 @@ use clap::Parser;
 use pinion::bench::engine_bench;
 use pinion::cli::{BenchCommand, Cli, Command, KeysCommand};
 use pinion::keys::NewKey;
-use pinion::{diff, repair, replay, serve, verify};
+use pinion::{diff, repair, replay, serve, tables, verify};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
@@ -26,6 +26,15 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Verify(args) => verify::run(&args).map_err(|error| error.to_string()),
         Command::Repair(args) => repair::run(&args).map_err(|error| error.to_string()),
+        Command::Migrate(args) => tables::migrate(&args)
+            .map(|applied| match applied.is_empty() {
+                true => println!("the schema is up to date"),
+                false => println!("applied {}", applied.join(", ")),
+            })
+            .map_err(|error| error.to_string()),
+        Command::RebuildTables(args) => tables::rebuild(&args)
+            .map(|rebuilt| println!("{rebuilt}"))
+            .map_err(|error| error.to_string()),
         Command::Diff(args) => diff::run(&args).map_err(|error| error.to_string()),
     };
     match done {

@@ -14,6 +14,7 @@ use engine::lane::{JournalEntry, Outbound, Request};
 use engine::{Actor, Capacity, Command, Engine, Event, KillScope, KillSwitch, Seq, Text, TradingState};
 use market::{SimInstrument, Simulator, SimulatorSettings};
 use persistence_writer::journal::{self, Disk, JournalError, Opened};
+use persistence_writer::projector::{self, ProjectorStatus, UrlError};
 use persistence_writer::replica::{self, Replica};
 use persistence_writer::snapshot::{self, SnapshotError};
 use persistence_writer::writer::{self, Writer};
@@ -31,6 +32,7 @@ use crate::limits::{
     GATEWAY_RING, JOURNAL_RING, MARKET_RING, OUTBOUND_RING, REST_THREADS, START_TIMEOUT, THREAD_END_TIMEOUT,
 };
 use crate::sequencer::Sequencer;
+use crate::tables::{self, Tables};
 
 /// Why a server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,8 @@ pub enum ServeError {
     Instruments(#[from] InstrumentsError),
     #[error(transparent)]
     Genesis(#[from] GenesisError),
+    #[error("DATABASE_URL {0}")]
+    DatabaseUrl(#[from] UrlError),
     #[error("the configuration was refused: {0}")]
     Refused(String),
     #[error(transparent)]
@@ -74,6 +78,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     // 1. What we are told. Nothing is touched before it is all understood.
     let config = Config::load(args, &Environment::of_process(), &Machine::here())?;
     let instruments = instruments::load(config.instruments_file.as_deref(), config.capacity.instruments)?;
+    let tables = Tables::of(&config)?;
     start_logging(&config);
 
     // 2. The data directory is ours alone.
@@ -87,6 +92,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         disk_low,
     } = recover(&data_dir, config.segment_bytes)?;
     let position = opened.walked.end;
+    let journal_id = opened.walked.journal;
     let failure = opened.previous_failure.clone();
 
     // 4. Rings, from the engine's point of view.
@@ -159,16 +165,30 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         move || replica::run(follower, &stop)
     })?;
 
-    // 9. Threads `rest-N`: reads, behind the gateway.
+    // 9. Thread `projector`: the tables follow the journal, at the pace of their database.
+    let tables_status = Arc::new(ProjectorStatus::new(tables.backend()));
+    let stop_projector = Arc::new(AtomicBool::new(false));
+    let projector = spawn("projector", &ends, {
+        let source = projector::Source {
+            storage: data_dir.journal(),
+            journal: journal_id,
+            progress: Arc::clone(&progress),
+            status: Arc::clone(&tables_status),
+        };
+        let (model, stop) = (Arc::clone(&model), Arc::clone(&stop_projector));
+        move || tables.follow(source, &model, &stop)
+    })?;
+
+    // 10. Threads `rest-N`: reads, behind the gateway.
     let engine_alive = Arc::new(AtomicBool::new(true));
-    let health = health_probe(Arc::clone(&progress), Arc::clone(&engine_alive));
+    let health = health_probe(Arc::clone(&progress), Arc::clone(&engine_alive), tables_status);
     let settings = RestSettings {
         threads: REST_THREADS,
         health,
     };
     let rest = rest::serve(&rest_socket, Arc::clone(&model), settings)?;
 
-    // 10. Thread `market`: the paper market, a client like any other.
+    // 11. Thread `market`: the paper market, a client like any other.
     let stop_market = Arc::new(AtomicBool::new(false));
     let simulator = simulator(config.market, sequencer.engine());
     let market_lane = simulator.is_some().then_some(market_out);
@@ -180,7 +200,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     });
     let market = market.transpose()?;
 
-    // 11. Thread `gateway`: the port.
+    // 12. Thread `gateway`: the port.
     let directory = Directory::from_engine(sequencer.engine());
     let stop_gateway = Arc::new(AtomicBool::new(false));
     let doorbell = gateway.doorbell();
@@ -194,7 +214,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         move || gateway.run(lanes, directory, &stop)
     })?;
 
-    // 12. Thread `engine`: decisions begin.
+    // 13. Thread `engine`: decisions begin.
     let genesis_end = sequencer.engine().last_seq();
     let lanes = Lanes {
         control: control_out,
@@ -209,7 +229,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         sequencer.engine().state_hash()
     })?;
 
-    // 13. Ready when reads show everything that is known.
+    // 14. Ready when reads show everything that is known.
     let signals = signals()?;
     if model.read_at(genesis_end, START_TIMEOUT).is_none() && !progress.is_failed() {
         return Err(ServeError::ReadModelBehind(START_TIMEOUT));
@@ -217,7 +237,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     announce(address);
     let cause = wait_for_end(&signals, &ended);
 
-    // 14. The end, from the outside in: no more requests, no more quotes, no more decisions, all of it durable.
+    // 15. The end, from the outside in: no more requests, no more quotes, no more decisions, all of it durable.
     stop_market.store(true, Ordering::Release);
     stop_gateway.store(true, Ordering::Release);
     doorbell.ring();
@@ -229,7 +249,9 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let state_hash = join("engine", engine);
     let written = join("writer", writer);
     stop_replica.store(true, Ordering::Release);
+    stop_projector.store(true, Ordering::Release);
     join("replica", replica);
+    join("projector", projector);
     rest.stop();
     if let Some(Err(error)) = gateway_end {
         return Err(ServeError::Gateway(error));
@@ -341,12 +363,17 @@ fn simulator(market: Market, engine: &Engine) -> Option<Simulator> {
     )))
 }
 
-fn health_probe(progress: Arc<Progress>, engine_alive: Arc<AtomicBool>) -> rest::HealthProbe {
+fn health_probe(
+    progress: Arc<Progress>,
+    engine_alive: Arc<AtomicBool>,
+    tables: Arc<ProjectorStatus>,
+) -> rest::HealthProbe {
     Box::new(move || ProcessHealth {
         database: !progress.is_failed() && !progress.is_ended(),
         order_manager: engine_alive.load(Ordering::Acquire),
         written: progress.written(),
         durable: progress.durable(),
+        tables: Some(tables::health(&tables)),
     })
 }
 

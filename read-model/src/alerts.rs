@@ -34,6 +34,8 @@ pub enum AlertSubject {
     },
     /// This fold disagrees with the sequencer's state hash.
     StateDivergence { expected: u64, found: u64 },
+    /// The tables are far behind the journal, or are not written any more.
+    DatabaseBehind { reason: Box<str> },
 }
 
 /// A ring of [`ALERTS_KEPT`] per account, and one for the engine.

@@ -266,6 +266,12 @@ impl History {
         self.alerts.raise(None, subject, at);
     }
 
+    pub(crate) fn database_behind(&mut self, reason: &str, now: Timestamp) {
+        let reason = reason.into();
+        self.alerts
+            .raise(None, AlertSubject::DatabaseBehind { reason }, now);
+    }
+
     fn count_order(&mut self, account: AccountId) {
         let counters = self.counters_of(account);
         counters.orders = counters.orders.saturating_add(1);

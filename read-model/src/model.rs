@@ -86,6 +86,11 @@ impl ReadModel {
         })
     }
 
+    /// Notes an operational alert about the tables. It is not of the journal: another fold does not have it.
+    pub fn raise_database_behind(&mut self, reason: &str, now: Timestamp) {
+        self.history.database_behind(reason, now);
+    }
+
     pub fn capacity(&self) -> Capacity {
         self.capacity
     }

@@ -60,5 +60,15 @@ fn record_fields(row: &mut Object<'_>, record: &AlertRecord, model: &ReadModel) 
                 })
                 .text("timestamp", Iso8601(record.raised));
         }
+        AlertSubject::DatabaseBehind { reason } => {
+            let reason = alert_safe(reason);
+            row.string("severity", Severity::Warning.as_str())
+                .string("alert_type", "database_behind")
+                .text("message", format_args!("The database is behind: {reason}"))
+                .object("details", |details| {
+                    details.string("reason", &reason);
+                })
+                .text("timestamp", Iso8601(record.raised));
+        }
     }
 }

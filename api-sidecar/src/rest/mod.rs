@@ -19,5 +19,5 @@ mod routes;
 mod server;
 mod trades;
 
-pub use health::ProcessHealth;
+pub use health::{ProcessHealth, TablesHealth};
 pub use server::{HealthProbe, RestError, RestServer, RestSettings, serve};

@@ -96,7 +96,7 @@ pub(super) fn answer<'h>(
         _ if !reads => {
             Answer::error(405, "Method is not allowed here").with_header("Allow", "GET, HEAD, OPTIONS")
         }
-        ["api", "oms", "health"] => health((context.process)(), context.model),
+        ["api", "oms", "health"] => health(&(context.process)(), context.model),
         ["api", "oms", "docs" | "openapi.json"] => assets::page(&segments).unwrap_or_else(Answer::not_found),
         ["api", "oms", rest @ ..] => match Read::parse(rest) {
             Some(read) => answer_read(context, &read, &target.query, header),

@@ -321,6 +321,7 @@ mod tests {
                     order_manager: true,
                     written: 0,
                     durable: 0,
+                    tables: None,
                 }),
             },
             state: Mutex::new(State::default()),

@@ -189,6 +189,7 @@ pub(crate) fn start(socket: &Path, model: &Arc<SharedReadModel>, healthy: &Arc<A
             order_manager: true,
             written: 7,
             durable: 6,
+            tables: None,
         }),
     };
     serve(socket, Arc::clone(model), settings).unwrap()

@@ -137,6 +137,7 @@ fn the_socket_is_private_and_left_overs_are_replaced() {
             order_manager: true,
             written: 0,
             durable: 0,
+            tables: None,
         }),
     };
     let refused = serve(&socket, Arc::clone(&model), settings(1));

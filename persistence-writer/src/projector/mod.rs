@@ -25,7 +25,7 @@ mod table;
 pub use batch::Batch;
 pub use fold::{Fold, Newest};
 pub use postgres::{PostgresSettings, PostgresStore, UrlError};
-pub use run::{Projector, Source, rebuild, run, to_the_end};
+pub use run::{BehindHook, Projector, Source, rebuild, run, to_the_end};
 pub use sqlite::SqliteStore;
 pub use status::{ProjectorStatus, State};
 pub use store::{StoreError, TableStore, Written};

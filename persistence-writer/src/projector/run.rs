@@ -6,16 +6,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use engine::Seq;
+use engine::{Seq, Timestamp};
 use tracing::{error, info, warn};
 
 use super::batch::Batch;
 use super::fold::{Fold, Newest};
 use super::limits::{
-    BACK_OFF_MAX, BACK_OFF_MIN, CATCH_UP_LAG, CATCH_UP_ROWS, COMMANDS_PER_BATCH, DRAIN_TIME, FOLD_SLICE,
-    IDLE_WAIT, LIVE_ROWS, VERIFY_INTERVAL, WATERMARK_INTERVAL,
+    BACK_OFF_MAX, BACK_OFF_MIN, BEHIND, CATCH_UP_LAG, CATCH_UP_ROWS, COMMANDS_PER_BATCH, DRAIN_TIME,
+    FOLD_SLICE, IDLE_WAIT, LIVE_ROWS, VERIFY_INTERVAL, WATERMARK_INTERVAL,
 };
 use super::status::{ProjectorStatus, State};
 use super::store::{StoreError, TableStore};
@@ -30,6 +30,9 @@ pub struct Source<S: Storage> {
     pub progress: Arc<Progress>,
     pub status: Arc<ProjectorStatus>,
 }
+
+/// Told why, once each time that the tables fall behind by [`BEHIND`] or are given up.
+pub type BehindHook = Box<dyn FnMut(&str) + Send>;
 
 /// The state of the projector's thread.
 pub struct Projector<S: Storage, T: TableStore> {
@@ -50,6 +53,8 @@ pub struct Projector<S: Storage, T: TableStore> {
     back_off: Duration,
     /// Nothing will be written any more.
     halted: bool,
+    on_behind: BehindHook,
+    behind: bool,
 }
 
 /// The fold and its place in the journal.
@@ -84,7 +89,14 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
             verified: Instant::now(),
             back_off: BACK_OFF_MIN,
             halted: false,
+            on_behind: Box::new(|_| ()),
+            behind: false,
         }
+    }
+
+    /// Has somebody told when the tables fall behind.
+    pub fn with_behind_hook(self, on_behind: BehindHook) -> Projector<S, T> {
+        Projector { on_behind, ..self }
     }
 
     fn durable(&self) -> u64 {
@@ -309,6 +321,27 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
         }
     }
 
+    /// Tells when the tables fall behind, and again only after they have caught up.
+    fn watch_lag(&mut self) {
+        let status = &self.source.status;
+        let late = status.lag(now()).is_some_and(|lag| lag >= BEHIND);
+        if !late && !self.halted {
+            self.behind &= status.pending_since().is_some();
+            return;
+        }
+        if !self.behind {
+            self.behind = true;
+            let (state, reason) = status.state();
+            let lag = self.source.progress.durable().saturating_sub(status.written());
+            let why = match reason.as_str() {
+                "" => format!("{} commands behind ({})", lag, state.as_str()),
+                reason => format!("{} commands behind ({}): {reason}", lag, state.as_str()),
+            };
+            warn!(backend = self.store.backend(), why, "database_behind");
+            (self.on_behind)(&why);
+        }
+    }
+
     fn pause(&mut self, step: &Step, stop: &AtomicBool) {
         match step {
             Step::Again => {}
@@ -363,6 +396,7 @@ pub fn run<S: Storage, T: TableStore>(
     let mut stopping: Option<Instant> = None;
     loop {
         let step = projector.step()?;
+        projector.watch_lag();
         if stop.load(Ordering::Acquire) {
             let since = *stopping.get_or_insert_with(Instant::now);
             let hopeless = projector.halted || matches!(step, Step::Failed);
@@ -401,6 +435,13 @@ pub fn to_the_end<S: Storage, T: TableStore>(
             step => projector.pause(&step, &AtomicBool::new(false)),
         }
     }
+}
+
+/// The wall clock, by which commands are stamped.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let nanos = since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+    Timestamp::from_nanos(nanos)
 }
 
 impl<S: Storage, T: TableStore> std::fmt::Debug for Projector<S, T> {

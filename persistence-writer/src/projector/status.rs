@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use engine::Timestamp;
 
@@ -85,6 +86,12 @@ impl ProjectorStatus {
     pub fn pending_since(&self) -> Option<Timestamp> {
         let nanos = self.pending_since.load(Ordering::Acquire);
         (nanos > 0).then(|| Timestamp::from_nanos(nanos))
+    }
+
+    /// Age of the oldest command whose rows are missing, at `now` by the wall clock; `None` where that is not known.
+    pub fn lag(&self, now: Timestamp) -> Option<Duration> {
+        let since = self.pending_since()?;
+        Some(Duration::from_nanos(now.saturating_since(since)))
     }
 
     /// Rows written since the process started, by this process.
