@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use pinion::bench::engine_bench;
+use pinion::bench::{engine_bench, journal_bench};
 use pinion::cli::{BenchCommand, Cli, Command, KeysCommand};
 use pinion::keys::NewKey;
 use pinion::{diff, repair, replay, serve, tables, verify};
@@ -21,6 +21,18 @@ fn main() -> ExitCode {
             .map(|report| match args.json {
                 true => println!("{}", report.json()),
                 false => println!("{report}"),
+            })
+            .map_err(|error| error.to_string()),
+        Command::Bench(BenchCommand::Journal(args)) => journal_bench::journal(&args)
+            .map(|report| match args.json {
+                true => println!("{}", report.json()),
+                false => print!("{report}"),
+            })
+            .map_err(|error| error.to_string()),
+        Command::Bench(BenchCommand::Recovery(args)) => journal_bench::recovery(&args)
+            .map(|report| match args.json {
+                true => println!("{}", report.json()),
+                false => print!("{report}"),
             })
             .map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),

@@ -3,6 +3,7 @@
 pub mod checksum;
 pub mod engine_bench;
 pub mod expected;
+pub mod journal_bench;
 pub mod limits;
 mod reference_book;
 pub mod workload;

@@ -270,14 +270,18 @@ fn every_limit_can_be_set_by_its_field_name() {
         let (name, value) = field.split_once(": ").unwrap();
         let name = name.trim();
         let text = value.trim().trim_start_matches("Some(").trim_end_matches(')');
-        let text = if name == "self_trade" { "cancel-both" } else { text };
+        let text = match (name, text) {
+            ("self_trade", _) => "cancel-both",
+            (_, "None") => "1",
+            _ => text,
+        };
         let toml = format!("[profiles.own]\n{name} = \"{text}\"");
         if let Err(error) = load(&toml, &[], ServeArgs::default()) {
             panic!("{name}: {error}");
         }
         names += 1;
     }
-    assert_eq!(names, 19);
+    assert_eq!(names, 25);
 }
 
 /// File, environment, what the message must hold.
