@@ -120,7 +120,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         allowed_origins: config.server.allowed_origins.clone(),
         auth: config.access()?,
     })?;
-    let gateway = gateway.with_disk_low(progress.disk_low());
+    let mut gateway = gateway.with_disk_low(progress.disk_low());
     let address = gateway.local_addr();
 
     // 6. Thread `writer`: from here on what is sequenced becomes durable.
@@ -188,7 +188,15 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     };
     let rest = rest::serve(&rest_socket, Arc::clone(&model), settings)?;
 
-    // 11. Thread `market`: the paper market, a client like any other.
+    // 11. Thread `figures`: depths and P&L out of the read model, for the gateway to push.
+    let publisher = gateway.publisher(Arc::clone(&model));
+    let stop_figures = Arc::new(AtomicBool::new(false));
+    let figures = spawn("figures", &ends, {
+        let stop = Arc::clone(&stop_figures);
+        move || publisher.run(&stop)
+    })?;
+
+    // 12. Thread `market`: the paper market, a client like any other.
     let stop_market = Arc::new(AtomicBool::new(false));
     let simulator = simulator(config.market, sequencer.engine());
     let market_lane = simulator.is_some().then_some(market_out);
@@ -200,7 +208,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     });
     let market = market.transpose()?;
 
-    // 12. Thread `gateway`: the port.
+    // 13. Thread `gateway`: the port.
     let directory = Directory::from_engine(sequencer.engine());
     let stop_gateway = Arc::new(AtomicBool::new(false));
     let doorbell = gateway.doorbell();
@@ -214,7 +222,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         move || gateway.run(lanes, directory, &stop)
     })?;
 
-    // 13. Thread `engine`: decisions begin.
+    // 14. Thread `engine`: decisions begin.
     let genesis_end = sequencer.engine().last_seq();
     let lanes = Lanes {
         control: control_out,
@@ -229,7 +237,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         sequencer.engine().state_hash()
     })?;
 
-    // 14. Ready when reads show everything that is known.
+    // 15. Ready when reads show everything that is known.
     let signals = signals()?;
     if model.read_at(genesis_end, START_TIMEOUT).is_none() && !progress.is_failed() {
         return Err(ServeError::ReadModelBehind(START_TIMEOUT));
@@ -237,8 +245,9 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     announce(address);
     let cause = wait_for_end(&signals, &ended);
 
-    // 15. The end, from the outside in: no more requests, no more quotes, no more decisions, all of it durable.
+    // 16. The end, from the outside in: no more requests, no more quotes, no more decisions, all of it durable.
     stop_market.store(true, Ordering::Release);
+    stop_figures.store(true, Ordering::Release);
     stop_gateway.store(true, Ordering::Release);
     doorbell.ring();
     let gateway_end = join("gateway", gateway_thread);
@@ -252,6 +261,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     stop_projector.store(true, Ordering::Release);
     join("replica", replica);
     join("projector", projector);
+    join("figures", figures);
     rest.stop();
     if let Some(Err(error)) = gateway_end {
         return Err(ServeError::Gateway(error));

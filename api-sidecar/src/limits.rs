@@ -35,6 +35,27 @@ pub const WS_SUBSCRIBE_EVENTS_MAX: usize = 64;
 /// Longest correlation id of a WebSocket request, in bytes of its JSON text.
 pub const WS_CORRELATION_BYTES_MAX: usize = 66;
 
+/// Pushed messages remembered for clients that lost their connection, and their bytes: some minutes of a busy desk. At
+/// about 40 bytes a message besides its text.
+pub const WS_HISTORY_MESSAGES_MAX: usize = 32 * 1024;
+pub const WS_HISTORY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Market data channels of one connection: four for each symbol of a long watch list.
+pub const WS_CHANNELS_MAX: usize = 256;
+
+/// Output queued for one WebSocket client from which on market data is conflated: it gets the state as it is when it
+/// has caught up. Also what is queued at once of a history that a client missed.
+pub const WS_CONFLATE_BYTES: usize = 64 * 1024;
+
+/// Depths and P&L on their way to the gateway; when it is full the publisher tries again at its next turn.
+pub const FIGURES_RING: usize = 1_024;
+
+/// How often depths and P&L are looked at: no channel changes more often than this.
+pub const FIGURES_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often an account's P&L is told while only its marks move (CONTRACT.md section 0, `position:updated`).
+pub const PNL_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Order-lane requests in flight on one connection (DESIGN.md section 6).
 pub const PIPELINE_MAX: usize = 64;
 
@@ -52,6 +73,9 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 
 /// Relayed requests at once (DESIGN.md section 6).
 pub const RELAYS_MAX: usize = 64;
+
+/// Downloads at once, of all relays (DESIGN.md section 6): each holds a REST thread for as long as its client reads.
+pub const DOWNLOADS_MAX: usize = 2;
 
 /// Bytes of relayed answers and pushed events moved in one turn of the loop (DESIGN.md section 6).
 pub const BULK_BYTES_PER_TURN: usize = 64 * 1024;
@@ -107,6 +131,8 @@ pub const SLEEP_IN_FLIGHT: Duration = Duration::from_millis(1);
 /// Longest sleep otherwise: bounds how late a stop is seen when nobody rings.
 pub const SLEEP_IDLE: Duration = Duration::from_millis(250);
 
+const _: () = assert!(WS_CONFLATE_BYTES < WS_QUEUE_BYTES_MAX);
+const _: () = assert!(WS_HISTORY_BYTES_MAX > WS_QUEUE_BYTES_MAX);
 const _: () = assert!(READ_BYTES <= INPUT_BYTES_MAX);
 const _: () = assert!(
     WS_MESSAGE_BYTES_MAX + 14 <= INPUT_BYTES_MAX,

@@ -7,6 +7,7 @@
     reason = "a test panics where its own data is wrong; the support of the end-to-end tests is used in part"
 )]
 
+mod market_data;
 mod openapi;
 mod python;
 #[path = "../end_to_end/support/mod.rs"]

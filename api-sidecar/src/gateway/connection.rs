@@ -9,7 +9,9 @@ use mio::net::TcpStream;
 use super::buffers::{Input, Output, ReadStep};
 use super::http::HttpSession;
 use super::ws::session::WsSession;
-use crate::limits::{LINGER_TIME_MAX, PIPELINE_MAX, RELAY_QUEUE_BYTES_MAX, WS_QUEUE_BYTES_MAX};
+use crate::limits::{
+    LINGER_TIME_MAX, PIPELINE_MAX, RELAY_QUEUE_BYTES_MAX, WS_CONFLATE_BYTES, WS_QUEUE_BYTES_MAX,
+};
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -116,6 +118,7 @@ impl Connection {
                 .relay
                 .as_ref()
                 .is_some_and(|relay| relay.can_move(&self.output)),
+            Protocol::WebSocket(session) => session.has_backlog() && self.output.len() < WS_CONFLATE_BYTES,
             _ => false,
         };
         pumps || (self.writable && !self.output.is_empty())

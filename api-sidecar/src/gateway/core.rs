@@ -11,10 +11,14 @@ use rtrb::Producer;
 
 use super::answer::Answer;
 use super::directory::Directory;
+use super::figures::Interest;
 use super::head::Head;
+use super::market_data::MarketData;
 use super::order_lane::Decoded;
 use super::replies::{Action, Replies, ReplyTo};
+use super::ws::cursor::Cursor;
 use super::ws::handshake::OriginPolicy;
+use super::ws::history::History;
 use super::{AckMode, Settings};
 use crate::auth::{Authenticator, Principal};
 use crate::limits::READ_BYTES;
@@ -30,6 +34,8 @@ pub(crate) struct Core {
     /// New orders are refused while it is set.
     disk_low: Arc<AtomicBool>,
     pub(crate) replies: Replies,
+    pub(crate) market: MarketData,
+    pub(crate) history: History,
     pub(crate) registry: Registry,
     /// The time of this turn.
     pub(crate) now: Instant,
@@ -37,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) date: String,
     /// Relayed requests going on.
     pub(crate) relays: usize,
+    /// Those of them that are downloads.
+    pub(crate) downloads: usize,
     /// The last sequence number whose effects a client may know of: a read must show them.
     pub(crate) visible_seq: u64,
     pub(crate) stopping: bool,
@@ -51,8 +59,10 @@ impl Core {
         directory: Directory,
         requests: Producer<Request>,
         disk_low: Arc<AtomicBool>,
+        interest: Option<Arc<Interest>>,
         registry: Registry,
     ) -> Core {
+        let history = History::new(Cursor::end_of(directory.seq().get()));
         let mut core = Core {
             origins: OriginPolicy::new(port, settings.allowed_origins.clone()),
             settings,
@@ -61,10 +71,13 @@ impl Core {
             requests,
             disk_low,
             replies: Replies::default(),
+            market: MarketData::new(interest),
+            history,
             registry,
             now: Instant::now(),
             date: String::new(),
             relays: 0,
+            downloads: 0,
             visible_seq: 0,
             stopping: false,
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -89,6 +102,12 @@ impl Core {
     pub(crate) fn principal(&self, head: &Head<'_, '_>, loopback_peer: bool) -> Option<Principal> {
         let trusted = loopback_peer && head.names_loopback() && !head.is_forwarded();
         self.authenticator.authenticate(head.credentials(), trusted)
+    }
+
+    /// A relayed request is over.
+    pub(crate) fn end_relay(&mut self, is_download: bool) {
+        self.relays -= 1;
+        self.downloads -= usize::from(is_download);
     }
 
     /// Sends a request to the engine; its answer will go to `to`. `Err` is the answer where it could not be sent.

@@ -142,7 +142,7 @@ mod tests {
             name: Default::default(),
             role: Role::Viewer,
         };
-        connection.protocol = Protocol::WebSocket(Box::new(WsSession::new(who, start)));
+        connection.protocol = Protocol::WebSocket(Box::new(WsSession::new(who, None, start)));
         assert_eq!(due(&connection, start + WS_SILENCE - MOMENT), Due::Nothing);
         assert_eq!(due(&connection, start + WS_SILENCE), Due::Ping);
         if let Protocol::WebSocket(session) = &mut connection.protocol {

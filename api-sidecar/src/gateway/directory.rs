@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use engine::{
-    AccountId, AccountName, Engine, Event, InstrumentId, Money, PositionId, PositionView, Product,
-    StrategyId, Symbol, Text,
+    AccountId, AccountName, Engine, Event, InstrumentId, Money, PositionChanged, PositionId, PositionView,
+    Product, Seq, Side, StrategyId, Symbol, Text, Timestamp, TopOfBook, Trade,
 };
 
 use crate::wire::average_price;
@@ -20,6 +20,10 @@ pub struct Directory {
     accounts: HashMap<AccountName, AccountId>,
     names: HashMap<AccountId, AccountName>,
     positions: HashMap<PositionId, Position>,
+    /// The last command that the engine had applied at the start.
+    seq: Seq,
+    tops: HashMap<InstrumentId, (TopOfBook, Timestamp)>,
+    trades: HashMap<InstrumentId, (Trade, Timestamp)>,
 }
 
 /// A position key with what is open of it.
@@ -41,9 +45,15 @@ impl Position {
 
 impl Directory {
     pub fn from_engine(engine: &Engine) -> Directory {
-        let mut directory = Directory::default();
+        let mut directory = Directory {
+            seq: engine.last_seq(),
+            ..Directory::default()
+        };
+        let now = engine.time();
         for view in engine.instruments() {
             directory.add_instrument(view.instrument, view.definition.symbol, view.definition.exchange);
+            let top = top_of_book(engine, view.instrument);
+            directory.tops.insert(view.instrument, (top, now));
         }
         for view in engine.accounts() {
             directory.add_account(view.account, view.name);
@@ -80,20 +90,40 @@ impl Directory {
         );
     }
 
-    pub(crate) fn absorb(&mut self, event: &Event) {
-        if let Event::PositionChanged(changed) = event {
-            self.positions.insert(
-                changed.position,
-                Position {
-                    account: changed.account,
-                    strategy: changed.strategy,
-                    instrument: changed.instrument,
-                    product: changed.product,
-                    quantity: i64::from(changed.quantity),
-                    cost: changed.cost,
-                },
-            );
+    pub(crate) fn absorb(&mut self, event: &Event, time: Timestamp) {
+        match event {
+            Event::TopOfBook(top) => drop(self.tops.insert(top.instrument, (*top, time))),
+            Event::Trade(trade) => drop(self.trades.insert(trade.instrument, (*trade, time))),
+            Event::PositionChanged(changed) => self.change_position(changed),
+            _ => {}
         }
+    }
+
+    fn change_position(&mut self, changed: &PositionChanged) {
+        self.positions.insert(
+            changed.position,
+            Position {
+                account: changed.account,
+                strategy: changed.strategy,
+                instrument: changed.instrument,
+                product: changed.product,
+                quantity: i64::from(changed.quantity),
+                cost: changed.cost,
+            },
+        );
+    }
+
+    pub(crate) fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    pub(crate) fn top_of_book(&self, instrument: InstrumentId) -> Option<&(TopOfBook, Timestamp)> {
+        self.tops.get(&instrument)
+    }
+
+    /// The last trade since the start.
+    pub(crate) fn last_trade(&self, instrument: InstrumentId) -> Option<&(Trade, Timestamp)> {
+        self.trades.get(&instrument)
     }
 
     pub(crate) fn instrument(&self, symbol: Symbol, exchange: Text<10>) -> Option<InstrumentId> {
@@ -130,5 +160,17 @@ impl Directory {
                 position.account == account && position.instrument == instrument && position.quantity != 0
             })
             .map(|(&id, position)| (id, position))
+    }
+}
+
+fn top_of_book(engine: &Engine, instrument: InstrumentId) -> TopOfBook {
+    let best = |side| engine.depth(instrument, side, 1).first().copied();
+    let (bid, ask) = (best(Side::Buy), best(Side::Sell));
+    TopOfBook {
+        instrument,
+        bid: bid.map(|level| level.price),
+        ask: ask.map(|level| level.price),
+        bid_quantity: bid.map_or(0, |level| level.quantity),
+        ask_quantity: ask.map_or(0, |level| level.quantity),
     }
 }

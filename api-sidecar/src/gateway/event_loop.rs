@@ -2,6 +2,7 @@
 //! something to do, then move a bounded amount of bulk (relayed answers, pushed events), then look at deadlines.
 
 mod decide;
+mod push;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use rtrb::Consumer;
 use slab::Slab;
 use tungstenite::protocol::frame::coding::CloseCode;
 
@@ -19,10 +21,12 @@ use super::connection::{Connection, Pause, Protocol};
 use super::core::Core;
 use super::deadlines::{self, Due};
 use super::doorbell::Doorbell;
+use super::figures::Figure;
 use super::outbound::Decisions;
 use super::relay::Pumped;
 use super::serve_http::{self, Peer, Served};
 use super::serve_ws;
+use super::ws::cursor::Cursor;
 use super::{FIRST_CONNECTION_TOKEN, connection_tokens};
 use crate::limits::{
     ACCEPTS_PER_TURN, BULK_BYTES_PER_TURN, BULK_CONNECTIONS_PER_TURN, SLEEP_IDLE, SLEEP_IN_FLIGHT,
@@ -47,6 +51,10 @@ pub(crate) struct EventLoop {
     doorbell: Doorbell,
     core: Core,
     decisions: Decisions,
+    /// What the publisher found in the read model.
+    figures: Option<Consumer<Figure>>,
+    /// The last message that was pushed.
+    cursor: Cursor,
     connections: Slab<Connection>,
     next_serial: u64,
     /// Connections with something to read, serve or write at once.
@@ -71,9 +79,12 @@ impl EventLoop {
         doorbell: Doorbell,
         core: Core,
         decisions: Decisions,
+        figures: Option<Consumer<Figure>>,
     ) -> EventLoop {
         let now = core.now;
         EventLoop {
+            cursor: core.history.last(),
+            figures,
             poll,
             listener: Some(listener),
             accepting: true,
@@ -98,7 +109,7 @@ impl EventLoop {
         let mut polled = Events::with_capacity(EVENTS_PER_POLL);
         loop {
             self.core.now = Instant::now();
-            let worked = self.take_decisions();
+            let worked = self.take_decisions() | self.take_figures();
             self.serve_ready();
             self.move_bulk();
             if self.core.now >= self.next_sweep {
@@ -121,7 +132,7 @@ impl EventLoop {
             timeout
         } else {
             self.doorbell.about_to_sleep();
-            if self.decisions.has_next() {
+            if self.decisions.has_next() || self.has_figures() {
                 Duration::ZERO
             } else {
                 timeout
@@ -151,6 +162,10 @@ impl EventLoop {
         }
         self.accept_waiting();
         Ok(())
+    }
+
+    fn has_figures(&self) -> bool {
+        self.figures.as_ref().is_some_and(|figures| !figures.is_empty())
     }
 
     fn sleep_time(&self) -> Duration {
@@ -291,6 +306,7 @@ impl EventLoop {
                         self.enqueue_bulk(index);
                     }
                     Served::Upgraded(upgraded) => {
+                        core.market.enter(upgraded.who.account);
                         connection.protocol = Protocol::WebSocket(upgraded);
                         self.sessions.insert(index);
                         self.enqueue(index);
@@ -332,8 +348,10 @@ impl EventLoop {
             (Protocol::Draining { .. }, true) => self.remove(index),
             (_, true) if connection.ended => self.remove(index),
             (_, true) => {
-                connection.begin_draining(now);
-                self.sessions.remove(&index);
+                self.forget_session(index);
+                if let Some(connection) = self.connections.get_mut(index) {
+                    connection.begin_draining(now);
+                }
                 self.enqueue(index);
             }
             (_, false) => {
@@ -349,15 +367,15 @@ impl EventLoop {
     }
 
     fn remove(&mut self, index: usize) {
+        self.forget_session(index);
         let Some(mut connection) = self.connections.try_remove(index) else {
             return;
         };
         if let Protocol::Http(session) = &connection.protocol
-            && session.relay.is_some()
+            && let Some(relay) = &session.relay
         {
-            self.core.relays -= 1;
+            self.core.end_relay(relay.is_download);
         }
-        self.sessions.remove(&index);
         self.admission.leave(connection.peer);
         let _ = self.core.registry.deregister(&mut connection.stream);
         // Its place is free for a connection that an exhausted process could not take.
@@ -393,6 +411,7 @@ impl EventLoop {
             && let Some(relay) = &mut session.relay
         {
             let output = &mut connection.output;
+            let is_download = relay.is_download;
             match relay.pump(output, &mut core.scratch, &core.date, budget) {
                 Pumped::Going { bytes } => moved = bytes,
                 Pumped::Done { bytes, keep_alive } => {
@@ -413,8 +432,8 @@ impl EventLoop {
                 }
             }
             if ended {
+                core.end_relay(is_download);
                 session.relay = None;
-                core.relays -= 1;
                 connection.heard = core.now;
             }
         }
@@ -425,6 +444,12 @@ impl EventLoop {
                 return moved;
             }
         }
+        if matches!(&connection.protocol, Protocol::WebSocket(session) if session.has_backlog()) {
+            self.top_up(index);
+        }
+        let Some(connection) = self.connections.get_mut(index) else {
+            return moved;
+        };
         let closing = matches!(&connection.protocol, Protocol::WebSocket(session) if session.closed);
         let bulk = connection.has_bulk();
         if ended || closing || connection.can_go_on() {
@@ -470,7 +495,7 @@ impl EventLoop {
             }
             (Due::RelayTimeout, Protocol::Http(session)) => {
                 let Some(relay) = session.relay.take() else { return };
-                self.core.relays -= 1;
+                self.core.end_relay(relay.is_download);
                 let answer = Answer::coded(504, "The read service did not answer in time", "read_service");
                 session.answer(relay.shape().clone(), &answer, output, &self.core.date);
             }

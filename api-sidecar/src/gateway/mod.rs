@@ -21,8 +21,10 @@ mod directory;
 mod doorbell;
 mod event_loop;
 mod fields;
+mod figures;
 mod head;
 mod http;
+mod market_data;
 mod order_body;
 mod order_lane;
 mod outbound;
@@ -42,15 +44,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use engine::lane::{Outbound, Request};
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Token};
+use read_model::SharedReadModel;
 use rtrb::{Consumer, Producer};
 
 pub use self::directory::Directory;
 pub use self::doorbell::Doorbell;
+pub use self::figures::FigurePublisher;
 
 use self::core::Core;
 use self::event_loop::{EventLoop, LISTENER, WAKER};
+use self::figures::{Figure, Interest as FigureInterest};
 use self::outbound::Decisions;
 use crate::auth::{AuthError, AuthTable};
+use crate::limits::FIGURES_RING;
 
 /// When an answer may leave the process. The position itself is [`Lanes::released`]; this only says what answers claim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,6 +112,7 @@ pub struct Gateway {
     doorbell: Doorbell,
     settings: Settings,
     disk_low: Arc<AtomicBool>,
+    figures: Option<(Consumer<Figure>, Arc<FigureInterest>)>,
 }
 
 impl Gateway {
@@ -131,6 +138,7 @@ impl Gateway {
             doorbell,
             settings,
             disk_low: Arc::default(),
+            figures: None,
         })
     }
 
@@ -139,6 +147,14 @@ impl Gateway {
     #[must_use]
     pub fn with_disk_low(self, disk_low: Arc<AtomicBool>) -> Gateway {
         Gateway { disk_low, ..self }
+    }
+
+    /// Depths and P&L for those who listen to them, out of `model`. Without a publisher these channels stay silent.
+    pub fn publisher(&mut self, model: Arc<SharedReadModel>) -> FigurePublisher {
+        let (figures, ring) = rtrb::RingBuffer::new(FIGURES_RING);
+        let (publisher, interest) = FigurePublisher::new(model, figures, self.doorbell());
+        self.figures = Some((ring, interest));
+        publisher
     }
 
     /// The address that clients reach, with the port that was picked.
@@ -159,6 +175,7 @@ impl Gateway {
     pub fn run(self, lanes: Lanes, directory: Directory, stop: &AtomicBool) -> Result<(), GatewayError> {
         let authenticator = self.settings.auth.resolve(|name| directory.account(name))?;
         let registry = self.poll.registry().try_clone().map_err(GatewayError::Poll)?;
+        let (figures, interest) = self.figures.unzip();
         let core = Core::new(
             self.settings,
             self.address.port(),
@@ -166,10 +183,11 @@ impl Gateway {
             directory,
             lanes.requests,
             self.disk_low,
+            interest,
             registry,
         );
         let decisions = Decisions::new(lanes.outbound, lanes.released);
-        EventLoop::new(self.poll, self.listener, self.doorbell, core, decisions)
+        EventLoop::new(self.poll, self.listener, self.doorbell, core, decisions, figures)
             .run(stop)
             .map_err(GatewayError::Poll)
     }

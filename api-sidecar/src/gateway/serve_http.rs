@@ -13,9 +13,11 @@ use super::order_lane;
 use super::relay::{Identity, Relay, write_request};
 use super::replies::{Address, ReplyTo};
 use super::router::{OrderRoute, Route, route};
+use super::ws::cursor::Cursor;
 use super::ws::handshake::{Origin, check_upgrade, write_upgrade};
 use super::ws::session::WsSession;
-use crate::limits::{BODY_BYTES_MAX, HEADERS_MAX, RELAY_QUEUE_BYTES_MAX, RELAYS_MAX};
+use crate::limits::{BODY_BYTES_MAX, DOWNLOADS_MAX, HEADERS_MAX, RELAY_QUEUE_BYTES_MAX, RELAYS_MAX};
+use crate::wire::wants_csv;
 
 /// The connection that is being served.
 #[derive(Clone, Copy, Debug)]
@@ -289,7 +291,15 @@ fn upgrade(
             br#"{"type":"connection","status":"connected","message":"Connected to OMS WebSocket"}"#,
         );
     });
-    Ok(Box::new(WsSession::new(who, core.now)))
+    Ok(Box::new(WsSession::new(who, resume(head.query), core.now)))
+}
+
+/// `?resume=CURSOR`. One that cannot be understood is as one that is too long ago: the client has to read anew.
+fn resume(query: Option<&str>) -> Option<Cursor> {
+    let mut parameters = query.unwrap_or("").split('&');
+    let text = parameters.find_map(|parameter| parameter.strip_prefix("resume="))?;
+    let text = text.replace("%3A", ":").replace("%3a", ":");
+    Some(Cursor::parse(&text).unwrap_or(Cursor::end_of(u64::MAX)))
 }
 
 fn relay(
@@ -311,13 +321,17 @@ fn relay(
     if core.relays >= RELAYS_MAX {
         return Err(Answer::busy("Too many reads at once"));
     }
+    let is_download = head.text_field("accept").is_some_and(wants_csv);
+    if is_download && core.downloads >= DOWNLOADS_MAX {
+        return Err(Answer::busy("Too many downloads at once"));
+    }
     let identity = Identity {
         who: who.as_ref(),
         min_seq: core.visible_seq,
     };
     let request = write_request(head, path, body, identity);
     let socket = &core.settings.rest_socket;
-    let relay = Relay::connect(
+    let mut relay = Relay::connect(
         socket,
         &core.registry,
         peer.relay_token,
@@ -329,6 +343,8 @@ fn relay(
         tracing::warn!(%error, socket = %socket.display(), "cannot reach the REST socket");
         Answer::coded(503, "The read service is not reachable", "read_service")
     })?;
+    relay.is_download = is_download;
+    core.downloads += usize::from(is_download);
     core.relays += 1;
     Ok(relay)
 }

@@ -1,5 +1,7 @@
 //! Serving a WebSocket connection: what the client says, and the answers to it.
 
+use std::borrow::Cow;
+
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::answer::Answer;
@@ -10,6 +12,7 @@ use super::order_lane::{self, Decoded};
 use super::replies::{Address, ReplyTo};
 use super::router::{OrderName, OrderRoute};
 use super::serve_http::Peer;
+use super::ws::channels::Channel;
 use super::ws::message::{self, OrderRequest, Request};
 use super::ws::session::{Heard, WsSession, append_text_frame};
 use crate::auth::Principal;
@@ -55,6 +58,10 @@ fn hear(
     match message::parse(text) {
         Some(Request::Ping) => output.append(|tail| append_text_frame(tail, br#"{"type":"pong"}"#)),
         Some(Request::Subscribe(wanted)) => session.wanted = wanted,
+        Some(Request::Channels { names, begin }) => {
+            change_channels(core, peer, session, &names, begin, scratch);
+            output.append(|tail| append_text_frame(tail, scratch));
+        }
         Some(Request::Order {
             kind,
             correlation,
@@ -79,6 +86,44 @@ fn hear(
         }
         None => {}
     }
+}
+
+/// Begins or ends channels and writes the answer over what `out` held. A new channel's present state follows when the
+/// session is topped up.
+fn change_channels(
+    core: &mut Core,
+    peer: Peer,
+    session: &mut WsSession,
+    names: &[Cow<'_, str>],
+    begin: bool,
+    out: &mut Vec<u8>,
+) {
+    let mut refused = Vec::new();
+    for name in names {
+        match Channel::parse(name, &core.directory) {
+            Some(channel) if !begin => {
+                session.subscriptions.remove(channel);
+                core.market.leave(channel, peer.index);
+            }
+            Some(channel) if session.subscriptions.add(channel) => {
+                core.market.join(channel, peer.index);
+                session.subscriptions.postpone(channel);
+            }
+            _ => refused.push(name),
+        }
+    }
+    out.clear();
+    let mut answer = Object::begin(out);
+    answer.string("type", "channels").array("channels", |list| {
+        for channel in session.subscriptions.channels() {
+            list.string(&channel.name(&core.directory).to_string());
+        }
+    });
+    answer.array("refused", |list| {
+        for name in refused {
+            list.string(name);
+        }
+    });
 }
 
 fn decode(kind: OrderRequest, data: &str, who: &Principal, core: &Core) -> Result<Decoded, Answer> {

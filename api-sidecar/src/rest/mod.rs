@@ -8,6 +8,7 @@ mod account;
 mod alerts;
 mod answer;
 mod assets;
+mod csv;
 mod health;
 pub mod limits;
 mod market;

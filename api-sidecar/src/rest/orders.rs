@@ -1,6 +1,6 @@
 //! `/orders`, `/orders/active`, `/orders/<id>`.
 
-use engine::{InstrumentView, OrderId, OrderStatus, Percent, StrategyId, TimeInForce, Timestamp};
+use engine::{AccountId, InstrumentView, OrderId, OrderStatus, Percent, StrategyId, TimeInForce, Timestamp};
 use read_model::{Order, ReadModel};
 
 use super::answer::{Answer, optional_text};
@@ -36,10 +36,29 @@ pub(super) fn one(caller: &Caller, id: u64, model: &ReadModel) -> Result<Answer,
 /// Today's orders, newest first, filtered and paged by id.
 pub(super) fn history(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
     let scope = caller.scope(query, model)?;
-    let filter = Filter::parse(query)?;
     let limit = query.count("limit", PAGE_DEFAULT, PAGE_MAX)?;
     let cursor = query.parsed::<u64>("cursor", "the next_cursor of a previous page")?;
+    let (rows, next_cursor) = page(query, scope, model, cursor, limit)?;
+    Ok(Answer::object(|body| {
+        body.array("orders", |list| {
+            for order in &rows {
+                list.object(|row| order_fields(row, order, model));
+            }
+        })
+        .number("count", rows.len())
+        .optional_number("next_cursor", next_cursor);
+    }))
+}
 
+/// The next `limit` orders before `cursor` that match the query's filters, and the cursor of those after them.
+pub(super) fn page<'m>(
+    query: &Query,
+    scope: Option<AccountId>,
+    model: &'m ReadModel,
+    cursor: Option<u64>,
+    limit: usize,
+) -> Result<(Vec<&'m Order>, Option<u64>), Answer> {
+    let filter = Filter::parse(query)?;
     let mut rows = Vec::new();
     let mut next_cursor = None;
     let orders = model.history().orders();
@@ -53,15 +72,7 @@ pub(super) fn history(caller: &Caller, query: &Query, model: &ReadModel) -> Resu
             rows.push(order);
         }
     }
-    Ok(Answer::object(|body| {
-        body.array("orders", |list| {
-            for order in &rows {
-                list.object(|row| order_fields(row, order, model));
-            }
-        })
-        .number("count", rows.len())
-        .optional_number("next_cursor", next_cursor);
-    }))
+    Ok((rows, next_cursor))
 }
 
 /// The filters of the order history; what is not given matches everything.
@@ -148,7 +159,7 @@ fn summary_fields(row: &mut Object<'_>, order: &Order, model: &ReadModel) {
 }
 
 /// The old backend's `Order.to_dict()` (CONTRACT.md section 2), and what orders carry besides.
-fn order_fields(row: &mut Object<'_>, order: &Order, model: &ReadModel) {
+pub(super) fn order_fields(row: &mut Object<'_>, order: &Order, model: &ReadModel) {
     row.number("id", order.id);
     optional_text(
         row,

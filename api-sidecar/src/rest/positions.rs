@@ -1,6 +1,6 @@
 //! `/positions` and `/positions/<id>`.
 
-use engine::{InstrumentView, Money, PositionId, PositionView};
+use engine::{AccountId, InstrumentView, Money, PositionId, PositionView};
 use read_model::{ClosedPosition, ReadModel};
 
 use super::answer::{Answer, optional_text};
@@ -84,10 +84,32 @@ fn pnl_fields(row: &mut Object<'_>, realised_net: Money, unrealised: Money, char
 
 fn closed(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
     let scope = caller.scope(query, model)?;
-    let symbol = query.text("symbol");
     let limit = query.count("limit", PAGE_DEFAULT, PAGE_MAX)?;
     let cursor = query.parsed::<u64>("cursor", "the next_cursor of a previous page")?;
+    let (rows, next_cursor) = closed_page(query, scope, model, cursor, limit)?;
+    Ok(Answer::object(|body| {
+        body.array("positions", |list| {
+            for (closed, instrument) in &rows {
+                list.object(|row| closed_fields(row, closed, *instrument, model));
+            }
+        })
+        .number("count", rows.len())
+        .optional_number("next_cursor", next_cursor);
+    }))
+}
 
+/// A round trip that ended, with its instrument.
+type Closed<'m> = (&'m ClosedPosition, Option<InstrumentView<'m>>);
+
+/// The next `limit` closed positions before `cursor` that match the query, and the cursor of those after them.
+pub(super) fn closed_page<'m>(
+    query: &Query,
+    scope: Option<AccountId>,
+    model: &'m ReadModel,
+    cursor: Option<u64>,
+    limit: usize,
+) -> Result<(Vec<Closed<'m>>, Option<u64>), Answer> {
+    let symbol = query.text("symbol");
     let mut rows = Vec::new();
     let mut next_cursor = None;
     let positions = model.history().positions();
@@ -101,15 +123,7 @@ fn closed(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, A
             rows.push((closed, instrument));
         }
     }
-    Ok(Answer::object(|body| {
-        body.array("positions", |list| {
-            for (closed, instrument) in &rows {
-                list.object(|row| closed_fields(row, closed, *instrument, model));
-            }
-        })
-        .number("count", rows.len())
-        .optional_number("next_cursor", next_cursor);
-    }))
+    Ok((rows, next_cursor))
 }
 
 pub(super) fn has_symbol(instrument: Option<InstrumentView<'_>>, symbol: &str) -> bool {
@@ -117,7 +131,7 @@ pub(super) fn has_symbol(instrument: Option<InstrumentView<'_>>, symbol: &str) -
 }
 
 /// The shape of an open position, with nothing open.
-fn closed_fields(
+pub(super) fn closed_fields(
     row: &mut Object<'_>,
     closed: &ClosedPosition,
     instrument: Option<InstrumentView<'_>>,

@@ -34,7 +34,7 @@ impl Target {
 }
 
 /// The parameters of a query; of a repeated one the first counts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Query {
     pairs: Vec<(String, String)>,
 }

@@ -1,19 +1,29 @@
 //! From a request to its answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use read_model::{ReadModel, SharedReadModel};
 
 use super::answer::Answer;
+use super::csv::{Download, Table};
 use super::health::{ProcessHealth, health};
 use super::limits::READ_YOUR_WRITES_WAIT;
 use super::request::{Caller, Query, Target};
+use crate::wire::wants_csv;
+
 use super::{account, alerts, assets, market, orders, positions, risk, trades};
 
 /// What every route may use.
 pub(super) struct Context<'a> {
-    pub(super) model: &'a SharedReadModel,
+    pub(super) model: &'a Arc<SharedReadModel>,
     pub(super) process: &'a (dyn Fn() -> ProcessHealth + Send + Sync),
+}
+
+/// An answer, or a download that is made while it is sent.
+pub(super) enum Reply {
+    Whole(Answer),
+    Download(Table, Download),
 }
 
 /// A read on the model, with what it needs from the request.
@@ -54,6 +64,16 @@ impl Read {
         }
     }
 
+    /// What of it can be had as CSV.
+    fn table(&self, query: &Query) -> Option<Table> {
+        match self {
+            Read::Orders => Some(Table::Orders),
+            Read::Trades => Some(Table::Trades),
+            Read::Positions if query.flag("closed") => Some(Table::ClosedPositions),
+            _ => None,
+        }
+    }
+
     fn answer(&self, caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
         match self {
             Read::Positions => positions::list(caller, query, model),
@@ -85,13 +105,14 @@ pub(super) fn answer<'h>(
     method: &str,
     target: &str,
     header: impl Fn(&str) -> Option<&'h str>,
-) -> Answer {
+) -> Reply {
     let Some(target) = Target::parse(target) else {
-        return Answer::error(400, "The request target is not valid percent-encoded UTF-8");
+        let refused = Answer::error(400, "The request target is not valid percent-encoded UTF-8");
+        return Reply::Whole(refused);
     };
     let segments: Vec<&str> = target.segments.iter().map(String::as_str).collect();
     let reads = matches!(method, "GET" | "HEAD");
-    match segments.as_slice() {
+    let whole = match segments.as_slice() {
         path if !reads && !is_known(path) => Answer::not_found(),
         _ if !reads => {
             Answer::error(405, "Method is not allowed here").with_header("Allow", "GET, HEAD, OPTIONS")
@@ -99,11 +120,12 @@ pub(super) fn answer<'h>(
         ["api", "oms", "health"] => health(&(context.process)(), context.model),
         ["api", "oms", "docs" | "openapi.json"] => assets::page(&segments).unwrap_or_else(Answer::not_found),
         ["api", "oms", rest @ ..] => match Read::parse(rest) {
-            Some(read) => answer_read(context, &read, &target.query, header),
+            Some(read) => return answer_read(context, &read, target.query, header),
             None => Answer::not_found(),
         },
         path => assets::page(path).unwrap_or_else(Answer::not_found),
-    }
+    };
+    Reply::Whole(whole)
 }
 
 /// Whether a path names something that can be read.
@@ -118,18 +140,24 @@ fn is_known(path: &[&str]) -> bool {
 fn answer_read<'h>(
     context: &Context<'_>,
     read: &Read,
-    query: &Query,
+    query: Query,
     header: impl Fn(&str) -> Option<&'h str>,
-) -> Answer {
+) -> Reply {
+    let table = read
+        .table(&query)
+        .filter(|_| header("accept").is_some_and(wants_csv));
     let Some(caller) = Caller::parse(header) else {
-        return Answer::error(401, "Authentication required");
+        return Reply::Whole(Answer::error(401, "Authentication required"));
     };
-    match context.model.read_at(caller.min_seq, READ_YOUR_WRITES_WAIT) {
-        Some(model) => read
-            .answer(&caller, query, &model)
-            .unwrap_or_else(|refusal| refusal),
-        None => behind(READ_YOUR_WRITES_WAIT),
-    }
+    let Some(model) = context.model.read_at(caller.min_seq, READ_YOUR_WRITES_WAIT) else {
+        return Reply::Whole(behind(READ_YOUR_WRITES_WAIT));
+    };
+    let reply = match table {
+        Some(table) => Download::begin(table, &caller, query, context.model, &model)
+            .map(|download| Reply::Download(table, download)),
+        None => read.answer(&caller, &query, &model).map(Reply::Whole),
+    };
+    reply.unwrap_or_else(Reply::Whole)
 }
 
 fn behind(waited: Duration) -> Answer {

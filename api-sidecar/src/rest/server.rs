@@ -2,7 +2,7 @@
 
 use core::fmt;
 use std::fs::{self, Permissions};
-use std::io::{self, Cursor};
+use std::io::{self, Cursor, Read};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
 use read_model::SharedReadModel;
-use tiny_http::{Header, Request, Response, Server};
+use tiny_http::{Header, Request, Response, Server, StatusCode};
 
 use super::answer::Answer;
+use super::csv::{Download, Table};
 use super::health::ProcessHealth;
 use super::limits::{LISTENER_RETRY, THREADS_MAX};
-use super::routes::{Context, answer};
+use super::routes::{Context, Reply, answer};
 
 /// Asks the composition root how the process is; called for each `GET /health`.
 pub type HealthProbe = Box<dyn Fn() -> ProcessHealth + Send + Sync>;
@@ -252,24 +253,43 @@ fn respond(context: &Context<'_>, request: Request) {
             .map(|header| header.value.as_str())
     };
     let answer = answer(context, request.method().as_str(), request.url(), header);
-    if let Err(error) = request.respond(response(answer)) {
+    let sent = match answer {
+        Reply::Whole(answer) => request.respond(response(answer)),
+        Reply::Download(table, download) => request.respond(streamed(table, download)),
+    };
+    if let Err(error) = sent {
         // The gateway went away before it had the answer: its client hung up.
         tracing::debug!(%error, "a REST answer was not taken");
     }
 }
 
-/// Always with a Content-Length: the gateway relays bodies, not chunks.
+/// With a Content-Length.
 fn response(answer: Answer) -> Response<Cursor<Vec<u8>>> {
+    let response = Response::from_data(answer.body)
+        .with_status_code(answer.status)
+        .with_chunked_threshold(usize::MAX);
+    with_headers(response, answer.content_type, answer.headers)
+}
+
+/// In chunks, because nobody knows yet how long it will be.
+fn streamed(table: Table, download: Download) -> Response<Download> {
+    let response = Response::new(StatusCode(200), Vec::new(), download, None, None);
+    let headers = vec![("Content-Disposition", table.disposition()), ("Vary", "Accept")];
+    with_headers(response, "text/csv; charset=utf-8; header=present", headers)
+}
+
+fn with_headers<R: Read>(
+    mut response: Response<R>,
+    content_type: &'static str,
+    headers: Vec<(&'static str, &'static str)>,
+) -> Response<R> {
     let usual = [
-        ("Content-Type", answer.content_type),
+        ("Content-Type", content_type),
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
         ("Server", "pinion"),
     ];
-    let mut response = Response::from_data(answer.body)
-        .with_status_code(answer.status)
-        .with_chunked_threshold(usize::MAX);
-    for (name, value) in usual.into_iter().chain(answer.headers) {
+    for (name, value) in usual.into_iter().chain(headers) {
         if let Ok(header) = Header::from_bytes(name, value) {
             response.add_header(header);
         }

@@ -1,6 +1,6 @@
 //! `/trades`: today's fills.
 
-use engine::{Money, OrderId, Side, StrategyId};
+use engine::{AccountId, Money, OrderId, Side, StrategyId};
 use read_model::{FillRecord, ReadModel};
 
 use super::answer::Answer;
@@ -13,6 +13,28 @@ use crate::wire::{BrokerOrderId, Iso8601, Object};
 /// Fills, newest first, filtered by symbol, strategy, order and time, paged by number.
 pub(super) fn list(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
     let scope = caller.scope(query, model)?;
+    let limit = query.count("limit", PAGE_DEFAULT, PAGE_MAX)?;
+    let cursor = query.parsed::<u64>("cursor", "the next_cursor of a previous page")?;
+    let (rows, next_cursor) = page(query, scope, model, cursor, limit)?;
+    Ok(Answer::object(|body| {
+        body.array("trades", |list| {
+            for fill in &rows {
+                list.object(|row| trade_fields(row, fill, model));
+            }
+        })
+        .number("count", rows.len())
+        .optional_number("next_cursor", next_cursor);
+    }))
+}
+
+/// The next `limit` fills before `cursor` that match the query's filters, and the cursor of those after them.
+pub(super) fn page<'m>(
+    query: &Query,
+    scope: Option<AccountId>,
+    model: &'m ReadModel,
+    cursor: Option<u64>,
+    limit: usize,
+) -> Result<(Vec<&'m FillRecord>, Option<u64>), Answer> {
     let symbol = query.text("symbol");
     let strategy = query
         .parsed::<u32>("strategy", "a strategy's number")?
@@ -21,8 +43,6 @@ pub(super) fn list(caller: &Caller, query: &Query, model: &ReadModel) -> Result<
         .parsed::<u64>("order", "an order's number")?
         .map(OrderId::new);
     let (from, to) = (query.instant("from", false)?, query.instant("to", true)?);
-    let limit = query.count("limit", PAGE_DEFAULT, PAGE_MAX)?;
-    let cursor = query.parsed::<u64>("cursor", "the next_cursor of a previous page")?;
     let matches = |fill: &FillRecord| {
         strategy.is_none_or(|strategy| fill.strategy == strategy)
             && order.is_none_or(|order| fill.order == order)
@@ -42,19 +62,11 @@ pub(super) fn list(caller: &Caller, query: &Query, model: &ReadModel) -> Result<
             rows.push(fill);
         }
     }
-    Ok(Answer::object(|body| {
-        body.array("trades", |list| {
-            for fill in &rows {
-                list.object(|row| trade_fields(row, fill, model));
-            }
-        })
-        .number("count", rows.len())
-        .optional_number("next_cursor", next_cursor);
-    }))
+    Ok((rows, next_cursor))
 }
 
 /// A row of `trades` (CONTRACT.md section 6).
-fn trade_fields(row: &mut Object<'_>, fill: &FillRecord, model: &ReadModel) {
+pub(super) fn trade_fields(row: &mut Object<'_>, fill: &FillRecord, model: &ReadModel) {
     // Each trade has two sides; the table's key tells them apart.
     let side_mark = match fill.side {
         Side::Buy => 'B',

@@ -18,6 +18,14 @@ pub use time::{HttpDate, Iso8601, parse_iso8601};
 
 use core::fmt;
 
+/// Whether an `Accept` field asks for CSV: by name, since a browser's `*/*` means a page.
+pub(crate) fn wants_csv(accept: &str) -> bool {
+    accept
+        .split(',')
+        .filter_map(|range| range.split(';').next())
+        .any(|range| range.trim().eq_ignore_ascii_case("text/csv"))
+}
+
 use engine::OrderId;
 
 /// `{"error": …}` of an unknown path, to the letter of CONTRACT.md section 2.

@@ -7,5 +7,6 @@ mod http;
 mod orders;
 mod relay;
 mod stop;
+mod stream;
 mod support;
 mod ws;

@@ -13,13 +13,21 @@ use super::support::{
     Client, DESK, Fixture, MAIN, ORDER, PATIENCE, Says, Setup, accept_everything, accepted, fill, request,
 };
 
-struct Socket(WebSocket<TcpStream>);
+pub(crate) struct Socket(pub(crate) WebSocket<TcpStream>);
 
 impl Socket {
     fn open(fixture: &Fixture, fields: &[(&'static str, &str)]) -> Result<Socket, tungstenite::Error> {
+        Socket::open_at(fixture, "ws://localhost/ws/oms", fields)
+    }
+
+    fn open_at(
+        fixture: &Fixture,
+        url: &str,
+        fields: &[(&'static str, &str)],
+    ) -> Result<Socket, tungstenite::Error> {
         let stream = TcpStream::connect(fixture.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut request = "ws://localhost/ws/oms".into_client_request().unwrap();
+        let mut request = url.into_client_request().unwrap();
         for (name, value) in fields {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
@@ -37,20 +45,26 @@ impl Socket {
         }
     }
 
+    /// A trader who says what it saw last.
+    pub(crate) fn resume(fixture: &Fixture, cursor: &str) -> Socket {
+        let url = format!("ws://localhost/ws/oms?resume={cursor}");
+        Socket::open_at(fixture, &url, &[("X-API-Key", "trader-key")]).unwrap()
+    }
+
     /// As the admin that loopback stands for.
-    fn local(fixture: &Fixture) -> Socket {
+    pub(crate) fn local(fixture: &Fixture) -> Socket {
         Socket::open(fixture, &[]).unwrap()
     }
 
-    fn with_key(fixture: &Fixture, key: &str) -> Socket {
+    pub(crate) fn with_key(fixture: &Fixture, key: &str) -> Socket {
         Socket::open(fixture, &[("X-API-Key", key)]).unwrap()
     }
 
-    fn say(&mut self, text: impl Into<String>) {
+    pub(crate) fn say(&mut self, text: impl Into<String>) {
         self.0.send(Message::text(text.into())).unwrap();
     }
 
-    fn hear(&mut self) -> Value {
+    pub(crate) fn hear(&mut self) -> Value {
         loop {
             match self.0.read().unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),

@@ -137,8 +137,16 @@ impl Floor {
     /// A resting sell of the counterparty and the sample order of CONTRACT.md section 2 that takes it: order 1 of the
     /// counterparty, order 2 of the trader, one trade of 10 at ₹2,450.
     pub(crate) fn trade(&mut self) {
-        self.apply(Command::NewOrder(sell(10, "2450.00")));
-        self.apply(Command::NewOrder(sample_buy("")));
+        self.trade_of(10);
+    }
+
+    /// As [`Floor::trade`], of so many shares: three identical orders within a second would be a burst.
+    pub(crate) fn trade_of(&mut self, shares: u32) {
+        self.apply(Command::NewOrder(sell(shares, "2450.00")));
+        self.apply(Command::NewOrder(NewOrder {
+            quantity: Quantity::new(shares).unwrap(),
+            ..sample_buy("")
+        }));
     }
 
     pub(crate) fn cancel(&mut self, account: AccountId, order: u64) {
@@ -175,6 +183,11 @@ impl Floor {
         reply.json()
     }
 
+    /// A history as CSV, as the gateway gets it.
+    pub(crate) fn csv(&self, caller: As, path: &str) -> Reply {
+        ask_with(&self.socket, "GET", Some(caller), path, "Accept: text/csv\r\n")
+    }
+
     pub(crate) fn ask(&self, method: &str, caller: Option<As>, path: &str) -> Reply {
         ask(&self.socket, method, caller, path)
     }
@@ -197,6 +210,11 @@ pub(crate) fn start(socket: &Path, model: &Arc<SharedReadModel>, healthy: &Arc<A
 
 /// One request on a connection of its own, as the gateway sends it.
 pub(crate) fn ask(socket: &Path, method: &str, caller: Option<As>, path: &str) -> Reply {
+    ask_with(socket, method, caller, path, "")
+}
+
+/// As [`ask`] with further header lines, each ending in CRLF.
+pub(crate) fn ask_with(socket: &Path, method: &str, caller: Option<As>, path: &str, fields: &str) -> Reply {
     let mut stream = UnixStream::connect(socket).unwrap();
     let identity = caller.map_or(String::new(), |caller| {
         format!(
@@ -206,7 +224,7 @@ pub(crate) fn ask(socket: &Path, method: &str, caller: Option<As>, path: &str) -
     });
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: pinion\r\n{identity}Connection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: pinion\r\n{identity}{fields}Connection: close\r\n\r\n"
     )
     .unwrap();
     let mut text = String::new();

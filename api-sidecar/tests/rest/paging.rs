@@ -74,8 +74,8 @@ fn filters_narrow_the_history() {
 #[test]
 fn trades_page_like_orders() {
     let mut floor = Floor::open();
-    for _ in 0..3 {
-        floor.trade();
+    for shares in [10, 9, 8] {
+        floor.trade_of(shares);
     }
     let page = floor.ok(ADMIN, "/api/oms/trades?account=*&limit=4");
     assert_eq!(page["count"], 4);

@@ -1,16 +1,12 @@
 //! The engine's decisions out of the ring: answers to those who wait for them, events to those who may see them.
 
-use engine::lane::Token;
-use engine::{AccountId, Event, Timestamp};
-
 use super::super::connection::Protocol;
 use super::super::outbound::Decision;
 use super::super::replies::{Address, ReplyTo, encode_reply, encode_verdict};
 use super::super::serve_ws::write_reply;
-use super::super::ws::events::{self, Push, PushContext};
-use super::super::ws::session::{append_text_frame, text_frame};
+use super::super::ws::events;
+use super::super::ws::session::append_text_frame;
 use super::EventLoop;
-use crate::auth::Role;
 use crate::limits::OUTBOUND_PER_TURN;
 
 impl EventLoop {
@@ -25,10 +21,12 @@ impl EventLoop {
                     time,
                     token,
                 } => {
-                    self.core.directory.absorb(&event);
+                    self.core.directory.absorb(&event, time);
                     if events::is_pushed(&event) {
                         self.core.visible_seq = seq.get();
-                        self.push(&event, time, token);
+                        self.push(&event, seq, time, token);
+                    } else {
+                        self.push_market(&event);
                     }
                 }
                 Decision::Finished { seq, token, outcome } => {
@@ -93,41 +91,5 @@ impl EventLoop {
             _ => {}
         }
         self.enqueue(to.connection);
-    }
-
-    /// Pushes an event's messages to every session that may see them and wants them. Each is encoded once.
-    fn push(&mut self, event: &Event, time: Timestamp, token: Option<Token>) {
-        if self.sessions.is_empty() {
-            return;
-        }
-        let (connections, sessions, bulk) = (&mut self.connections, &self.sessions, &mut self.bulk);
-        let context = PushContext {
-            directory: &self.core.directory,
-            time,
-            action: token.and_then(|token| self.core.replies.action(token)),
-        };
-        let mut emit = |push: Push, account: Option<AccountId>, json: &[u8]| {
-            let mut frame = None;
-            for &index in sessions {
-                let Some(connection) = connections.get_mut(index) else {
-                    continue;
-                };
-                let Protocol::WebSocket(session) = &mut connection.protocol else {
-                    continue;
-                };
-                let sees = session.who.role == Role::Admin
-                    || account.is_none_or(|account| account == session.who.account);
-                if !sees || session.wanted & push.bit() == 0 {
-                    continue;
-                }
-                let frame = frame.get_or_insert_with(|| text_frame(json));
-                session.push(&mut connection.output, frame);
-                if !connection.queued_bulk {
-                    connection.queued_bulk = true;
-                    bulk.push_back(index);
-                }
-            }
-        };
-        events::encode(event, &context, &mut self.message, &mut emit);
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Relay {
     phase: Phase,
     shape: ResponseShape,
     pub(crate) began: Instant,
+    /// It counts among the downloads.
+    pub(crate) is_download: bool,
 }
 
 #[derive(Debug)]
@@ -96,6 +98,7 @@ impl Relay {
             phase: Phase::Head,
             shape,
             began: now,
+            is_download: false,
         })
     }
 

@@ -3,11 +3,12 @@
 use engine::{
     AccountChanged, AccountId, Alert, Event, Fill, InstrumentId, KillCause, KillScope, Money, OrderAccepted,
     OrderCancelled, OrderId, OrderModified, OrderRejected, PositionChange, PositionChanged, PositionId,
-    PositionMarked, Timestamp, TradingStateChanged,
+    PositionMarked, Seq, Timestamp, TradingStateChanged,
 };
 
 use super::super::directory::Directory;
 use super::super::replies::Action;
+use super::cursor::Cursor;
 use crate::wire::{
     AlertContext, BrokerOrderId, Iso8601, Object, alert_fields, average_price, drawdown_reason, loss_reason,
     net_pnl, rejection_fields,
@@ -29,10 +30,12 @@ pub(crate) enum Push {
     KillSwitchTriggered,
     KillSwitchDeactivated,
     BalanceUpdated,
+    /// Not of an event: the account's figures as the read model has them.
+    PnlUpdated,
 }
 
 impl Push {
-    const ALL: [Push; 12] = [
+    const ALL: [Push; 13] = [
         Push::OrderPlaced,
         Push::OrderFilled,
         Push::OrderCancelled,
@@ -45,6 +48,7 @@ impl Push {
         Push::KillSwitchTriggered,
         Push::KillSwitchDeactivated,
         Push::BalanceUpdated,
+        Push::PnlUpdated,
     ];
 
     pub(crate) const ALL_BITS: u32 = (1 << Push::ALL.len()) - 1;
@@ -67,6 +71,7 @@ impl Push {
             Push::KillSwitchTriggered => "risk:kill_switch_triggered",
             Push::KillSwitchDeactivated => "risk:kill_switch_deactivated",
             Push::BalanceUpdated => "account:balance_updated",
+            Push::PnlUpdated => "account:pnl_updated",
         }
     }
 
@@ -79,6 +84,7 @@ impl Push {
 #[derive(Debug)]
 pub(crate) struct PushContext<'a> {
     pub(crate) directory: &'a Directory,
+    pub(crate) seq: Seq,
     pub(crate) time: Timestamp,
     /// What the gateway's own request asked, where the command came from one: the texts of a kill are in it.
     pub(crate) action: Option<&'a Action>,
@@ -101,13 +107,31 @@ pub(crate) fn is_pushed(event: &Event) -> bool {
     )
 }
 
-/// Takes a message: its type, the account that may see it (`None`: everyone) and its JSON.
-pub(crate) type Emit<'a> = dyn FnMut(Push, Option<AccountId>, &[u8]) + 'a;
+/// A message of an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pushed<'a> {
+    pub(crate) push: Push,
+    pub(crate) cursor: Cursor,
+    /// Who may see it; `None`: everyone.
+    pub(crate) account: Option<AccountId>,
+    pub(crate) json: &'a [u8],
+}
 
-/// Gives each message of an event to `emit`. `scratch` is a buffer to write in.
-pub(crate) fn encode(event: &Event, context: &PushContext<'_>, scratch: &mut Vec<u8>, emit: &mut Emit<'_>) {
+/// Takes a message.
+pub(crate) type Emit<'a> = dyn FnMut(Pushed<'_>) + 'a;
+
+/// Gives each message of an event to `emit`. `cursor` is that of the last message so far; `scratch` is a buffer to
+/// write in.
+pub(crate) fn encode(
+    event: &Event,
+    context: &PushContext<'_>,
+    cursor: &mut Cursor,
+    scratch: &mut Vec<u8>,
+    emit: &mut Emit<'_>,
+) {
     let mut out = Out {
         context,
+        cursor,
         scratch,
         emit,
     };
@@ -152,23 +176,31 @@ pub(crate) fn encode(event: &Event, context: &PushContext<'_>, scratch: &mut Vec
 /// Where messages go.
 struct Out<'a, 'c> {
     context: &'a PushContext<'c>,
+    cursor: &'a mut Cursor,
     scratch: &'a mut Vec<u8>,
     emit: &'a mut Emit<'a>,
 }
 
 impl Out<'_, '_> {
-    /// `{"type": …, "data": {…, "account": …}}`.
+    /// `{"type": …, "cursor": …, "data": {…, "account": …}}`.
     fn send(&mut self, push: Push, account: Option<AccountId>, fill: &dyn Fn(&mut Object<'_>)) {
+        *self.cursor = self.cursor.next(self.context.seq.get());
         self.scratch.clear();
         Object::begin(self.scratch)
             .string("type", push.as_str())
+            .text("cursor", *self.cursor)
             .object("data", |data| {
                 fill(data);
                 if let Some(account) = account {
                     data.string("account", self.context.directory.account_name(account).as_str());
                 }
             });
-        (self.emit)(push, account, self.scratch);
+        (self.emit)(Pushed {
+            push,
+            cursor: *self.cursor,
+            account,
+            json: self.scratch,
+        });
     }
 }
 
@@ -414,14 +446,16 @@ mod tests {
         directory.add_account(AccountId::new(1), AccountName::cut("main"));
         let context = PushContext {
             directory: &directory,
+            seq: Seq::new(3),
             time: Timestamp::ZERO,
             action,
         };
         let mut found = Vec::new();
-        encode(&event, &context, &mut Vec::new(), &mut |_, account, json| {
-            let text = String::from_utf8(json.to_vec()).unwrap();
+        let (mut cursor, mut scratch) = (Cursor::default(), Vec::new());
+        encode(&event, &context, &mut cursor, &mut scratch, &mut |message| {
+            let text = String::from_utf8(message.json.to_vec()).unwrap();
             serde_json::from_str::<serde_json::Value>(&text).unwrap();
-            found.push((account.map(AccountId::get), text));
+            found.push((message.account.map(AccountId::get), text));
         });
         assert_eq!(is_pushed(&event), !found.is_empty());
         found
@@ -448,7 +482,7 @@ mod tests {
             messages(Event::Fill(fill), None),
             [(
                 Some(1),
-                r#"{"type":"order:filled","data":{"order_id":42,"broker_order_id":"PIN0000000042","symbol":"SBIN","side":"BUY","quantity":10,"price":800.05,"status":"FILLED","last_quantity":5,"last_price":800.10,"leaves_quantity":0,"trade_id":9,"charges":0.00,"account":"main"}}"#.to_owned()
+                r#"{"type":"order:filled","cursor":"3:0","data":{"order_id":42,"broker_order_id":"PIN0000000042","symbol":"SBIN","side":"BUY","quantity":10,"price":800.05,"status":"FILLED","last_quantity":5,"last_price":800.10,"leaves_quantity":0,"trade_id":9,"charges":0.00,"account":"main"}}"#.to_owned()
             )]
         );
     }
@@ -474,8 +508,8 @@ mod tests {
         assert_eq!(
             found.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(),
             [
-                r#"{"type":"position:updated","data":{"symbol":"SBIN","quantity":0,"avg_price":0.00,"unrealized_pnl":0.00,"realized_pnl":8.50,"total_pnl":8.50,"charges":1.50,"position_id":1,"account":"main"}}"#,
-                r#"{"type":"position:closed","data":{"symbol":"SBIN","realized_pnl":8.50,"position_id":1,"account":"main"}}"#,
+                r#"{"type":"position:updated","cursor":"3:0","data":{"symbol":"SBIN","quantity":0,"avg_price":0.00,"unrealized_pnl":0.00,"realized_pnl":8.50,"total_pnl":8.50,"charges":1.50,"position_id":1,"account":"main"}}"#,
+                r#"{"type":"position:closed","cursor":"3:1","data":{"symbol":"SBIN","realized_pnl":8.50,"position_id":1,"account":"main"}}"#,
             ]
         );
     }
@@ -499,7 +533,7 @@ mod tests {
             messages(changed(KillCause::Manual, KillScope::Engine), Some(&action)),
             [(
                 None,
-                r#"{"type":"risk:kill_switch_triggered","data":{"reason":"enough","triggered_by":"ops","scope":"engine","state":"REDUCING","timestamp":"1970-01-01T00:00:00.000000Z"}}"#.to_owned()
+                r#"{"type":"risk:kill_switch_triggered","cursor":"3:0","data":{"reason":"enough","triggered_by":"ops","scope":"engine","state":"REDUCING","timestamp":"1970-01-01T00:00:00.000000Z"}}"#.to_owned()
             )]
         );
         let loss = KillCause::DailyLoss {

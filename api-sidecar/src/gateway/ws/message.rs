@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::super::fields::{self, Raw};
 use super::super::order_body::parse_object;
 use super::events::Push;
-use crate::limits::{WS_CORRELATION_BYTES_MAX, WS_SUBSCRIBE_EVENTS_MAX};
+use crate::limits::{WS_CHANNELS_MAX, WS_CORRELATION_BYTES_MAX, WS_SUBSCRIBE_EVENTS_MAX};
 
 #[derive(Deserialize)]
 struct Envelope<'b> {
@@ -17,6 +17,7 @@ struct Envelope<'b> {
     id: Raw<'b>,
     data: Raw<'b>,
     events: Raw<'b>,
+    channels: Raw<'b>,
 }
 
 /// A message that asks for something.
@@ -25,6 +26,11 @@ pub(crate) enum Request<'b> {
     Ping,
     /// The bits of the types that the client wants from now on.
     Subscribe(u32),
+    /// Market data to begin or to end, as the client names it.
+    Channels {
+        names: Vec<Cow<'b, str>>,
+        begin: bool,
+    },
     Order {
         kind: OrderRequest,
         /// JSON text of the client's correlation id.
@@ -69,7 +75,14 @@ pub(crate) fn parse(text: &str) -> Option<Request<'_>> {
     let kind = fields::string("type", envelope.kind).ok()??;
     match &*kind {
         "ping" => return Some(Request::Ping),
-        "subscribe" => return wanted(envelope.events).map(Request::Subscribe),
+        "subscribe" if envelope.channels.is_none() => return wanted(envelope.events).map(Request::Subscribe),
+        "subscribe" | "unsubscribe" => {
+            let names = list(envelope.channels, WS_CHANNELS_MAX)?;
+            return Some(Request::Channels {
+                names,
+                begin: kind == "subscribe",
+            });
+        }
         _ => {}
     }
     let kind = OrderRequest::ALL
@@ -92,10 +105,7 @@ fn correlation(raw: &RawValue) -> Option<&str> {
 /// `None` where the list changes nothing: it is not one, or it names only types that do not exist (the existing
 /// client must not silence itself by a name of its own).
 fn wanted(events: Raw<'_>) -> Option<u32> {
-    let names: Vec<Cow<'_, str>> = serde_json::from_str(events?.get()).ok()?;
-    if names.len() > WS_SUBSCRIBE_EVENTS_MAX {
-        return None;
-    }
+    let names = list(events, WS_SUBSCRIBE_EVENTS_MAX)?;
     if names.iter().any(|name| name == "*") {
         return Some(Push::ALL_BITS);
     }
@@ -104,6 +114,12 @@ fn wanted(events: Raw<'_>) -> Option<u32> {
         .filter_map(|name| Push::by_name(name))
         .fold(0, |bits, push| bits | push.bit());
     (bits != 0 || names.is_empty()).then_some(bits)
+}
+
+/// At most `max` strings. `None` for anything else.
+fn list<'b>(raw: Raw<'b>, max: usize) -> Option<Vec<Cow<'b, str>>> {
+    let names: Vec<Cow<'b, str>> = serde_json::from_str(raw?.get()).ok()?;
+    (names.len() <= max).then_some(names)
 }
 
 #[cfg(test)]
@@ -136,6 +152,15 @@ mod tests {
             (r#"{"type":"subscribe","events":["orders"]}"#, None),
             (r#"{"type":"subscribe","events":"order:filled"}"#, None),
             (r#"{"type":"subscribe"}"#, None),
+            (
+                r#"{"type":"unsubscribe","channels":["l1:SBIN"]}"#,
+                Some(Request::Channels {
+                    names: vec!["l1:SBIN".into()],
+                    begin: false,
+                }),
+            ),
+            (r#"{"type":"subscribe","channels":"l1:SBIN"}"#, None),
+            (r#"{"type":"unsubscribe","events":["*"]}"#, None),
             (
                 r#"{"type":"order:place","id":"a","data":{"x":1}}"#,
                 order(OrderRequest::Place, Some("\"a\""), r#"{"x":1}"#),

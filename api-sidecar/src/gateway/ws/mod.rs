@@ -18,8 +18,25 @@
 //! ```
 //!
 //! `status` is the HTTP status that the same request would have had. Messages of other types are ignored.
+//!
+//! Every pushed message carries `"cursor": "SEQ:INDEX"`. A client that opens `/ws/oms?resume=CURSOR` with the last one
+//! it saw is first told what it missed, in order and each once, then what is new; where that is too long ago it gets
+//! `{"type": "resync", "cursor": …}` instead and has to read the present state.
+//!
+//! Market data is asked for by channel, and conflated for a client that is slow to take it:
+//!
+//! ```json
+//! {"type": "subscribe",   "channels": ["l1:SBIN", "depth:SBIN", "depth:SBIN:20", "trades:SBIN"]}
+//! {"type": "unsubscribe", "channels": ["l1:SBIN"]}
+//! ```
+//!
+//! Both are answered with `{"type": "channels", "channels": [all that are held], "refused": [unknown or too many]}`,
+//! and a new channel at once with its present state.
 
+pub(crate) mod channels;
+pub(crate) mod cursor;
 pub(crate) mod events;
 pub(crate) mod handshake;
+pub(crate) mod history;
 pub(crate) mod message;
 pub(crate) mod session;

@@ -5,14 +5,17 @@ use std::io::{self, Read, Write};
 use std::time::Instant;
 
 use bytes::Bytes;
+use engine::AccountId;
 use tungstenite::Utf8Bytes;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 
 use super::super::buffers::{Input, Output};
+use super::channels::Subscriptions;
+use super::cursor::Cursor;
 use super::events::Push;
-use crate::auth::Principal;
+use crate::auth::{Principal, Role as Authority};
 use crate::limits::{WS_MESSAGE_BYTES_MAX, WS_QUEUE_BYTES_MAX};
 
 #[derive(Debug)]
@@ -21,6 +24,10 @@ pub(crate) struct WsSession {
     pub(crate) who: Principal,
     /// A bit for each type of pushed message that the client wants.
     pub(crate) wanted: u32,
+    /// Market data that the client listens to.
+    pub(crate) subscriptions: Subscriptions,
+    /// The client is still being told what it missed, and has been up to here; what is new waits in the history.
+    pub(crate) catching_up: Option<Cursor>,
     /// Order-lane requests not answered yet.
     pub(crate) in_flight: usize,
     /// A close frame is queued or was received: nothing more is said or heard.
@@ -41,7 +48,8 @@ pub(crate) enum Heard {
 }
 
 impl WsSession {
-    pub(crate) fn new(who: Principal, now: Instant) -> WsSession {
+    /// `resume`: the last message that the client saw on an earlier connection.
+    pub(crate) fn new(who: Principal, resume: Option<Cursor>, now: Instant) -> WsSession {
         // Writes go to our own queue at once, so tungstenite's buffer only ever holds one frame.
         let config = WebSocketConfig::default()
             .read_buffer_size(4 * 1024)
@@ -53,11 +61,27 @@ impl WsSession {
             context: WebSocketContext::new(Role::Server, Some(config)),
             who,
             wanted: Push::ALL_BITS,
+            subscriptions: Subscriptions::default(),
+            catching_up: resume,
             in_flight: 0,
             closed: false,
             heard: now,
             pinged: false,
         }
+    }
+
+    /// Whether what belongs to `account` (`None`: to everyone) may be told here.
+    pub(crate) fn sees(&self, account: Option<AccountId>) -> bool {
+        self.who.role == Authority::Admin || account.is_none_or(|account| account == self.who.account)
+    }
+
+    pub(crate) fn wants(&self, push: Push) -> bool {
+        self.wanted & push.bit() != 0
+    }
+
+    /// Whether something is kept back until the client has taken what is queued.
+    pub(crate) fn has_backlog(&self) -> bool {
+        !self.closed && (self.catching_up.is_some() || self.subscriptions.is_waiting())
     }
 
     /// The next message out of the connection's input.
@@ -114,11 +138,7 @@ impl WsSession {
         }
         if output.len() + frame.len() > WS_QUEUE_BYTES_MAX {
             output.discard_unsent();
-            self.close(
-                output,
-                CloseCode::Again,
-                "too slow: reconnect and read the present state",
-            );
+            self.close(output, CloseCode::Again, "too slow: reconnect with resume=CURSOR");
             return;
         }
         output.push_shared(frame.clone());

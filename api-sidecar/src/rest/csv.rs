@@ -1,0 +1,307 @@
+//! Histories as CSV (RFC 4180), streamed: the whole history that a filter matches, newest first, a batch of rows at a
+//! time. Memory is bounded by a batch, and the fold waits for no more than one.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use engine::AccountId;
+use read_model::{ReadModel, SharedReadModel};
+use serde_json::{Map, Value};
+
+use super::answer::Answer;
+use super::limits::CSV_BATCH_ROWS;
+use super::request::{Caller, Query};
+use super::{orders, positions, trades};
+use crate::wire::Object;
+
+/// What can be downloaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Table {
+    Orders,
+    Trades,
+    ClosedPositions,
+}
+
+/// Columns are fields of the JSON rows, by the same names and in an order that does not change.
+const ORDER_COLUMNS: &[&str] = &[
+    "id",
+    "client_order_id",
+    "broker_order_id",
+    "account",
+    "strategy_id",
+    "symbol",
+    "exchange",
+    "side",
+    "quantity",
+    "order_type",
+    "price",
+    "product",
+    "validity",
+    "good_till",
+    "stop_loss",
+    "take_profit",
+    "risk_amount",
+    "risk_reward_ratio",
+    "status",
+    "status_message",
+    "filled_quantity",
+    "average_price",
+    "charges",
+    "created_at",
+    "updated_at",
+    "submitted_at",
+    "filled_at",
+    "cancelled_at",
+    "position_id",
+    "modifications",
+    "engine_made",
+    "metadata",
+];
+
+const TRADE_COLUMNS: &[&str] = &[
+    "id",
+    "broker_trade_id",
+    "order_id",
+    "broker_order_id",
+    "position_id",
+    "account",
+    "strategy_id",
+    "symbol",
+    "exchange",
+    "side",
+    "product",
+    "quantity",
+    "price",
+    "brokerage",
+    "stt",
+    "exchange_txn_charge",
+    "gst",
+    "stamp_duty",
+    "sebi_charges",
+    "total_charges",
+    "gross_value",
+    "net_value",
+    "executed_at",
+];
+
+const POSITION_COLUMNS: &[&str] = &[
+    "id",
+    "account",
+    "strategy_id",
+    "symbol",
+    "exchange",
+    "product",
+    "was_long",
+    "realized_pnl",
+    "charges",
+    "stop_loss",
+    "take_profit",
+    "entry_time",
+    "closed_at",
+];
+
+impl Table {
+    const fn columns(self) -> &'static [&'static str] {
+        match self {
+            Table::Orders => ORDER_COLUMNS,
+            Table::Trades => TRADE_COLUMNS,
+            Table::ClosedPositions => POSITION_COLUMNS,
+        }
+    }
+
+    /// Offered to the client as the name of a file.
+    pub(super) const fn disposition(self) -> &'static str {
+        match self {
+            Table::Orders => "attachment; filename=\"orders.csv\"",
+            Table::Trades => "attachment; filename=\"trades.csv\"",
+            Table::ClosedPositions => "attachment; filename=\"positions.csv\"",
+        }
+    }
+}
+
+/// A body that is made while it is read.
+#[derive(Debug)]
+pub(super) struct Download {
+    model: Arc<SharedReadModel>,
+    table: Table,
+    query: Query,
+    scope: Option<AccountId>,
+    /// Where the next batch begins; `None` at the newest row.
+    cursor: Option<u64>,
+    /// Rows that may still come.
+    rows_left: usize,
+    finished: bool,
+    buffer: Vec<u8>,
+    taken: usize,
+    json: Vec<u8>,
+}
+
+impl Download {
+    /// `Err` is the answer where the request cannot be understood or is not allowed.
+    pub(super) fn begin(
+        table: Table,
+        caller: &Caller,
+        query: Query,
+        shared: &Arc<SharedReadModel>,
+        model: &ReadModel,
+    ) -> Result<Download, Answer> {
+        let mut buffer = Vec::new();
+        for (at, column) in table.columns().iter().enumerate() {
+            if at > 0 {
+                buffer.push(b',');
+            }
+            buffer.extend_from_slice(column.as_bytes());
+        }
+        buffer.extend_from_slice(b"\r\n");
+        let mut download = Download {
+            scope: caller.scope(&query, model)?,
+            cursor: query.parsed::<u64>("cursor", "the next_cursor of a previous page")?,
+            rows_left: query.count("limit", usize::MAX, usize::MAX)?,
+            model: Arc::clone(shared),
+            table,
+            query,
+            finished: false,
+            buffer,
+            taken: 0,
+            json: Vec::new(),
+        };
+        // The first batch now, so that a filter that cannot be understood is an answer and not half a file.
+        download.add_batch(model)?;
+        Ok(download)
+    }
+
+    fn add_batch(&mut self, model: &ReadModel) -> Result<(), Answer> {
+        let limit = CSV_BATCH_ROWS.min(self.rows_left);
+        let (scope, cursor) = (self.scope, self.cursor);
+        let (count, next) = match self.table {
+            Table::Orders => {
+                let (rows, next) = orders::page(&self.query, scope, model, cursor, limit)?;
+                for order in &rows {
+                    add_line(&mut self.buffer, &mut self.json, ORDER_COLUMNS, |row| {
+                        orders::order_fields(row, order, model);
+                    });
+                }
+                (rows.len(), next)
+            }
+            Table::Trades => {
+                let (rows, next) = trades::page(&self.query, scope, model, cursor, limit)?;
+                for fill in &rows {
+                    add_line(&mut self.buffer, &mut self.json, TRADE_COLUMNS, |row| {
+                        trades::trade_fields(row, fill, model);
+                    });
+                }
+                (rows.len(), next)
+            }
+            Table::ClosedPositions => {
+                let (rows, next) = positions::closed_page(&self.query, scope, model, cursor, limit)?;
+                for (closed, instrument) in &rows {
+                    add_line(&mut self.buffer, &mut self.json, POSITION_COLUMNS, |row| {
+                        positions::closed_fields(row, closed, *instrument, model);
+                    });
+                }
+                (rows.len(), next)
+            }
+        };
+        self.rows_left -= count;
+        self.finished = next.is_none() || self.rows_left == 0;
+        self.cursor = next;
+        Ok(())
+    }
+}
+
+impl Read for Download {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        while self.taken == self.buffer.len() && !self.finished {
+            self.buffer.clear();
+            self.taken = 0;
+            let model = Arc::clone(&self.model);
+            let guard = model.read();
+            self.add_batch(&guard)
+                .map_err(|_| io::Error::other("a filter that was understood no longer is"))?;
+        }
+        let rest = self.buffer.get(self.taken..).unwrap_or_default();
+        let count = rest.len().min(target.len());
+        target[..count].copy_from_slice(&rest[..count]);
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+/// Adds a row by way of its JSON, so that both forms say the same.
+fn add_line(out: &mut Vec<u8>, json: &mut Vec<u8>, columns: &[&str], fill: impl FnOnce(&mut Object<'_>)) {
+    json.clear();
+    fill(&mut Object::begin(json));
+    let row: Map<String, Value> = serde_json::from_slice(json).expect("rows are written as JSON objects");
+    for (at, column) in columns.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        match row.get(*column) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) => add_text(out, text),
+            Some(Value::Object(object)) if object.is_empty() => {}
+            Some(composite @ (Value::Object(_) | Value::Array(_))) => add_text(out, &composite.to_string()),
+            Some(scalar) => out.extend_from_slice(scalar.to_string().as_bytes()),
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A text field. One that a spreadsheet would take for a formula gets an apostrophe in front: parts of it may be what
+/// another user wrote.
+fn add_text(out: &mut Vec<u8>, text: &str) {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if !formula && !text.contains(['"', ',', '\n', '\r']) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    out.push(b'"');
+    if formula {
+        out.push(b'\'');
+    }
+    for part in text.split_inclusive('"') {
+        out.extend_from_slice(part.as_bytes());
+        if part.ends_with('"') {
+            out.push(b'"');
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_quoted_where_they_have_to_be() {
+        let line = |fill: &dyn Fn(&mut Object<'_>)| {
+            let (mut out, mut json) = (Vec::new(), Vec::new());
+            add_line(&mut out, &mut json, &["a", "b", "c"], |row| fill(row));
+            String::from_utf8(out).unwrap()
+        };
+        let text = |value: &'static str| {
+            line(&|row| {
+                row.string("a", value);
+            })
+        };
+        for (value, field) in [
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("a\nb", "\"a\nb\""),
+            ("=1+1", "\"'=1+1\""),
+            ("-1", "\"'-1\""),
+            ("", ""),
+        ] {
+            assert_eq!(text(value), format!("{field},,\r\n"), "{value:?}");
+        }
+        let mixed = line(&|row| {
+            row.number("c", "-12.50")
+                .boolean("a", true)
+                .object("b", |metadata| {
+                    metadata.number("x", 1);
+                });
+        });
+        assert_eq!(mixed, "true,\"{\"\"x\"\":1}\",-12.50\r\n");
+    }
+}
