@@ -3,6 +3,7 @@
 use crate::arena::{NIL, Slots, slot_of};
 use crate::command::{ClosePosition, KillScope, NewOrder};
 use crate::engine::{Engine, Task};
+use crate::entry::order_capacity;
 use crate::event::{Event, EventBuffer};
 use crate::ids::{AccountId, OrderId, StrategyId};
 use crate::position::Positions;
@@ -28,7 +29,8 @@ pub(crate) struct Closing {
 #[derive(Clone, Copy, Debug)]
 enum Scope {
     One,
-    /// Every open position under a kill switch; `by_profile`: of the accounts whose profile wants it.
+    /// Every open position under a kill switch but those that are halted; `by_profile`: of the accounts whose profile
+    /// wants it.
     All {
         scope: KillScope,
         by_profile: bool,
@@ -73,6 +75,9 @@ impl Engine {
         let remaining = u32::try_from(wanted.min(closable)).unwrap_or(0);
         if remaining == 0 {
             return Err(Refusal::AlreadyClosing(self.newest_exit(slot)));
+        }
+        if !self.orders.has_room() {
+            return Err(Refusal::Rejected(order_capacity(self.orders.capacity())));
         }
         let closing = Closing {
             scope: Scope::One,
@@ -149,6 +154,7 @@ impl Engine {
                 && !position.venue
                 && wanted
                 && covers(scope, position.account, position.strategy)
+                && self.state_for(position.account, position.strategy) != TradingState::Halted
             {
                 let remaining = u32::try_from(position.quantity.unsigned_abs()).unwrap_or(u32::MAX);
                 return Some(Closing {

@@ -24,6 +24,12 @@ pub(crate) struct Remembering {
     payload: u64,
 }
 
+/// `bound` orders are open.
+pub(crate) fn order_capacity(bound: u32) -> Rejection {
+    let limit = i64::from(bound);
+    Rejection::new(RejectCode::OrderCapacity, limit.saturating_add(1), limit)
+}
+
 impl Engine {
     pub(crate) fn new_order(&mut self, order: &NewOrder, out: &mut EventBuffer) -> Result<(), Refusal> {
         self.known_account(order.account)?;
@@ -163,8 +169,10 @@ impl Engine {
             .tick_of(plan.limit)
             .is_some_and(|tick| sides.can_rest(order.side, tick));
         let can_remember = order.client_order_id.is_empty() || self.client_order_ids.has_room();
-        if !(self.orders.has_room() && can_rest && can_remember) {
-            return Err(self.order_capacity());
+        let is_exit = plan.exit_quantity == order.quantity.shares();
+        let bound = self.orders.bound(is_exit);
+        if self.orders.open() >= bound || !can_rest || !can_remember {
+            return Err(order_capacity(bound));
         }
         if new_key && !self.positions.has_room() {
             let limit = i64::from(self.positions.capacity());
@@ -175,11 +183,6 @@ impl Engine {
             ));
         }
         Ok(())
-    }
-
-    pub(crate) fn order_capacity(&self) -> Rejection {
-        let limit = i64::from(self.orders.capacity());
-        Rejection::new(RejectCode::OrderCapacity, limit.saturating_add(1), limit)
     }
 
     /// Post-only, fill-or-kill and minimum quantity, against the book as it is.

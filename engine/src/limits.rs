@@ -28,6 +28,10 @@ pub const ACCOUNTS_MAX: u32 = 1 << 24;
 /// Orders that may be open at once in one engine.
 pub const OPEN_ORDERS_MAX: u32 = 1 << 26;
 
+/// This part of the orders that an engine can hold is kept for exits: entries, venue accounts' included, are refused
+/// before it, so that a full book never blocks getting out.
+pub const EXIT_RESERVE_DIVISOR: u32 = 16;
+
 /// Position keys that an engine can be built for.
 pub const POSITION_KEYS_MAX: u32 = 1 << 26;
 

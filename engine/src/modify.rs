@@ -4,6 +4,7 @@
 use crate::arena::Slots;
 use crate::command::{ModifyOrder, NewOrder};
 use crate::engine::{Engine, Task};
+use crate::entry::order_capacity;
 use crate::event::{Event, EventBuffer, OrderModified};
 use crate::order::Order;
 use crate::rejection::{Refusal, RejectCode, Rejection};
@@ -134,7 +135,7 @@ impl Engine {
         if fits {
             Ok(())
         } else {
-            Err(Refusal::Rejected(self.order_capacity()))
+            Err(Refusal::Rejected(order_capacity(self.orders.capacity())))
         }
     }
 

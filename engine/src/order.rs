@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::arena::{Arena, NIL, Slots, index, slot_of};
 use crate::event::Charges;
 use crate::ids::{AccountId, InstrumentId, OrderId};
+use crate::limits::EXIT_RESERVE_DIVISOR;
 use crate::state_hash::Digest;
 use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce};
 use crate::units::{Money, Price, Quantity};
@@ -132,6 +133,16 @@ impl Orders {
 
     pub(crate) fn capacity(&self) -> u32 {
         self.arena.capacity()
+    }
+
+    /// Orders beyond which an exit, or an entry, is refused.
+    pub(crate) fn bound(&self, is_exit: bool) -> u32 {
+        let capacity = self.capacity();
+        if is_exit {
+            capacity
+        } else {
+            capacity.saturating_sub(capacity.wrapping_div(EXIT_RESERVE_DIVISOR))
+        }
     }
 
     pub(crate) fn open(&self) -> u32 {

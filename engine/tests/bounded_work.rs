@@ -41,7 +41,8 @@ impl Market {
             engine: Engine::new(Capacity {
                 accounts: 2,
                 instruments: 1,
-                orders: ORDERS + 1,
+                // A sixteenth is kept for exits.
+                orders: ORDERS + ORDERS / 8,
                 positions: 8,
                 client_order_ids: 1,
             }),

@@ -210,12 +210,13 @@ impl Oracle {
         }
     }
 
-    /// Closes every open position of a scope that belongs to one of `accounts`.
+    /// Closes every open position of a scope that belongs to one of `accounts`. Halted ones stay as they are.
     pub(super) fn flatten(&mut self, scope: KillScope, accounts: &BTreeSet<AccountId>) {
         for id in (1..=self.positions.len() as u32).map(PositionId::new) {
             let position = self.position(id);
             let covered = covers(scope, position.account, position.strategy)
                 && accounts.contains(&position.account)
+                && self.state_of(position.account, position.strategy) != TradingState::Halted
                 && !self.account(position.account).venue;
             let free = position.quantity.abs() - self.resting_exits(id);
             if covered && free > 0 {

@@ -27,7 +27,7 @@ use engine::{
     AccountId, Capacity, CheckOutcome, Command, Engine, Event, EventBuffer, ExplainedCheck, InstrumentId,
     NewOrder, Refusal, RejectCode, Rejection, Sequenced, Timestamp, Work,
 };
-use rows::{FULL, Row, rows};
+use rows::{Row, full, rows};
 use script::Step;
 use streams::{OpenOrder, Stream};
 
@@ -35,7 +35,7 @@ use streams::{OpenOrder, Stream};
 const CAPACITY: Capacity = Capacity {
     accounts: 4,
     instruments: 4,
-    orders: 12,
+    orders: 32,
     positions: 6,
     client_order_ids: 4,
 };
@@ -57,7 +57,7 @@ impl Case {
             push_lines(&mut text, row.setup);
         }
         text.push_str("commands\n");
-        push_lines(&mut text, &lines.replace("FULL", FULL));
+        push_lines(&mut text, &lines.replace("FULL", &full()));
         let mut commands: Vec<_> = script::parse_file(&text)
             .steps
             .into_iter()

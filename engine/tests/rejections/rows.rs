@@ -16,19 +16,11 @@ pub fn rows() -> impl Iterator<Item = Row> {
     layer_a().into_iter().chain(layer_b()).chain(book_and_capacity())
 }
 
-/// Eleven orders, which leave room for one.
-pub const FULL: &str = "
-    bob buy 1 @ 99.00
-    bob buy 1 @ 99.00
-    bob buy 1 @ 99.00
-    bob buy 1 @ 99.00
-    bob buy 1 @ 99.00
-    bob buy 1 @ 99.00
-    bob buy 1 @ 99.00
-    bob buy 1 @ 99.00
-    bob buy 1 @ 99.00
-    bob buy 1 @ 99.00
-    bob buy 1 @ 99.00";
+/// Twenty-nine entries, which leave room for one: of the thirty-two orders that the engine holds a sixteenth is kept for
+/// exits.
+pub fn full() -> String {
+    "bob buy 1 @ 99.00\n".repeat(29)
+}
 
 fn layer_a() -> Vec<Row> {
     use RejectCode::*;
@@ -389,7 +381,25 @@ fn book_and_capacity() -> Vec<Row> {
             "",
             "FULL\n alice buy 1 @ 99.00",
             "FULL\n alice buy 1 @ 99.00\n alice buy 1 @ 99.00",
-            "The engine holds its maximum of 12 open orders",
+            "The engine holds its maximum of 30 open orders",
+        ),
+        row(
+            OrderCapacity,
+            "",
+            "carol sell 9 @ 100.00\n alice buy 9 @ 100.00\n FULL\n alice buy 1 @ 99.00
+             alice sell 1 @ 109.00\n alice sell 1 @ 109.00",
+            "carol sell 9 @ 100.00\n alice buy 9 @ 100.00\n FULL\n alice buy 1 @ 99.00
+             alice sell 1 @ 109.00\n alice sell 1 @ 109.00\n alice sell 1 @ 109.00",
+            "The engine holds its maximum of 32 open orders",
+        ),
+        row(
+            OrderCapacity,
+            "",
+            "carol sell 9 @ 100.00\n alice buy 9 @ 100.00\n FULL\n alice buy 1 @ 99.00
+             alice sell 1 @ 109.00\n alice close 2",
+            "carol sell 9 @ 100.00\n alice buy 9 @ 100.00\n FULL\n alice buy 1 @ 99.00
+             alice sell 1 @ 109.00\n alice sell 1 @ 109.00\n alice close 2",
+            "The engine holds its maximum of 32 open orders",
         ),
         row(
             PositionCapacity,
