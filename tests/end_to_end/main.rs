@@ -13,6 +13,7 @@ mod browser;
 mod configuration;
 mod crash;
 mod crash_load;
+mod disk_full;
 mod kill_switch;
 mod life_of_an_order;
 mod orders;
