@@ -24,6 +24,7 @@ root_prefix() {
 missing_packages() {
     command -v cc >/dev/null 2>&1 || echo gcc libc6-dev
     command -v node >/dev/null 2>&1 || echo nodejs
+    command -v curl >/dev/null 2>&1 || echo curl
     command -v npm >/dev/null 2>&1 || echo npm
     python3 -c 'import ensurepip' >/dev/null 2>&1 || echo python3 python3-venv
     [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || echo chromium

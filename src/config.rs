@@ -25,7 +25,7 @@ pub use environment::Environment;
 pub use error::ConfigError;
 pub use value::parse_name;
 
-use file::{AccountSection, File, Scalar};
+use file::{AccountSection, DashboardSection, File, Scalar};
 use risk::{Bounds, Profiles};
 use value::Setting;
 
@@ -47,6 +47,7 @@ pub struct Config {
     /// `main` first, then in the file's order. Never empty.
     pub accounts: Vec<Account>,
     pub market: Market,
+    pub dashboard: Dashboard,
     /// `None`: the built-in list.
     pub instruments_file: Option<PathBuf>,
     pub capacity: Capacity,
@@ -69,6 +70,17 @@ pub struct Server {
     pub engine_core: Option<usize>,
     /// Browser origins allowed beside the listener's own, in lower case.
     pub allowed_origins: Vec<String>,
+}
+
+/// What is served at the paths that are not Pinion's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Dashboard {
+    /// The page that is built in.
+    BuiltIn,
+    /// The files of a folder.
+    Folder(PathBuf),
+    /// Another web application.
+    Upstream(SocketAddr),
 }
 
 /// When replies and events may leave the process (DESIGN.md section 5).
@@ -188,6 +200,7 @@ impl Config {
             loopback_account: loopback_account(&file, &accounts)?,
             accounts,
             market: market(args, &file)?,
+            dashboard: dashboard(&file.dashboard)?,
             instruments_file: file.instruments.file.clone(),
             capacity: capacity(&file)?,
             segment_bytes: segment_bytes(&file)?,
@@ -291,6 +304,24 @@ fn listen(args: &ServeArgs, environment: &Environment, file: &File) -> Result<So
         address.set_port(Setting::new("DASHBOARD_PORT", text).whole(0..=u16::MAX)?);
     }
     Ok(address)
+}
+
+fn dashboard(section: &DashboardSection) -> Result<Dashboard, ConfigError> {
+    match (&section.assets_dir, &section.upstream) {
+        (None, None) => Ok(Dashboard::BuiltIn),
+        (Some(folder), None) if folder.is_dir() => Ok(Dashboard::Folder(folder.clone())),
+        (Some(folder), None) => Err(ConfigError::setting(
+            "dashboard.assets_dir",
+            format!("must be a folder, which \"{}\" is not", folder.display()),
+        )),
+        (None, Some(text)) => Setting::new("dashboard.upstream", text.as_str())
+            .http_address()
+            .map(Dashboard::Upstream),
+        (Some(_), Some(_)) => Err(ConfigError::setting(
+            "dashboard.upstream",
+            "cannot be combined with dashboard.assets_dir".to_owned(),
+        )),
+    }
 }
 
 fn engine_core(args: &ServeArgs, machine: &Machine, file: &File) -> Result<Option<usize>, ConfigError> {

@@ -24,7 +24,7 @@ use rtrb::{Consumer, RingBuffer};
 use tracing::{error, info, warn};
 
 use crate::cli::ServeArgs;
-use crate::config::{Ack, Config, ConfigError, Environment, Machine, Market, SIM_ACCOUNTS};
+use crate::config::{Ack, Config, ConfigError, Dashboard, Environment, Machine, Market, SIM_ACCOUNTS};
 use crate::engine_thread::{self, Lanes};
 use crate::genesis::{Genesis, GenesisError, Held};
 use crate::instruments::{self, InstrumentsError};
@@ -119,6 +119,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         rest_socket: rest_socket.clone(),
         allowed_origins: config.server.allowed_origins.clone(),
         auth: config.access()?,
+        upstream: match &config.dashboard {
+            Dashboard::Upstream(address) => Some(*address),
+            Dashboard::BuiltIn | Dashboard::Folder(_) => None,
+        },
     })?;
     let mut gateway = gateway.with_disk_low(progress.disk_low());
     let address = gateway.local_addr();
@@ -185,6 +189,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let settings = RestSettings {
         threads: REST_THREADS,
         health,
+        assets_dir: match &config.dashboard {
+            Dashboard::Folder(folder) => Some(folder.clone()),
+            Dashboard::BuiltIn | Dashboard::Upstream(_) => None,
+        },
     };
     let rest = rest::serve(&rest_socket, Arc::clone(&model), settings)?;
 

@@ -22,6 +22,14 @@ pub(super) struct File {
     pub(super) instruments: InstrumentsSection,
     pub(super) engine: EngineSection,
     pub(super) journal: JournalSection,
+    pub(super) dashboard: DashboardSection,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DashboardSection {
+    pub(super) assets_dir: Option<PathBuf>,
+    pub(super) upstream: Option<Scalar>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

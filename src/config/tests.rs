@@ -16,6 +16,23 @@ fn load(toml: &str, variables: &[(&str, &str)], args: ServeArgs) -> Result<Confi
     Config::load(&args, &variables.iter().copied().collect(), &two_cores())
 }
 
+#[test]
+fn the_page_can_be_a_folder_or_another_application() {
+    let dashboard = |toml: &str| loaded(toml, &[]).dashboard;
+    assert_eq!(dashboard(""), Dashboard::BuiltIn);
+    for (text, address) in [
+        ("http://127.0.0.1:8051", "127.0.0.1:8051"),
+        ("http://localhost:8051/", "127.0.0.1:8051"),
+        ("http://[::1]:8051", "[::1]:8051"),
+    ] {
+        let toml = format!("[dashboard]\nupstream = \"{text}\"");
+        assert_eq!(dashboard(&toml), Dashboard::Upstream(address.parse().unwrap()));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!("[dashboard]\nassets_dir = \"{}\"", folder.path().display());
+    assert_eq!(dashboard(&toml), Dashboard::Folder(folder.path().to_owned()));
+}
+
 fn loaded(toml: &str, variables: &[(&str, &str)]) -> Config {
     load(toml, variables, ServeArgs::default()).unwrap()
 }

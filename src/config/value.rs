@@ -130,6 +130,18 @@ impl Setting {
             .map_err(|_| self.invalid("must be an IP address or localhost"))
     }
 
+    /// `http://HOST:PORT`, where the host is an address or `localhost`.
+    pub(super) fn http_address(&self) -> Result<SocketAddr, ConfigError> {
+        let wrong =
+            || self.invalid("must be http:// with an IP address (or localhost) and a port, and no path");
+        let authority = self.text.strip_prefix("http://").ok_or_else(wrong)?;
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        authority
+            .replace("localhost", "127.0.0.1")
+            .parse()
+            .map_err(|_| wrong())
+    }
+
     /// What a browser sends as `Origin`: scheme, host and perhaps port, in lower case.
     pub(super) fn origin(&self) -> Result<String, ConfigError> {
         let origin = self.text.to_ascii_lowercase();

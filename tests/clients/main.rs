@@ -9,6 +9,8 @@
 
 mod market_data;
 mod openapi;
+mod own_page;
+mod programs;
 mod python;
 #[path = "../end_to_end/support/mod.rs"]
 mod support;

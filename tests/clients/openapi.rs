@@ -56,7 +56,7 @@ fn the_document_and_its_page_are_open_to_read() {
     assert_eq!(page.status, 200);
     assert!(page.header("content-security-policy").is_some());
     let text = String::from_utf8(page.body).unwrap();
-    for file in ["/static/js/api-docs.js", "/static/css/api-docs.css"] {
+    for file in ["/api/oms/docs.js", "/api/oms/docs.css"] {
         assert!(text.contains(file), "{file}");
         assert_eq!(client.get(file).status, 200, "{file}");
     }

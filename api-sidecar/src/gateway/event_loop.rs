@@ -293,6 +293,7 @@ impl EventLoop {
             index,
             serial: connection.serial,
             loopback: connection.peer.is_loopback(),
+            address: connection.peer,
             relay_token,
         };
         let (input, output) = (&mut connection.input, &mut connection.output);

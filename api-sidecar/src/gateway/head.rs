@@ -145,6 +145,11 @@ impl<'h, 'b> Head<'h, 'b> {
         Ok(Some(head))
     }
 
+    /// Every field, as it came.
+    pub(crate) fn fields(&self) -> &'h [Header<'b>] {
+        self.fields
+    }
+
     /// The first value of a field; names are matched without case.
     pub(crate) fn field(&self, name: &str) -> Option<&'b [u8]> {
         values(self.fields, name).next()

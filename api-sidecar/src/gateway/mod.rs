@@ -77,6 +77,8 @@ pub struct Settings {
     /// Pages of other sites that may call us, as `scheme://host[:port]`.
     pub allowed_origins: Vec<String>,
     pub auth: AuthTable,
+    /// Another web application, which gets every path that is not Pinion's.
+    pub upstream: Option<SocketAddr>,
 }
 
 /// The gateway's ends of the rings.

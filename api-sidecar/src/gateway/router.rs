@@ -83,6 +83,18 @@ pub(crate) fn route(method: Method, raw_path: &str) -> Route {
     }
 }
 
+/// Whether a path is Pinion's own, whatever application serves the others.
+pub(crate) fn is_ours(raw_path: &str) -> bool {
+    let Some(path) = percent_decode(raw_path) else {
+        return true;
+    };
+    let below = |root: &[u8]| {
+        path.strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    };
+    raw_path == "*" || below(b"/api/oms") || below(b"/ws/oms")
+}
+
 /// The path without percent-encoding. An encoded separator or control character names nothing of ours.
 fn decode(raw_path: &str) -> Result<Cow<'_, str>, Route> {
     if !raw_path.contains('%') {
@@ -124,7 +136,8 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
         },
         (["risk", "kill-switch"], _) => order(OrderRoute::KillSwitch),
         (["risk", "deactivate-kill-switch"], _) => order(OrderRoute::Rearm),
-        (["positions" | "trades" | "account" | "instruments" | "health" | "openapi.json" | "docs"], _)
+        (["positions" | "trades" | "account" | "instruments" | "health" | "openapi.json"], _)
+        | (["docs" | "docs.css" | "docs.js"], _)
         | (["positions" | "depth", _], _)
         | (["stats", "today"], _)
         | (["risk", "summary" | "limits" | "alerts"], _) => relay(method, READ, segments),
@@ -153,7 +166,14 @@ fn relay(method: Method, allow: &'static str, segments: &[&str]) -> Route {
     }
     // Pages and scripts hold no secret; whether the process is well must be visible to whatever watches it.
     let open = !matches!(segments.first(), Some(&("api" | "ws")))
-        || matches!(segments, ["api", "oms", "health" | "openapi.json" | "docs"]);
+        || matches!(
+            segments,
+            [
+                "api",
+                "oms",
+                "health" | "openapi.json" | "docs" | "docs.css" | "docs.js"
+            ]
+        );
     let mut path = String::new();
     for segment in segments {
         path.push('/');
@@ -200,6 +220,32 @@ fn percent_encode(out: &mut String, segment: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_ours_is_never_forwarded() {
+        for path in [
+            "/api/oms",
+            "/api/oms/orders",
+            "/api/%6fms/orders",
+            "/ws/oms",
+            "*",
+            "/%zz",
+        ] {
+            assert!(is_ours(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/login",
+            "/api/omsx",
+            "/api",
+            "/ws",
+            "/ws/omsx",
+            "//api/oms",
+            "/a%2fb",
+        ] {
+            assert!(!is_ours(path), "{path}");
+        }
+    }
 
     #[test]
     fn every_path_takes_its_lane() {

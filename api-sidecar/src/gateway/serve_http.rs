@@ -1,6 +1,8 @@
 //! Serving an HTTP connection: requests out of its input, each to its lane.
 
 use engine::lane;
+use std::net::{IpAddr, SocketAddr};
+
 use mio::Token;
 
 use super::answer::{Answer, ResponseShape, write_options_response};
@@ -10,9 +12,9 @@ use super::core::Core;
 use super::head::{Head, Method};
 use super::http::HttpSession;
 use super::order_lane;
-use super::relay::{Identity, Relay, write_request};
+use super::relay::{Identity, Relay, write_forwarded, write_request};
 use super::replies::{Address, ReplyTo};
-use super::router::{OrderRoute, Route, route};
+use super::router::{OrderRoute, Route, is_ours, route};
 use super::ws::cursor::Cursor;
 use super::ws::handshake::{Origin, check_upgrade, write_upgrade};
 use super::ws::session::WsSession;
@@ -25,6 +27,7 @@ pub(crate) struct Peer {
     pub(crate) index: usize,
     pub(crate) serial: u64,
     pub(crate) loopback: bool,
+    pub(crate) address: IpAddr,
     /// For the private socket of a relayed request.
     pub(crate) relay_token: Token,
 }
@@ -174,6 +177,27 @@ fn serve_request(
             Origin::Own | Origin::Foreign => None,
         },
     };
+    if let Some(application) = core.settings.upstream.filter(|_| !is_ours(head.path)) {
+        if session.has_answers_in_flight() {
+            return Step::Blocked;
+        }
+        let shape = ResponseShape {
+            cors_origin: None,
+            ..shape
+        };
+        return match forward(core, peer, application, head, body, &shape) {
+            Ok(relay) => {
+                session.relay = Some(Box::new(relay));
+                Step::Relayed {
+                    bytes: head.len + body.len(),
+                }
+            }
+            Err(answer) => {
+                session.answer(shape, &answer, output, &core.date);
+                served
+            }
+        };
+    }
     let answer = match route(head.method, head.path) {
         Route::Order(order) => match order_lane(core, peer, session, head, body, (order, origin), &shape) {
             Ok(()) => return served,
@@ -300,6 +324,39 @@ fn resume(query: Option<&str>) -> Option<Cursor> {
     let text = parameters.find_map(|parameter| parameter.strip_prefix("resume="))?;
     let text = text.replace("%3A", ":").replace("%3a", ":");
     Some(Cursor::parse(&text).unwrap_or(Cursor::end_of(u64::MAX)))
+}
+
+/// To the application behind us. Who may do what there is its own business.
+fn forward(
+    core: &mut Core,
+    peer: Peer,
+    application: SocketAddr,
+    head: &Head<'_, '_>,
+    body: &[u8],
+    shape: &ResponseShape,
+) -> Result<Relay, Answer> {
+    if core.relays >= RELAYS_MAX {
+        return Err(Answer::busy("Too many reads at once"));
+    }
+    let request = write_forwarded(head, body, peer.address);
+    let relay = Relay::connect_application(
+        application,
+        &core.registry,
+        peer.relay_token,
+        request,
+        shape.clone(),
+        core.now,
+    )
+    .map_err(|error| {
+        tracing::warn!(%error, %application, "cannot connect to the application behind us");
+        Answer::coded(
+            502,
+            "The application behind this page is not reachable",
+            "upstream",
+        )
+    })?;
+    core.relays += 1;
+    Ok(relay)
 }
 
 fn relay(

@@ -36,11 +36,11 @@ macro_rules! asset {
 const ASSETS: &[Asset] = &[
     asset!("index.html" => "", HTML),
     asset!("api/docs.html" => "api/oms/docs", HTML),
+    asset!("api/docs.css" => "api/oms/docs.css", CSS),
+    asset!("api/docs.js" => "api/oms/docs.js", JAVASCRIPT),
     asset!("api/openapi.json" => "api/oms/openapi.json", JSON),
-    asset!("static/css/api-docs.css", CSS),
     asset!("static/css/dashboard.css", CSS),
     asset!("static/favicon.svg", SVG),
-    asset!("static/js/api-docs.js", JAVASCRIPT),
     asset!("static/js/dialogs.js", JAVASCRIPT),
     asset!("static/js/market-depth.js", JAVASCRIPT),
     asset!("static/js/oms-client.js", JAVASCRIPT),

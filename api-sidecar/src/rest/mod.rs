@@ -13,6 +13,7 @@ mod health;
 pub mod limits;
 mod market;
 mod orders;
+mod own_page;
 mod positions;
 mod request;
 mod risk;

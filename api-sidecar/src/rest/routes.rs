@@ -1,5 +1,6 @@
 //! From a request to its answer.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ use super::limits::READ_YOUR_WRITES_WAIT;
 use super::request::{Caller, Query, Target};
 use crate::wire::wants_csv;
 
-use super::{account, alerts, assets, market, orders, positions, risk, trades};
+use super::{account, alerts, assets, market, orders, own_page, positions, risk, trades};
 
 /// What every route may use.
 pub(super) struct Context<'a> {
     pub(super) model: &'a Arc<SharedReadModel>,
+    /// Serves other pages than our own.
+    pub(super) assets_dir: Option<&'a Path>,
     pub(super) process: &'a (dyn Fn() -> ProcessHealth + Send + Sync),
 }
 
@@ -113,27 +116,36 @@ pub(super) fn answer<'h>(
     let segments: Vec<&str> = target.segments.iter().map(String::as_str).collect();
     let reads = matches!(method, "GET" | "HEAD");
     let whole = match segments.as_slice() {
-        path if !reads && !is_known(path) => Answer::not_found(),
+        path if !reads && !is_known(context, path) => Answer::not_found(),
         _ if !reads => {
             Answer::error(405, "Method is not allowed here").with_header("Allow", "GET, HEAD, OPTIONS")
         }
         ["api", "oms", "health"] => health(&(context.process)(), context.model),
-        ["api", "oms", "docs" | "openapi.json"] => assets::page(&segments).unwrap_or_else(Answer::not_found),
+        ["api", "oms", "docs" | "docs.css" | "docs.js" | "openapi.json"] => {
+            assets::page(&segments).unwrap_or_else(Answer::not_found)
+        }
         ["api", "oms", rest @ ..] => match Read::parse(rest) {
             Some(read) => return answer_read(context, &read, target.query, header),
             None => Answer::not_found(),
         },
-        path => assets::page(path).unwrap_or_else(Answer::not_found),
+        path => page(context, path).unwrap_or_else(Answer::not_found),
     };
     Reply::Whole(whole)
 }
 
+fn page(context: &Context<'_>, path: &[&str]) -> Option<Answer> {
+    match context.assets_dir {
+        Some(folder) if !matches!(path, ["api", ..]) => own_page::page(folder, path),
+        _ => assets::page(path),
+    }
+}
+
 /// Whether a path names something that can be read.
-fn is_known(path: &[&str]) -> bool {
+fn is_known(context: &Context<'_>, path: &[&str]) -> bool {
     match path {
         ["api", "oms", "health"] => true,
         ["api", "oms", rest @ ..] if Read::parse(rest).is_some() => true,
-        path => assets::page(path).is_some(),
+        path => page(context, path).is_some(),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct RestSettings {
     /// Threads that answer, 1 to 64.
     pub threads: usize,
     pub health: HealthProbe,
+    /// A folder of the trader's own page, served at `/` in place of ours.
+    pub assets_dir: Option<PathBuf>,
 }
 
 impl fmt::Debug for RestSettings {
@@ -207,6 +209,7 @@ impl Shared {
         let context = Context {
             model: &self.model,
             process: &*self.settings.health,
+            assets_dir: self.settings.assets_dir.as_deref(),
         };
         loop {
             match server.recv() {
@@ -343,6 +346,7 @@ mod tests {
                     durable: 0,
                     tables: None,
                 }),
+                assets_dir: None,
             },
             state: Mutex::new(State::default()),
         };

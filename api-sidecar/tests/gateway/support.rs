@@ -237,6 +237,7 @@ pub(crate) fn settings(
         rest_socket,
         allowed_origins,
         auth: AuthTable::new(accounts, loopback_account).unwrap(),
+        upstream: None,
     }
 }
 

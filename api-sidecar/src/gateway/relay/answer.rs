@@ -1,6 +1,7 @@
 //! The head of a handler's answer, parsed and written anew.
 
 use super::super::answer::{ResponseShape, field, write_common_fields, write_status_line};
+use super::forward::is_of_connection;
 
 /// Fields of an answer that the client may see. How the body is framed and whether the connection goes on is ours.
 const ANSWER_FIELDS: [&str; 18] = [
@@ -24,7 +25,16 @@ const ANSWER_FIELDS: [&str; 18] = [
     "x-frame-options",
 ];
 
-const FIELDS_MAX: usize = 32;
+const FIELDS_MAX: usize = 64;
+
+/// Which fields of an answer the client gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pass {
+    /// Those of [`ANSWER_FIELDS`].
+    Known,
+    /// All that are not about the connection to the application.
+    All,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Framing {
@@ -39,12 +49,12 @@ pub(super) struct AnswerHead {
     pub(super) framing: Framing,
     /// Bytes of the head itself.
     pub(super) len: usize,
-    fields: Vec<(&'static str, String)>,
+    fields: Vec<(String, Vec<u8>)>,
 }
 
 impl AnswerHead {
     /// `Ok(None)`: not complete.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<AnswerHead>, ()> {
+    pub(super) fn parse(bytes: &[u8], pass: Pass) -> Result<Option<AnswerHead>, ()> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut answer = httparse::Response::new(&mut fields);
         let len = match answer.parse(bytes) {
@@ -58,19 +68,34 @@ impl AnswerHead {
             .ok_or(())?;
         let mut framing = Framing::UntilClose;
         let mut kept = Vec::new();
-        for header in answer.headers.iter() {
-            let value = str::from_utf8(header.value).map_err(|_| ())?;
+        let headers: &[httparse::Header<'_>] = answer.headers;
+        let is_listed = |name: &str| {
+            let lists = headers
+                .iter()
+                .filter(|header| header.name.eq_ignore_ascii_case("connection"));
+            lists
+                .flat_map(|header| header.value.split(|&byte| byte == b','))
+                .any(|listed| listed.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+        };
+        for header in headers {
+            let value = str::from_utf8(header.value).unwrap_or("");
             if header.name.eq_ignore_ascii_case("content-length") && framing != Framing::Chunked {
                 framing = Framing::Length(value.parse().map_err(|_| ())?);
             } else if header.name.eq_ignore_ascii_case("transfer-encoding")
                 && value.eq_ignore_ascii_case("chunked")
             {
                 framing = Framing::Chunked;
-            } else if let Some(name) = ANSWER_FIELDS
-                .iter()
-                .find(|name| header.name.eq_ignore_ascii_case(name))
-            {
-                kept.push((*name, value.to_owned()));
+            } else if match pass {
+                Pass::Known => ANSWER_FIELDS
+                    .iter()
+                    .any(|name| header.name.eq_ignore_ascii_case(name)),
+                // The time is ours.
+                Pass::All => {
+                    !header.name.eq_ignore_ascii_case("date")
+                        && !is_of_connection(header.name, || is_listed(header.name))
+                }
+            } {
+                kept.push((header.name.to_owned(), header.value.to_owned()));
             }
         }
         Ok(Some(AnswerHead {
@@ -84,7 +109,10 @@ impl AnswerHead {
     pub(super) fn write(&self, out: &mut Vec<u8>, shape: &ResponseShape, date: &str, chunked: bool) {
         write_status_line(out, self.status);
         for (name, value) in &self.fields {
-            field(out, name, value);
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
         }
         write_common_fields(out, shape, date);
         match self.framing {
@@ -104,7 +132,7 @@ mod tests {
     fn an_answer_is_written_anew() {
         let bytes = b"HTTP/1.1 200 OK\r\nServer: tiny\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\
                       Set-Cookie: x\r\nConnection: close\r\n\r\nhello";
-        let head = AnswerHead::parse(bytes).unwrap().unwrap();
+        let head = AnswerHead::parse(bytes, Pass::Known).unwrap().unwrap();
         assert_eq!((head.status, head.framing), (200, Framing::Length(5)));
         assert_eq!(&bytes[head.len..], b"hello");
         let shape = ResponseShape {
@@ -117,14 +145,29 @@ mod tests {
         head.write(&mut out, &shape, "now", false);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nDate: now\r\nContent-Length: 5\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nDate: now\r\nContent-Length: 5\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn an_application_keeps_its_own_fields() {
+        let bytes =
+            b"HTTP/1.1 302 Found\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nLocation: /x\r\nDate: then\r\n\
+                      Connection: close, X-Hop\r\nX-Hop: 1\r\nContent-Length: 0\r\n\r\n";
+        let head = AnswerHead::parse(bytes, Pass::All).unwrap().unwrap();
+        let mut out = Vec::new();
+        head.write(&mut out, &ResponseShape::closing(), "now", false);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "HTTP/1.1 302 Found\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nLocation: /x\r\nDate: now\r\n\
+             Connection: close\r\nContent-Length: 0\r\n\r\n"
         );
     }
 
     #[test]
     fn framing_is_what_the_handler_said() {
         let framing = |fields: &str| {
-            AnswerHead::parse(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes())
+            AnswerHead::parse(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes(), Pass::Known)
                 .map(|head| head.map(|head| head.framing))
         };
         assert_eq!(
@@ -133,8 +176,11 @@ mod tests {
         );
         assert_eq!(framing(""), Ok(Some(Framing::UntilClose)));
         assert_eq!(framing("Content-Length: x\r\n"), Err(()));
-        assert_eq!(AnswerHead::parse(b"HTTP/1.1 200 OK\r\nA"), Ok(None));
-        assert_eq!(AnswerHead::parse(b"HTTP/1.1 100 Continue\r\n\r\n"), Err(()));
-        assert_eq!(AnswerHead::parse(b"nonsense\r\n\r\n"), Err(()));
+        assert_eq!(AnswerHead::parse(b"HTTP/1.1 200 OK\r\nA", Pass::Known), Ok(None));
+        assert_eq!(
+            AnswerHead::parse(b"HTTP/1.1 100 Continue\r\n\r\n", Pass::All),
+            Err(())
+        );
+        assert_eq!(AnswerHead::parse(b"nonsense\r\n\r\n", Pass::Known), Err(()));
     }
 }

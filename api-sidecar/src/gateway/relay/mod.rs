@@ -5,18 +5,22 @@
 
 mod answer;
 mod chunks;
+mod forward;
 mod request;
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use mio::net::UnixStream;
+use std::net::SocketAddr;
+
+use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
+pub(crate) use forward::write_forwarded;
 pub(crate) use request::{Identity, write_request};
 
-use self::answer::{AnswerHead, Framing};
+use self::answer::{AnswerHead, Framing, Pass};
 use self::chunks::{ChunkDecoder, ChunkError};
 use super::answer::{Answer, ResponseShape};
 use super::buffers::Output;
@@ -25,7 +29,7 @@ use crate::limits::{RELAY_HEAD_BYTES_MAX, RELAY_QUEUE_BYTES_MAX};
 /// One relayed request.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    upstream: UnixStream,
+    upstream: Upstream,
     request: Vec<u8>,
     sent: usize,
     /// Readiness as epoll last told it, until a call would block.
@@ -38,6 +42,37 @@ pub(crate) struct Relay {
     pub(crate) began: Instant,
     /// It counts among the downloads.
     pub(crate) is_download: bool,
+}
+
+/// Who answers.
+#[derive(Debug)]
+enum Upstream {
+    /// The REST handlers.
+    Handlers(UnixStream),
+    /// Another web application.
+    Application(TcpStream),
+}
+
+impl Read for Upstream {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Upstream::Handlers(stream) => stream.read(target),
+            Upstream::Application(stream) => stream.read(target),
+        }
+    }
+}
+
+impl Write for Upstream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Upstream::Handlers(stream) => stream.write(bytes),
+            Upstream::Application(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -88,18 +123,55 @@ impl Relay {
     ) -> io::Result<Relay> {
         let mut upstream = UnixStream::connect(socket)?;
         registry.register(&mut upstream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Relay {
+        // Connected at once, or not at all.
+        Ok(Relay::begin(
+            Upstream::Handlers(upstream),
+            true,
+            request,
+            shape,
+            now,
+        ))
+    }
+
+    /// Begins to connect to another application; that it cannot be reached shows later.
+    pub(crate) fn connect_application(
+        address: SocketAddr,
+        registry: &Registry,
+        token: Token,
+        request: Vec<u8>,
+        shape: ResponseShape,
+        now: Instant,
+    ) -> io::Result<Relay> {
+        let mut upstream = TcpStream::connect(address)?;
+        registry.register(&mut upstream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Relay::begin(
+            Upstream::Application(upstream),
+            false,
+            request,
+            shape,
+            now,
+        ))
+    }
+
+    fn begin(
+        upstream: Upstream,
+        writable: bool,
+        request: Vec<u8>,
+        shape: ResponseShape,
+        now: Instant,
+    ) -> Relay {
+        Relay {
             upstream,
             request,
             sent: 0,
             readable: false,
-            writable: true,
+            writable,
             head: Vec::new(),
             phase: Phase::Head,
             shape,
             began: now,
             is_download: false,
-        })
+        }
     }
 
     pub(crate) fn shape(&self) -> &ResponseShape {
@@ -172,10 +244,14 @@ impl Relay {
     }
 
     fn fail(&self, error: &str) -> Pumped {
-        if self.awaits_answer() {
-            Pumped::Failed(Answer::coded(503, error, "read_service"))
-        } else {
-            Pumped::Broken
+        match (&self.upstream, self.awaits_answer()) {
+            (_, false) => Pumped::Broken,
+            (Upstream::Handlers(_), true) => Pumped::Failed(Answer::coded(503, error, "read_service")),
+            (Upstream::Application(_), true) => Pumped::Failed(Answer::coded(
+                502,
+                "The application behind this page does not answer",
+                "upstream",
+            )),
         }
     }
 
@@ -192,7 +268,11 @@ impl Relay {
             return self.take_body(received, output);
         }
         self.head.extend_from_slice(received);
-        let head = match AnswerHead::parse(&self.head) {
+        let pass = match &self.upstream {
+            Upstream::Handlers(_) => Pass::Known,
+            Upstream::Application(_) => Pass::All,
+        };
+        let head = match AnswerHead::parse(&self.head, pass) {
             Ok(Some(head)) => head,
             Ok(None) if self.head.len() < RELAY_HEAD_BYTES_MAX => return Ok(false),
             Ok(None) | Err(()) => return Err(self.fail("The read service gave a malformed answer")),

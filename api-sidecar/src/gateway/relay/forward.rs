@@ -1,0 +1,91 @@
+//! Requests for another web application behind the same port: written anew like all others, but with everything that
+//! is the application's own business: cookies, forms, files, its redirects and headers.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use super::super::answer::field;
+use super::super::head::Head;
+
+/// Fields that are about one connection (RFC 9110 section 7.6.1), or that we write ourselves.
+const CONNECTION_FIELDS: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether a field ends at this connection. `listed` tells whether the sender's `Connection` field names it.
+pub(super) fn is_of_connection(name: &str, listed: impl FnOnce() -> bool) -> bool {
+    CONNECTION_FIELDS
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+        || listed()
+}
+
+/// What the application need not know: our own keys, and claims about where a request came from, which it gets from us.
+fn is_withheld(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    matches!(lower.as_str(), "x-api-key" | "forwarded" | "x-real-ip" | "via")
+        || lower.starts_with("x-pinion-")
+        || lower.starts_with("x-forwarded-")
+}
+
+/// The bytes of a request for the application, target and `Host` as the client sent them.
+pub(crate) fn write_forwarded(head: &Head<'_, '_>, body: &[u8], peer: IpAddr) -> Vec<u8> {
+    let mut out = Vec::with_capacity(head.len + 256 + body.len());
+    out.extend_from_slice(head.method.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(head.path.as_bytes());
+    if let Some(query) = head.query {
+        out.push(b'?');
+        out.extend_from_slice(query.as_bytes());
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    for header in head.fields() {
+        let listed = || head.has_token("connection", header.name);
+        if !is_of_connection(header.name, listed) && !is_withheld(header.name) {
+            out.extend_from_slice(header.name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(header.value);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    let _ = write!(out, "X-Forwarded-For: {peer}\r\n");
+    field(&mut out, "X-Forwarded-Proto", "http");
+    if let Some(host) = head.authority {
+        field(&mut out, "X-Forwarded-Host", host);
+    }
+    let _ = write!(out, "Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    out.extend_from_slice(body);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_the_connection_or_to_us_stays_here() {
+        let text = "POST /login?next=%2F HTTP/1.1\r\nHost: localhost:8050\r\nCookie: a=b\r\nX-API-Key: k\r\n\
+                    X-Forwarded-For: 6.6.6.6\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\n\
+                    Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\nUpgrade: h2c\r\n\r\n";
+        let mut fields = [httparse::EMPTY_HEADER; 16];
+        let head = Head::parse(text.as_bytes(), &mut fields, 9).unwrap().unwrap();
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(
+            String::from_utf8(write_forwarded(&head, b"u=x", peer)).unwrap(),
+            "POST /login?next=%2F HTTP/1.1\r\nHost: localhost:8050\r\nCookie: a=b\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nX-Forwarded-For: 127.0.0.1\r\n\
+             X-Forwarded-Proto: http\r\nX-Forwarded-Host: localhost:8050\r\nContent-Length: 3\r\n\
+             Connection: close\r\n\r\nu=x"
+        );
+    }
+}
