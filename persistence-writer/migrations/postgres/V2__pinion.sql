@@ -77,8 +77,8 @@ ALTER TABLE strategies
 ALTER TABLE strategies ADD PRIMARY KEY (account, id);
 
 -- When it came to be is for the journal to say.
-INSERT INTO strategies (id, name, type, description, status, created_at)
-VALUES (1, 'Manual Trading', 'MANUAL', 'Orders that a person places', 'ACTIVE', NULL)
+INSERT INTO strategies (id, name, type, description, config, status, created_at)
+VALUES (1, 'Manual Trading', 'MANUAL', 'Orders that a person places', '{}', 'ACTIVE', NULL)
 ON CONFLICT (account, id) DO NOTHING;
 
 ALTER TABLE orders

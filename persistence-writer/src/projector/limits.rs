@@ -41,10 +41,12 @@ pub const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 /// start.
 pub const DRAIN_TIME: Duration = Duration::from_secs(4);
 
-/// How long PostgreSQL may take: to connect, for one statement, for a lock, until a peer that does not acknowledge
+/// How long PostgreSQL may take: to connect, for one statement, for a lock, until it gives up a transaction in which
+/// nothing happens (its client is gone, and it holds locks), until a peer that does not acknowledge
 /// counts as dead, until an answer (a whole batch) is given up, and to migrate an old database with rows in it.
 pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 pub const STATEMENT_TIME: Duration = Duration::from_secs(30);
+pub const IDLE_TRANSACTION_TIME: Duration = Duration::from_secs(10);
 pub const LOCK_TIME: Duration = Duration::from_secs(5);
 pub const DEAD_PEER_TIME: Duration = Duration::from_secs(15);
 pub const ANSWER_TIME: Duration = Duration::from_secs(45);

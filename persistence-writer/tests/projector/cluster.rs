@@ -126,9 +126,6 @@ impl Cluster {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    pub(crate) fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
-    }
 
     pub(crate) fn try_connect(&self, database: &str) -> Result<Client, postgres::Error> {
         let url = format!("postgresql://postgres@127.0.0.1:{}/{database}", self.port);

@@ -1,9 +1,12 @@
 //! The projector over real journals and real databases.
 #![allow(clippy::unwrap_used, reason = "a test panics where its own data is wrong")]
 
+mod adoption;
 mod cluster;
+mod faults;
 mod journal;
 mod postgres;
+mod proxy;
 mod rows;
 mod session;
 mod sqlite;

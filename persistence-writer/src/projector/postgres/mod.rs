@@ -31,6 +31,8 @@ pub struct PostgresStore {
     settings: PostgresSettings,
     session: Option<Session>,
     sessions: Arc<AtomicUsize>,
+    /// The server's process behind the connection that failed last. It may still hold locks.
+    left: Option<i32>,
     epoch: Option<u64>,
     answer_time: Duration,
 }
@@ -42,6 +44,7 @@ impl PostgresStore {
             settings,
             session: None,
             sessions: Arc::default(),
+            left: None,
             epoch: None,
             answer_time: ANSWER_TIME,
         }
@@ -55,6 +58,10 @@ impl PostgresStore {
     /// Connects and brings the schema up to date, and nothing else. Returns the migrations that were applied.
     pub fn migrate(&mut self) -> Result<Vec<String>, StoreError> {
         let session = Session::open(&self.settings, &self.sessions, self.answer_time)?;
+        if let Some(left) = self.left {
+            session.ask(self.answer_time, move |connection| terminate(connection, left))?;
+            self.left = None;
+        }
         let applied = if session.ask(self.answer_time, migrate::is_up_to_date)? {
             Vec::new()
         } else {
@@ -84,7 +91,7 @@ impl TableStore for PostgresStore {
     }
 
     fn claim(&mut self, journal: JournalId, last: u64) -> Result<u64, StoreError> {
-        self.session = None;
+        self.disconnect();
         self.migrate()?;
         let mine = self.epoch;
         let (seq, epoch) = self.ask(move |connection| take_over(connection, journal, last, mine))?;
@@ -151,8 +158,22 @@ impl TableStore for PostgresStore {
     }
 
     fn disconnect(&mut self) {
-        self.session = None;
+        if let Some(session) = self.session.take() {
+            self.left = Some(session.backend);
+        }
     }
+}
+
+/// Ends what a connection of ours left behind: it may not know yet that nobody listens, and hold locks.
+fn terminate(connection: &mut Connection, backend: i32) -> Result<(), StoreError> {
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE pid = $1 AND application_name = $2 AND usename = current_user";
+    let ours = settings::APPLICATION_NAME;
+    connection
+        .client
+        .query(sql, &[&backend, &ours])
+        .map(|_| ())
+        .map_err(unavailable)
 }
 
 fn take_over(

@@ -15,6 +15,7 @@ use postgres::{Client, Statement};
 use super::super::limits::SESSIONS_MAX;
 use super::super::store::StoreError;
 use super::settings::PostgresSettings;
+use super::unavailable;
 
 /// A connection and what has been prepared on it.
 pub(super) struct Connection {
@@ -40,6 +41,8 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 #[derive(Debug)]
 pub(super) struct Session {
     jobs: Sender<Job>,
+    /// The server's process behind it.
+    pub(super) backend: i32,
 }
 
 /// Counts the threads that are still there, given up or not.
@@ -83,7 +86,7 @@ impl Session {
             .spawn(body)
             .map_err(|error| StoreError::Unavailable(format!("no thread for a connection: {error}")))?;
         match outcome.recv_timeout(time) {
-            Ok(connected) => connected.map(|()| Session { jobs }),
+            Ok(connected) => connected.map(|backend| Session { jobs, backend }),
             Err(_) => Err(no_answer(time)),
         }
     }
@@ -110,10 +113,16 @@ impl Session {
 
 fn connect(
     settings: &PostgresSettings,
-    connected: &SyncSender<Result<(), StoreError>>,
+    connected: &SyncSender<Result<i32, StoreError>>,
 ) -> Option<Connection> {
-    let (client, outcome) = match settings.connect() {
-        Ok(client) => (Some(client), Ok(())),
+    let greeted = settings.connect().and_then(|mut client| {
+        let row = client
+            .query_one("SELECT pg_backend_pid()", &[])
+            .map_err(unavailable)?;
+        Ok((client, row.get(0)))
+    });
+    let (client, outcome) = match greeted {
+        Ok((client, backend)) => (Some(client), Ok(backend)),
         Err(error) => (None, Err(error)),
     };
     // Whoever asked may have given up.

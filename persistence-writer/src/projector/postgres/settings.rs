@@ -13,8 +13,11 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::super::limits::{CONNECT_TIME, DEAD_PEER_TIME, LOCK_TIME, STATEMENT_TIME};
+use super::super::limits::{CONNECT_TIME, DEAD_PEER_TIME, IDLE_TRANSACTION_TIME, LOCK_TIME, STATEMENT_TIME};
 use super::super::store::StoreError;
+
+/// What the server's lists call the projector.
+pub(super) const APPLICATION_NAME: &str = "pinion-projector";
 
 /// How the server's certificate is looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,11 +137,11 @@ fn bound(config: &mut Config) {
         config.get_options().unwrap_or_default(),
         millis(STATEMENT_TIME),
         millis(LOCK_TIME),
-        millis(STATEMENT_TIME) * 2,
+        millis(IDLE_TRANSACTION_TIME),
     );
     config
         .options(options.trim_start())
-        .application_name("pinion-projector")
+        .application_name(APPLICATION_NAME)
         .connect_timeout(CONNECT_TIME)
         .tcp_user_timeout(DEAD_PEER_TIME)
         .keepalives(true)
