@@ -79,11 +79,12 @@ pub fn sample_order(seq: u64) -> Sequenced<Command> {
 /// server. Changes of segment are part of the measurement.
 pub fn journal(directory: &Path, load: Load) -> Result<Measured, JournalError> {
     let disk = Disk::new(directory);
-    let settings = Settings::server(SEGMENT_BYTES_DEFAULT, Arc::default()).map_err(|source| JournalError::Io {
-        action: "make a journal id for",
-        path: disk.path(""),
-        source,
-    })?;
+    let settings =
+        Settings::server(SEGMENT_BYTES_DEFAULT, Arc::default()).map_err(|source| JournalError::Io {
+            action: "make a journal id for",
+            path: disk.path(""),
+            source,
+        })?;
     let orders: Vec<Sequenced<Command>> = (1..=load.records()).map(sample_order).collect();
     let mut appender = open(disk.clone(), &settings, Seq::new(0), |_| {})?.appender;
     let mut measured = Measured {

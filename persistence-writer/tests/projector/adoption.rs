@@ -52,7 +52,11 @@ fn an_old_database_keeps_its_rows_and_gets_the_journals() {
     assert_eq!(applied.len(), 2, "{applied:?}");
     assert_eq!(sorted(old_rows(&database)), before, "migrated");
     assert_eq!(database.store().migrate().unwrap(), [""; 0], "once");
-    assert_eq!(database.one("SELECT count(*) FROM v_active_positions"), "1", "INFY is open");
+    assert_eq!(
+        database.one("SELECT count(*) FROM v_active_positions"),
+        "1",
+        "INFY is open"
+    );
     assert_eq!(
         database.one("SELECT entry_order_ids::text FROM positions WHERE symbol = 'INFY'"),
         "{-3}"
@@ -75,7 +79,8 @@ fn an_old_database_keeps_its_rows_and_gets_the_journals() {
     let sql = "SELECT count(*) FROM trades t JOIN positions p ON p.id = t.position_id WHERE t.broker_trade_id IN ('T1', 'T2', 'T3')";
     assert_eq!(database.one(sql), "3");
     // Who could read can read.
-    database.execute("SET ROLE reporting; SELECT count(*) FROM v_active_positions; SELECT count(*) FROM orders");
+    database
+        .execute("SET ROLE reporting; SELECT count(*) FROM v_active_positions; SELECT count(*) FROM orders");
     // The old answer is still to be had, under another name.
     database.execute("SELECT get_today_pnl(), get_order_to_trade_ratio(), get_today_pnl_before_pinion()");
 }
@@ -84,7 +89,9 @@ fn an_old_database_keeps_its_rows_and_gets_the_journals() {
 #[test]
 fn rows_made_by_hand_are_summed_up() {
     let database = Cluster::shared().database();
-    Journal::of(1, &Session::new(52).commands).project(database.store()).unwrap();
+    Journal::of(1, &Session::new(52).commands)
+        .project(database.store())
+        .unwrap();
     database.execute(
         "INSERT INTO orders (id, strategy_id, symbol, exchange, side, quantity, order_type, product, validity, status)
          VALUES (-1, 1, 'TCS', 'NSE', 'SELL', 2, 'MARKET', 'MIS', 'DAY', 'FILLED');
@@ -92,7 +99,10 @@ fn rows_made_by_hand_are_summed_up() {
          VALUES (-1, -1, 'TCS', 'NSE', 'SELL', 2, 3500, 2.1, 1.75);
          UPDATE strategies SET status = 'PAUSED', updated_at = '2000-01-01' WHERE account = 'main'",
     );
-    assert_eq!(database.one("SELECT net_value FROM trades WHERE id = -1"), "6996.15");
+    assert_eq!(
+        database.one("SELECT net_value FROM trades WHERE id = -1"),
+        "6996.15"
+    );
     assert_eq!(
         database.one("SELECT updated_at > '2020-01-01' FROM strategies WHERE account = 'main'"),
         "t"

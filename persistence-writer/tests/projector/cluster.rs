@@ -1,7 +1,9 @@
 //! A throw-away PostgreSQL: a cluster of its own in a temporary directory, on a free port, run by somebody who is not
 //! root, from the binaries that are installed.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -23,6 +25,7 @@ pub(crate) struct Cluster {
     // Stopped before the directory goes.
     server: Mutex<Option<Server>>,
     directory: tempfile::TempDir,
+    tls: bool,
     pub(crate) port: u16,
 }
 
@@ -44,6 +47,16 @@ fn end(child: &mut Child, signal: Signal) {
 
 impl Cluster {
     pub(crate) fn start() -> Cluster {
+        Cluster::start_with(&[])
+    }
+
+    /// A server that speaks TLS with this certificate and key, both PEM.
+    pub(crate) fn start_with_tls(certificate: &str, key: &str) -> Cluster {
+        Cluster::start_with(&[("server.crt", certificate), ("server.key", key)])
+    }
+
+    /// With files in the data directory; a certificate turns TLS on.
+    fn start_with(files: &[(&str, &str)]) -> Cluster {
         let directory = tempfile::tempdir().unwrap();
         hand_over(directory.path());
         let data = directory.path().join("data");
@@ -54,7 +67,14 @@ impl Cluster {
             .status()
             .unwrap();
         assert!(copied.success(), "the template cluster is copied");
+        for (name, content) in files {
+            let path = data.join(name);
+            std::fs::write(&path, content).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            hand_over(&path);
+        }
         let cluster = Cluster {
+            tls: !files.is_empty(),
             server: Mutex::new(None),
             directory,
             port: free_port(),
@@ -97,6 +117,7 @@ impl Cluster {
                 "-c",
                 "shared_buffers=32MB",
             ])
+            .args(["-c", if self.tls { "ssl=on" } else { "ssl=off" }])
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         let server = Server(server.spawn().unwrap());
@@ -125,7 +146,6 @@ impl Cluster {
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
-
 
     pub(crate) fn try_connect(&self, database: &str) -> Result<Client, postgres::Error> {
         let url = format!("postgresql://postgres@127.0.0.1:{}/{database}", self.port);

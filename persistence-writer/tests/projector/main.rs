@@ -10,3 +10,4 @@ mod proxy;
 mod rows;
 mod session;
 mod sqlite;
+mod tls;

@@ -95,7 +95,10 @@ fn accept(
             stream.set_nodelay(true).unwrap();
             streams.lock().unwrap().push(stream.try_clone().unwrap());
         }
-        let (back, forth) = ((server.try_clone().unwrap(), client.try_clone().unwrap()), (client, server));
+        let (back, forth) = (
+            (server.try_clone().unwrap(), client.try_clone().unwrap()),
+            (client, server),
+        );
         pumps.push(std::thread::spawn({
             let (link, fault) = (Arc::clone(&link), Arc::clone(fault));
             move || requests(forth.0, forth.1, &link, &fault)
