@@ -1,4 +1,5 @@
 //! `pinion verify`, `repair`, `replay` and `diff` over journals that the production code wrote.
+#![allow(clippy::unwrap_used, reason = "a test panics where its own data is wrong")]
 
 use std::path::Path;
 use std::process::{Command as Process, Output};
