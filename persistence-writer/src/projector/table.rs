@@ -542,7 +542,7 @@ mod tests {
     fn every_table_has_its_key_and_seq() {
         for (place, table) in TABLES.iter().enumerate() {
             let has = |name: &&str| table.columns.iter().any(|column| column.name == *name);
-            assert!(table.key.iter().all(|name| has(&name)), "{}", table.name);
+            assert!(table.key.iter().all(has), "{}", table.name);
             assert!(has(&"seq") && has(&"account"), "{}", table.name);
             assert_eq!(TABLES[place].name, table.name);
         }

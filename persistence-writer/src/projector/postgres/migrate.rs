@@ -6,7 +6,7 @@ use super::session::Connection;
 use super::unavailable;
 
 /// Any number that nobody else locks: `pinion` on a telephone's keys, and a version.
-const ADVISORY_LOCK: i64 = 746_466_0001;
+const ADVISORY_LOCK: i64 = 7_464_660_001;
 
 /// Whether every migration of this version has been applied.
 pub(super) fn is_up_to_date(connection: &mut Connection) -> Result<bool, StoreError> {
