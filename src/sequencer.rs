@@ -164,7 +164,7 @@ impl Sequencer {
             command,
             urgent: waited_for,
         });
-        if seq.get() % HASH_CHECK_INTERVAL == 0 {
+        if seq.get().is_multiple_of(HASH_CHECK_INTERVAL) {
             self.check_hash(now);
         }
     }

@@ -52,9 +52,9 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// `settings.listen` is the address as bound.
     pub(crate) fn new(
         settings: Settings,
-        port: u16,
         authenticator: Authenticator,
         directory: Directory,
         requests: Producer<Request>,
@@ -64,7 +64,7 @@ impl Core {
     ) -> Core {
         let history = History::new(Cursor::end_of(directory.seq().get()));
         let mut core = Core {
-            origins: OriginPolicy::new(port, settings.allowed_origins.clone()),
+            origins: OriginPolicy::new(settings.listen.port(), settings.allowed_origins.clone()),
             settings,
             authenticator,
             directory,

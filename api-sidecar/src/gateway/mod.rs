@@ -179,8 +179,10 @@ impl Gateway {
         let registry = self.poll.registry().try_clone().map_err(GatewayError::Poll)?;
         let (figures, interest) = self.figures.unzip();
         let core = Core::new(
-            self.settings,
-            self.address.port(),
+            Settings {
+                listen: self.address,
+                ..self.settings
+            },
             authenticator,
             directory,
             lanes.requests,

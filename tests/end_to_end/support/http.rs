@@ -1,6 +1,6 @@
 //! A small blocking HTTP/1.1 client that sends exactly what it is told to.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use serde_json::Value;
