@@ -25,6 +25,12 @@ def with_requests():
         lines = table.text.splitlines()
         assert lines[0].startswith("id,") and lines[1].startswith(f"{number},"), table.text
         assert client.head(f"{base}/api/oms/orders").text == ""
+        small = client.get(f"{base}/api/oms/instruments")
+        plain = client.get(f"{base}/api/oms/instruments", headers={"Accept-Encoding": "identity"})
+        assert small.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
+        assert small.json() == plain.json()
+        assert int(small.headers["content-length"]) * 3 < int(plain.headers["content-length"])
+        assert table.headers["content-encoding"] == "gzip", table.headers
         assert "POST" in client.options(f"{base}/api/oms/orders").headers["allow"]
         assert client.delete(f"{base}/api/oms/orders/{number}").json()["order_id"] == number
         assert client.delete(f"{base}/api/oms/orders/{number}").status_code == 409

@@ -22,6 +22,9 @@ pub const PAGE_SCAN_MAX: usize = 20_000;
 /// Rows of a download made at once: about 400 KB of text, and under 10 ms for which the fold waits.
 pub const CSV_BATCH_ROWS: usize = 1_000;
 
+/// Smallest body worth compressing: below it head and packet weigh more.
+pub const GZIP_BYTES_MIN: usize = 1_024;
+
 /// Largest file of a trader's own page: what a bundled script takes, several times over.
 pub const ASSET_BYTES_MAX: u64 = 8 * 1024 * 1024;
 

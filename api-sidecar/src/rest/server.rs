@@ -10,13 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
+use flate2::Compression;
+use flate2::read::GzEncoder;
 use read_model::SharedReadModel;
 use tiny_http::{Header, Request, Response, Server, StatusCode};
 
 use super::answer::Answer;
-use super::csv::{Download, Table};
+use super::csv::Table;
 use super::health::ProcessHealth;
-use super::limits::{LISTENER_RETRY, THREADS_MAX};
+use super::limits::{GZIP_BYTES_MIN, LISTENER_RETRY, THREADS_MAX};
 use super::routes::{Context, Reply, answer};
 
 /// Asks the composition root how the process is; called for each `GET /health`.
@@ -255,10 +257,15 @@ fn respond(context: &Context<'_>, request: Request) {
             .find(|header| header.field.as_str().as_str().eq_ignore_ascii_case(name))
             .map(|header| header.value.as_str())
     };
+    let gzip = header("accept-encoding").is_some_and(accepts_gzip);
     let answer = answer(context, request.method().as_str(), request.url(), header);
     let sent = match answer {
-        Reply::Whole(answer) => request.respond(response(answer)),
-        Reply::Download(table, download) => request.respond(streamed(table, download)),
+        Reply::Whole(answer) => request.respond(response(answer, gzip)),
+        Reply::Download(table, download) if gzip => {
+            let body = GzEncoder::new(download, Compression::fast());
+            request.respond(streamed(table, body, &[("Content-Encoding", "gzip")]))
+        }
+        Reply::Download(table, download) => request.respond(streamed(table, download, &[])),
     };
     if let Err(error) = sent {
         // The gateway went away before it had the answer: its client hung up.
@@ -266,18 +273,58 @@ fn respond(context: &Context<'_>, request: Request) {
     }
 }
 
+/// Whether an `Accept-Encoding` field names gzip and does not weigh it with 0 (RFC 9110 section 12.5.3).
+fn accepts_gzip(field: &str) -> bool {
+    field.split(',').any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let refused = parts.any(|part| {
+            let weight = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
+            weight.is_some_and(|weight| weight.bytes().all(|byte| matches!(byte, b'0' | b'.')))
+        });
+        named && !refused
+    })
+}
+
 /// With a Content-Length.
-fn response(answer: Answer) -> Response<Cursor<Vec<u8>>> {
-    let response = Response::from_data(answer.body)
+fn response(answer: Answer, gzip: bool) -> Response<Cursor<Vec<u8>>> {
+    let mut headers = answer.headers;
+    let mut body = answer.body;
+    let compressible = !matches!(
+        answer.content_type,
+        "image/png" | "image/jpeg" | "image/webp" | "font/woff2"
+    );
+    if compressible && body.len() >= GZIP_BYTES_MIN {
+        headers.push(("Vary", "Accept-Encoding"));
+        if gzip && let Some(smaller) = compress(&body) {
+            headers.push(("Content-Encoding", "gzip"));
+            body = smaller;
+        }
+    }
+    let response = Response::from_data(body)
         .with_status_code(answer.status)
         .with_chunked_threshold(usize::MAX);
-    with_headers(response, answer.content_type, answer.headers)
+    with_headers(response, answer.content_type, headers)
+}
+
+/// `None` where it does not get smaller.
+fn compress(body: &[u8]) -> Option<Vec<u8>> {
+    let mut smaller = Vec::new();
+    GzEncoder::new(body, Compression::fast())
+        .read_to_end(&mut smaller)
+        .ok()
+        .filter(|&length| length < body.len())?;
+    Some(smaller)
 }
 
 /// In chunks, because nobody knows yet how long it will be.
-fn streamed(table: Table, download: Download) -> Response<Download> {
-    let response = Response::new(StatusCode(200), Vec::new(), download, None, None);
-    let headers = vec![("Content-Disposition", table.disposition()), ("Vary", "Accept")];
+fn streamed<R: Read>(table: Table, body: R, further: &[(&'static str, &'static str)]) -> Response<R> {
+    let response = Response::new(StatusCode(200), Vec::new(), body, None, None);
+    let mut headers = vec![
+        ("Content-Disposition", table.disposition()),
+        ("Vary", "Accept, Accept-Encoding"),
+    ];
+    headers.extend_from_slice(further);
     with_headers(response, "text/csv; charset=utf-8; header=present", headers)
 }
 
@@ -321,6 +368,29 @@ mod tests {
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
         text.lines().next().map(str::to_owned)
+    }
+
+    #[test]
+    fn gzip_is_for_who_accepts_it() {
+        for (field, accepted) in [
+            ("gzip", true),
+            ("gzip, deflate, br", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000", false),
+            ("identity", false),
+            ("x-gzip", false),
+            ("", false),
+        ] {
+            assert_eq!(accepts_gzip(field), accepted, "{field:?}");
+        }
+        let text = "{\"price\":2450.00}".repeat(200);
+        let mut again = String::new();
+        let smaller = compress(text.as_bytes()).unwrap();
+        flate2::read::GzDecoder::new(&smaller[..])
+            .read_to_string(&mut again)
+            .unwrap();
+        assert_eq!(again, text);
     }
 
     #[test]
