@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test sim soak setup lint
+.PHONY: help run build test sim soak fuzz setup lint
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -29,6 +29,10 @@ soak: setup ## The same proofs for longer: 20,000 random streams against the ora
 	ORACLE_SEEDS=$${ORACLE_SEEDS:-20000} $(CARGO) test --release --package engine --test oracle_compare
 	CRASH_CYCLES=$${CRASH_CYCLES:-500} $(CARGO) test --package pinion --test end_to_end crash
 	SEEDS=$${SEEDS:-170000} $(CARGO) test --release --package persistence-writer --test simulation -- --nocapture
+
+fuzz: ## Fold encoded command streams (MINUTES=5; needs the nightly tool chain and cargo-fuzz)
+	$(CARGO) run --package persistence-writer --example fuzz_corpus fuzz/corpus/engine_commands
+	cd fuzz && cargo +nightly fuzz run --sanitizer none engine_commands -- -max_total_time=$$(($${MINUTES:-5} * 60)) -max_len=16384 -len_control=0 -timeout=20
 
 lint: ## Check formatting and lints
 	$(CARGO) fmt --all --check
