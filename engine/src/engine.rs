@@ -22,7 +22,8 @@ use crate::instrument::Instrument;
 use crate::kill::Rearming;
 use crate::lane::Verdict;
 use crate::limits::{
-    ACCOUNT_INSTRUMENTS_MAX, ACCOUNTS_MAX, CLIENT_ORDER_IDS_MAX, OPEN_ORDERS_MAX, POSITION_KEYS_MAX,
+    ACCOUNT_INSTRUMENTS_MAX, ACCOUNTS_MAX, CLIENT_ORDER_IDS_MAX, INSTRUMENTS_MAX, OPEN_ORDERS_MAX,
+    POSITION_KEYS_MAX,
 };
 use crate::order::Orders;
 use crate::position::Positions;
@@ -63,6 +64,7 @@ impl Capacity {
     pub fn is_within_bounds(&self) -> bool {
         let keys = u64::from(self.accounts).saturating_mul(u64::from(self.instruments));
         self.accounts <= ACCOUNTS_MAX
+            && self.instruments <= INSTRUMENTS_MAX
             && self.orders <= OPEN_ORDERS_MAX
             && self.positions <= POSITION_KEYS_MAX
             && self.client_order_ids <= CLIENT_ORDER_IDS_MAX

@@ -25,6 +25,9 @@ pub const LADDER_TICKS_MAX: u32 = 131_072;
 /// Accounts that an engine can be built for; an account index must fit in the tombstone of a finished order.
 pub const ACCOUNTS_MAX: u32 = 1 << 24;
 
+/// Instruments that an engine can be built for: NSE lists some 10,000 securities with their derivatives beside them.
+pub const INSTRUMENTS_MAX: u32 = 1 << 16;
+
 /// Orders that may be open at once in one engine.
 pub const OPEN_ORDERS_MAX: u32 = 1 << 26;
 

@@ -21,6 +21,9 @@ const CAPACITY: Capacity = Capacity {
     client_order_ids: 32,
 };
 
+/// Of each kind.
+const POOL_MAX: u32 = 4_096;
+
 /// Time goes on by at most this much between two commands: three days, so that days roll but not by the thousand.
 const PAUSE_MAX_NS: u64 = 3 * 86_400 * 1_000_000_000;
 /// The year 2500: clocks of computers do not go further.
@@ -41,10 +44,25 @@ fn commands(mut bytes: &[u8]) -> Vec<Sequenced<Command>> {
     while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
         let length = usize::from(u16::from_le_bytes(*length)).min(rest.len());
         let (record, rest) = rest.split_at(length);
-        commands.extend(record::decode(Seq::default(), record));
+        commands.extend(record::decode(Seq::default(), record).ok().filter(is_affordable));
         bytes = rest;
     }
     commands
+}
+
+/// What an engine may reserve is bounded by `engine::limits`, at more than a fuzzer's memory.
+fn is_affordable(sequenced: &Sequenced<Command>) -> bool {
+    let Command::SetCapacity(capacity) = &sequenced.command else {
+        return true;
+    };
+    let pools = [
+        capacity.accounts,
+        capacity.instruments,
+        capacity.orders,
+        capacity.positions,
+        capacity.client_order_ids,
+    ];
+    pools.iter().all(|&pool| pool <= POOL_MAX)
 }
 
 /// The sequencer in small: it counts, keeps time from running backwards, and ticks what is due.
