@@ -35,7 +35,7 @@ fn a_bad_flag_stops_the_start() {
         (&["--listen", "127.0.0.1:65536"], "--listen"),
         (&["--listen", "0.0.0.0:0"], "0.0.0.0:0 needs an API key"),
         (&["--engine-core", "9999"], "--engine-core"),
-        (&["--engine-core", "-1"], "'-1'"),
+        (&["--engine-core", "-1"], "--engine-core"),
         (
             &["--config", "/nonexistent/pinion.toml"],
             "/nonexistent/pinion.toml",
