@@ -136,10 +136,7 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
         },
         (["risk", "kill-switch"], _) => order(OrderRoute::KillSwitch),
         (["risk", "deactivate-kill-switch"], _) => order(OrderRoute::Rearm),
-        (
-            ["positions" | "trades" | "account" | "instruments" | "health" | "reconcile" | "openapi.json"],
-            _,
-        )
+        (["positions" | "trades" | "account" | "instruments" | "health" | "openapi.json"], _)
         | (["docs" | "docs.css" | "docs.js"], _)
         | (["positions" | "depth", _], _)
         | (["stats", "today"], _)

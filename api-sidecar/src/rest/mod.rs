@@ -15,7 +15,6 @@ mod market;
 mod orders;
 mod own_page;
 mod positions;
-mod reconcile;
 mod request;
 mod risk;
 mod routes;
@@ -23,5 +22,4 @@ mod server;
 mod trades;
 
 pub use health::{ProcessHealth, TablesHealth};
-pub use reconcile::{ReconcileDifference, ReconcileProbe, Reconciliation};
 pub use server::{HealthProbe, RestError, RestServer, RestSettings, serve};

@@ -7,7 +7,6 @@ mod faults;
 mod journal;
 mod postgres;
 mod proxy;
-mod reconcile;
 mod rows;
 mod session;
 mod sqlite;
