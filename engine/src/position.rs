@@ -47,6 +47,11 @@ pub(crate) struct Position {
     pub(crate) exposure: Money,
     pub(crate) stop_loss: Option<Price>,
     pub(crate) take_profit: Option<Price>,
+    /// Shares bought for delivery on `bought_on` and not sold since; older ones are settled. Sales take settled
+    /// shares first.
+    pub(crate) bought: i64,
+    /// Trading day of the last purchase for delivery.
+    pub(crate) bought_on: u32,
     /// Open quantity of its orders by side (worst-case position).
     pub(crate) open_buy: i64,
     pub(crate) open_sell: i64,
@@ -78,6 +83,29 @@ impl Position {
             self.quantity.saturating_abs().saturating_sub(self.exits).max(0)
         } else {
             0
+        }
+    }
+
+    /// Counts shares bought for delivery on a trading day.
+    pub(crate) fn note_bought(&mut self, shares: u32, day: u32) {
+        if self.bought_on != day {
+            (self.bought, self.bought_on) = (0, day);
+        }
+        self.bought = self.bought.saturating_add(i64::from(shares));
+        self.clip_bought();
+    }
+
+    /// What was sold was settled first.
+    pub(crate) fn clip_bought(&mut self) {
+        self.bought = self.bought.min(self.quantity).max(0);
+    }
+
+    /// Shares held for delivery since before a trading day: the holding.
+    pub(crate) fn settled(&self, day: u32) -> i64 {
+        let bought = if self.bought_on == day { self.bought } else { 0 };
+        match self.product {
+            Product::Cnc => self.quantity.saturating_sub(bought).max(0),
+            Product::Mis => 0,
         }
     }
 
@@ -139,6 +167,8 @@ impl Position {
                 self.stop_loss.map_or(0, Price::paise),
                 self.take_profit.map_or(0, Price::paise),
             )
+            .signed(self.bought)
+            .word(u64::from(self.bought_on))
             .finish()
     }
 }
@@ -269,6 +299,8 @@ impl Positions {
             exposure: Money::ZERO,
             stop_loss: None,
             take_profit: None,
+            bought: 0,
+            bought_on: 0,
             open_buy: 0,
             open_sell: 0,
             exits: 0,

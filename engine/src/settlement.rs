@@ -7,7 +7,7 @@ use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionCh
 use crate::ids::{AccountId, TradeId};
 use crate::order::Order;
 use crate::position::{Marked, Position, Positions};
-use crate::terms::{OrderStatus, Side};
+use crate::terms::{OrderStatus, Product, Side};
 use crate::units::{Money, Price, Quantity};
 
 impl Engine {
@@ -130,6 +130,7 @@ impl Engine {
         position.quantity = position
             .quantity
             .saturating_add(i64::from(shares).saturating_mul(side.sign()));
+        position.clip_bought();
         position.cost = position.cost.saturating_sub(released);
         position.realised = position.realised.saturating_add(realised);
         position.charges = position.charges.saturating_add(charges);
@@ -156,6 +157,7 @@ impl Engine {
         conditions: (Option<Price>, Option<Price>),
         out: &mut EventBuffer,
     ) {
+        let day = self.day;
         let position = self.positions.at_mut(slot);
         let before = Carried::of(position);
         let opens = position.quantity == 0;
@@ -172,6 +174,9 @@ impl Engine {
         position.quantity = position
             .quantity
             .saturating_add(i64::from(shares).saturating_mul(side.sign()));
+        if position.product == Product::Cnc && side == Side::Buy {
+            position.note_bought(shares, day);
+        }
         position.cost = position.cost.saturating_add(Money::from_paise(value));
         position.charges = position.charges.saturating_add(charges);
         self.carry(slot, before, price, Money::ZERO, charges);

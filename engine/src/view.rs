@@ -75,6 +75,10 @@ pub struct PositionView {
     pub unrealised: Money,
     pub stop_loss: Option<Price>,
     pub take_profit: Option<Price>,
+    /// Of a delivery position, the shares bought before the present trading day: what it holds settled.
+    pub settled: i64,
+    /// Open quantity of the orders that will close (part of) it.
+    pub closing: i64,
 }
 
 /// An instrument with its day's statistics.
@@ -140,6 +144,8 @@ impl Engine {
             unrealised: of.unrealised,
             stop_loss: of.stop_loss,
             take_profit: of.take_profit,
+            settled: of.settled(self.day),
+            closing: of.exits,
         })
     }
 

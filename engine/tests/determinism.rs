@@ -28,7 +28,7 @@ const SEED: u64 = 2;
 /// failing test prints the new value.
 const GOLDEN: Fingerprint = Fingerprint {
     events: 3_670_586_910_223_249_256,
-    state: 9_007_284_228_640_933_043,
+    state: 5_480_682_713_671_818_382,
 };
 
 const CAPACITY: Capacity = Capacity {

@@ -265,13 +265,14 @@ fn compare_state(engine: &Engine, oracle: &Oracle) -> Result<(), String> {
             .ok_or_else(|| format!("position {id} is missing"))?;
         let paise = |money: engine::Money| money.wide();
         equal(
-            &format!("position {id}: quantity, cost, realised, charges, unrealised"),
+            &format!("position {id}: quantity, cost, realised, charges, unrealised, settled"),
             [
                 position.quantity,
                 position.cost,
                 position.realised,
                 position.charges,
                 oracle.position_unrealised(id),
+                oracle.settled(id),
             ],
             [
                 i128::from(view.quantity),
@@ -279,6 +280,7 @@ fn compare_state(engine: &Engine, oracle: &Oracle) -> Result<(), String> {
                 paise(view.realised),
                 paise(view.charges),
                 paise(view.unrealised),
+                i128::from(view.settled),
             ],
         )?;
     }

@@ -262,6 +262,8 @@ fn directory() -> Directory {
         unrealised: Money::ZERO,
         stop_loss: None,
         take_profit: None,
+        settled: 0,
+        closing: 0,
     });
     directory
 }

@@ -30,6 +30,7 @@ pub(crate) struct Floor {
     pub(crate) socket: PathBuf,
     _server: RestServer,
     seq: u64,
+    waited_ns: u64,
     _directory: TempDir,
 }
 
@@ -103,6 +104,7 @@ impl Floor {
             socket,
             _server: server,
             seq: 0,
+            waited_ns: 0,
             _directory: directory,
         };
         floor.apply(Command::DefineInstrument(Box::new(reliance())));
@@ -127,11 +129,17 @@ impl Floor {
         self.seq += 1;
         let sequenced = Sequenced {
             seq: Seq::new(self.seq),
-            time: Timestamp::from_nanos(OPENING_NS + self.seq * 1_000_000),
+            time: Timestamp::from_nanos(OPENING_NS + self.waited_ns + self.seq * 1_000_000),
             command,
         };
         self.model.advance(|model| model.apply(&sequenced));
         self.seq
+    }
+
+    /// Lets seconds pass, then fires what became due.
+    pub(crate) fn wait(&mut self, seconds: u64) {
+        self.waited_ns += seconds * 1_000_000_000;
+        self.apply(Command::Tick);
     }
 
     /// A resting sell of the counterparty and the sample order of CONTRACT.md section 2 that takes it: order 1 of the

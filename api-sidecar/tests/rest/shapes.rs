@@ -1,6 +1,6 @@
 //! The exact shapes of CONTRACT.md section 2.
 
-use engine::{Command, OrderType};
+use engine::{Command, NewOrder, OrderType, Product, Quantity};
 use serde_json::{Value, json};
 
 use crate::floor::{ADMIN, COUNTER, COUNTER_TRADER, Floor, MAIN, TRADER, VENUE, sample_buy, sell};
@@ -375,6 +375,63 @@ fn limits_account_stats_and_market() {
             ("last_price", "2450.00"),
             ("vwap", "2450.00"),
             ("volume", "10"),
+        ],
+    );
+}
+
+#[test]
+fn holdings_survive_the_day() {
+    let mut floor = Floor::open();
+    let cnc = |order: NewOrder| NewOrder {
+        product: Product::Cnc,
+        ..order
+    };
+    let holding = |floor: &Floor| floor.ok(TRADER, "/api/oms/account")["holdings"][0].clone();
+    assert_eq!(floor.ok(TRADER, "/api/oms/account")["holdings"], json!([]));
+    floor.apply(Command::NewOrder(sell(10, "2450.00")));
+    floor.apply(Command::NewOrder(cnc(sample_buy(""))));
+    check(
+        &holding(&floor),
+        &[
+            ("symbol", r#""RELIANCE""#),
+            ("quantity", "10"),
+            ("settled_quantity", "0"),
+            ("bought_today", "10"),
+        ],
+    );
+    floor.wait(86_400);
+    floor.apply(Command::NewOrder(sell(5, "2450.00")));
+    let mut more = cnc(sample_buy(""));
+    more.quantity = Quantity::new(5).unwrap();
+    floor.apply(Command::NewOrder(more));
+    let mut sale = cnc(sell(12, "2460.00"));
+    sale.account = MAIN;
+    floor.apply(Command::NewOrder(sale));
+    check(
+        &holding(&floor),
+        &[
+            ("quantity", "15"),
+            ("settled_quantity", "10"),
+            ("bought_today", "5"),
+            ("on_sale", "12"),
+            ("sellable", "3"),
+            ("average_price", "2450.00"),
+            ("current_price", "2450.00"),
+            ("value", "36750.00"),
+            ("unrealized_pnl", "0.00"),
+        ],
+    );
+    let mut bid = sell(12, "2460.00");
+    bid.side = engine::Side::Buy;
+    floor.apply(Command::NewOrder(bid));
+    check(
+        &holding(&floor),
+        &[
+            ("quantity", "3"),
+            ("settled_quantity", "0"),
+            ("bought_today", "3"),
+            ("value", "7380.00"),
+            ("unrealized_pnl", "30.00"),
         ],
     );
 }

@@ -18,6 +18,8 @@ mod rational;
 #[path = "../streams/mod.rs"]
 mod streams;
 
+use std::collections::BTreeSet;
+
 use engine::{
     AccountId, Actor, CancelAll, Capacity, ClientOrderId, ClosePosition, Command, Engine, Event, EventBuffer,
     InstrumentId, Money, NewOrder, OrderType, PositionId, Price, Product, Quantity, Rearm, Refusal,
@@ -51,6 +53,9 @@ struct Books {
     engine: Engine,
     ledger: Ledger,
     stream: Stream,
+    /// What all accounts were given, less the charges they paid.
+    given: i128,
+    defined: BTreeSet<AccountId>,
 }
 
 impl Books {
@@ -59,6 +64,8 @@ impl Books {
             engine: Engine::new(CAPACITY),
             ledger: Ledger::default(),
             stream: Stream::default(),
+            given: 0,
+            defined: BTreeSet::new(),
         };
         for command in books.stream.begin() {
             books.follow(&command)?;
@@ -69,9 +76,56 @@ impl Books {
     /// Applies a command and balances the books.
     fn follow(&mut self, command: &Sequenced<Command>) -> Result<Vec<Event>, String> {
         let events = apply(&mut self.engine, command);
-        let balanced = self.ledger.fold(command, &events).and_then(|()| self.balance());
+        self.count_cash(command, &events);
+        let balanced = self
+            .ledger
+            .fold(command, &events)
+            .and_then(|()| self.balance())
+            .and_then(|()| self.conserved());
         balanced.map_err(|why| format!("{why}\nafter {command:?}\n{events:?}"))?;
         Ok(events)
+    }
+
+    /// Money that entered or left: openings, cash adjustments, charges.
+    fn count_cash(&mut self, command: &Sequenced<Command>, events: &[Event]) {
+        if let Command::AdjustCash(adjust) = &command.command
+            && self.defined.contains(&adjust.account)
+        {
+            self.given += adjust.amount.wide();
+        }
+        for event in events {
+            match (event, &command.command) {
+                (Event::AccountDefined(id), Command::DefineAccount(definition))
+                    if self.defined.insert(*id) =>
+                {
+                    self.given += definition.opening_balance.wide();
+                }
+                (Event::Fill(fill), _) => self.given -= fill.charges.total().wide(),
+                _ => {}
+            }
+        }
+    }
+
+    /// A trade only moves cash and shares between accounts: Σ cash is what was given, Σ shares is nothing.
+    fn conserved(&self) -> Result<(), String> {
+        let cash =
+            |view: engine::AccountView<'_>| view.balance.wide() + view.realised.wide() - view.charges.wide();
+        let cash: i128 = self.engine.accounts().map(cash).sum();
+        let cost: i128 = self.engine.positions().map(|view| view.cost.wide()).sum();
+        if cash - cost != self.given {
+            return Err(format!("cash {cash} less cost {cost} is not {}", self.given));
+        }
+        for instrument in self.engine.instruments() {
+            let of = |view: &engine::PositionView| view.instrument == instrument.instrument;
+            let shares: i64 = self.engine.positions().filter(of).map(|view| view.quantity).sum();
+            if shares != 0 {
+                return Err(format!(
+                    "{shares} shares too many of {}",
+                    instrument.definition.symbol
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Ticks that are due, then the command of a seed.

@@ -167,6 +167,7 @@ impl Oracle {
         if traded > closed {
             let paid = if closed > 0 { 0 } else { charges };
             let opens = self.position(position).quantity == 0;
+            let today = self.day.expect("the day of this command");
             let held = self.position_mut(position);
             if opens {
                 held.warned_loss = false;
@@ -177,6 +178,9 @@ impl Oracle {
             }
             held.quantity += sign * (traded - closed);
             held.cost += sign * (traded - closed) * i128::from(price.paise());
+            if sign > 0 {
+                held.lots.push_back((today, traded - closed));
+            }
             held.charges += paid;
             let change = if opens {
                 PositionChange::Opened
@@ -213,6 +217,9 @@ impl Oracle {
         let realised = sign * shares * i128::from(price.paise()) - released;
         position.cost -= released;
         position.quantity -= sign * shares;
+        if sign > 0 {
+            position.deliver(shares);
+        }
         position.realised += realised;
         position.charges += charges;
         let account = position.account;

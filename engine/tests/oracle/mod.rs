@@ -270,6 +270,11 @@ impl Oracle {
         self.unrealised(id)
     }
 
+    /// Shares that a delivery position holds since before today.
+    pub fn settled(&self, id: PositionId) -> Shares {
+        self.position(id).settled(self.day.unwrap_or_default())
+    }
+
     /// Position margin, order margin and available funds of an account.
     pub fn funds(&self, account: AccountId) -> (Paise, Paise, Paise) {
         let (positions, orders) = self.margins(account);

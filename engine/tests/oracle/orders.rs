@@ -174,6 +174,7 @@ impl Oracle {
             published_unrealised: 0,
             warned_loss: false,
             opened: 0,
+            lots: Default::default(),
         });
         let id = PositionId::new(self.positions.len() as u32);
         let key = (

@@ -136,6 +136,34 @@ pub struct Position {
     pub warned_loss: bool,
     /// Number of its last opening among all openings.
     pub opened: u64,
+    /// What was bought on each trading day and not sold since; the oldest is sold first.
+    pub lots: VecDeque<(u32, Shares)>,
+}
+
+impl Position {
+    /// Takes sold shares off the oldest lots.
+    pub fn deliver(&mut self, mut shares: Shares) {
+        while shares > 0 {
+            let Some((_, lot)) = self.lots.front_mut() else {
+                return;
+            };
+            let taken = shares.min(*lot);
+            *lot -= taken;
+            shares -= taken;
+            if *lot == 0 {
+                self.lots.pop_front();
+            }
+        }
+    }
+
+    /// What a delivery position holds since before a trading day.
+    pub fn settled(&self, today: u32) -> Shares {
+        let settled = self.lots.iter().filter(|(day, _)| *day < today);
+        match self.product {
+            Product::Cnc => settled.map(|(_, lot)| lot).sum(),
+            Product::Mis => 0,
+        }
+    }
 }
 
 /// An order that was ever given an id, rejected ones included.

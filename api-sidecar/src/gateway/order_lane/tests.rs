@@ -20,6 +20,8 @@ fn directory() -> Directory {
         unrealised: Money::ZERO,
         stop_loss: None,
         take_profit: None,
+        settled: 0,
+        closing: 0,
     };
     directory.add_position(&position(5, 0, Product::Mis, -3));
     directory.add_position(&position(6, 1, Product::Mis, 1));
