@@ -326,13 +326,15 @@ BEGIN
         WHERE p.pronamespace = current_schema()::regnamespace
           AND p.proname IN ('get_today_pnl', 'get_order_to_trade_ratio')
           AND p.pronargs = 0
+          -- Migrated before, and this schema lost since: what stands there now is ours.
+          AND to_regprocedure(p.proname || '_before_pinion()') IS NULL
     LOOP
         EXECUTE format('ALTER FUNCTION %s RENAME TO %I', found.of_function, found.proname || '_before_pinion');
     END LOOP;
 END $$;
 
 -- Today's P&L net of charges: what was realised, and what the open positions are worth above their cost.
-CREATE FUNCTION get_today_pnl() RETURNS NUMERIC LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION get_today_pnl() RETURNS NUMERIC LANGUAGE sql STABLE AS $$
     SELECT coalesce((SELECT sum(net_pnl) FROM daily_stats
                      WHERE date = (now() AT TIME ZONE 'Asia/Kolkata')::date), 0)
          + coalesce((SELECT sum(unrealized_pnl) FROM positions
@@ -340,7 +342,7 @@ CREATE FUNCTION get_today_pnl() RETURNS NUMERIC LANGUAGE sql STABLE AS $$
 $$;
 
 -- Today's orders per trade; NULL before the first trade.
-CREATE FUNCTION get_order_to_trade_ratio() RETURNS NUMERIC LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION get_order_to_trade_ratio() RETURNS NUMERIC LANGUAGE sql STABLE AS $$
     SELECT round(sum(total_orders)::numeric / nullif(sum(total_trades), 0), 2) FROM daily_stats
     WHERE date = (now() AT TIME ZONE 'Asia/Kolkata')::date
 $$;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use engine::Timestamp;
 
-use super::fold::Newest;
+use super::held::Held;
 use super::table::{Row, TABLES, TABLES_LEN, Table, TableId};
 
 /// Rows changed by the commands after `after` up to `to`.
@@ -18,8 +18,8 @@ pub struct Batch {
     pub first_time: Timestamp,
     /// Of the last command.
     pub time: Timestamp,
-    /// The newest rows of all that were made until its end.
-    pub newest: Newest,
+    /// What the tables hold when it has been written.
+    pub held: Held,
     rows: [BTreeMap<[u64; 2], Row>; TABLES_LEN],
     len: usize,
 }

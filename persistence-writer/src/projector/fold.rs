@@ -12,6 +12,7 @@ use read_model::History;
 use super::administration::{Ledger, Place, alert_row, audit_row, divergence_row};
 use super::batch::Batch;
 use super::day_stats::Days;
+use super::held::Held;
 use super::kill_events::{KillEvent, KillEvents};
 use super::names::Names;
 use super::order_rows::{order_row, trade_row, trade_row_id};
@@ -64,19 +65,12 @@ pub struct Fold {
     batch: Batch,
     /// Rows are made of the commands after this one; those before are in the tables.
     written_to: u64,
-    newest: Newest,
+    held: Held,
     /// Of the present command:
     ordinal: u32,
     last_fill: Option<OrderId>,
     refusal: Option<Refusal>,
     touched: BTreeSet<AccountId>,
-}
-
-/// The newest rows that the tables must hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Newest {
-    pub order: Option<u64>,
-    pub trade: Option<u64>,
 }
 
 impl Fold {
@@ -96,7 +90,7 @@ impl Fold {
             dirty: Dirty::default(),
             batch: Batch::starting_after(written_to),
             written_to,
-            newest: Newest::default(),
+            held: Held::default(),
             ordinal: 0,
             last_fill: None,
             refusal: None,
@@ -113,9 +107,9 @@ impl Fold {
         &self.engine
     }
 
-    /// The newest rows made so far, or left out because the tables hold them.
-    pub fn newest(&self) -> Newest {
-        self.newest
+    /// What the tables hold when they hold the rows made so far, and those left out because they are there.
+    pub fn held(&self) -> Held {
+        self.held
     }
 
     /// Rows that wait to be taken, about.
@@ -136,7 +130,7 @@ impl Fold {
     /// The rows of everything folded since the last call.
     pub fn take_batch(&mut self) -> Batch {
         self.make_dirty_rows();
-        self.batch.newest = self.newest;
+        self.batch.held = self.held;
         let next = Batch::starting_after(self.seq().max(self.batch.after));
         std::mem::replace(&mut self.batch, next)
     }
@@ -267,9 +261,9 @@ impl Fold {
     }
 
     fn order_came(&mut self, order: OrderId, seq: Seq, now: Timestamp) {
-        self.newest.order = Some(order.get());
         if let Some(order) = self.history.orders().order(order) {
             let (id, account, strategy) = (order.id, order.account, order.strategy);
+            self.held.add(TableId::Orders, [id.get(), 0]);
             if !self.strategies.contains_key(&(account, strategy)) {
                 self.strategy_of(account, strategy, seq, now);
             }
@@ -286,7 +280,6 @@ impl Fold {
 
     fn filled(&mut self, fill: &Fill, seq: Seq, now: Timestamp) {
         self.last_fill = Some(fill.order);
-        self.newest.trade = Some(trade_row_id(fill));
         self.order_changed(fill.order, fill.account, seq, now);
         self.days.traded(fill.account, fill.instrument);
         self.touched.insert(fill.account);
@@ -295,6 +288,7 @@ impl Fold {
             return;
         };
         let strategy = (fill.account, order.strategy);
+        self.held.add(TableId::Trades, [trade_row_id(fill), 0]);
         if self.making(seq) {
             let row = trade_row(fill, order, &self.names, now, seq.get());
             self.batch.put(TableId::Trades, [trade_row_id(fill), 0], row);
@@ -331,7 +325,8 @@ impl Fold {
             totals.updated = now;
         }
         if !self.making(seq) {
-            self.ordinal += 1;
+            let ordinal = self.next_ordinal();
+            self.held.add(TableId::RoundTrips, [seq.get(), ordinal.into()]);
             return;
         }
         self.dirty
@@ -429,6 +424,7 @@ impl Fold {
     }
 
     fn put_kill(&mut self, kill: &KillEvent, seq: Seq) {
+        self.held.add(TableId::KillSwitchEvents, [kill.id, 0]);
         if self.making(seq) {
             let row = kill.row(&self.names, seq.get());
             self.batch.put(TableId::KillSwitchEvents, [kill.id, 0], row);
@@ -464,8 +460,10 @@ impl Fold {
     }
 
     fn put_placed(&mut self, table: TableId, place: Place, row: Row) {
+        let key = [place.seq, place.ordinal.into()];
+        self.held.add(table, key);
         if place.seq > self.written_to {
-            self.batch.put(table, [place.seq, place.ordinal.into()], row);
+            self.batch.put(table, key, row);
         }
     }
 

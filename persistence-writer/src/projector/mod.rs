@@ -9,6 +9,7 @@ mod administration;
 mod batch;
 mod day_stats;
 mod fold;
+mod held;
 mod kill_events;
 pub mod limits;
 mod migrations;
@@ -23,7 +24,8 @@ mod store;
 mod table;
 
 pub use batch::Batch;
-pub use fold::{Fold, Newest};
+pub use fold::Fold;
+pub use held::Held;
 pub use postgres::{PostgresSettings, PostgresStore, UrlError};
 pub use run::{BehindHook, Projector, Source, rebuild, run, to_the_end};
 pub use sqlite::SqliteStore;

@@ -12,7 +12,8 @@ use engine::{Seq, Timestamp};
 use tracing::{error, info, warn};
 
 use super::batch::Batch;
-use super::fold::{Fold, Newest};
+use super::fold::Fold;
+use super::held::Held;
 use super::limits::{
     BACK_OFF_MAX, BACK_OFF_MIN, BEHIND, CATCH_UP_LAG, CATCH_UP_ROWS, COMMANDS_PER_BATCH, DRAIN_TIME,
     FOLD_SLICE, IDLE_WAIT, LIVE_ROWS, VERIFY_INTERVAL, WATERMARK_INTERVAL,
@@ -44,8 +45,8 @@ pub struct Projector<S: Storage, T: TableStore> {
     unwritten: Option<Arc<Batch>>,
     /// The tables stand here.
     watermark: u64,
-    /// The newest rows that they hold.
-    held: Newest,
+    /// And hold this.
+    held: Held,
     /// Whether they have been asked for those since they were claimed.
     checked: bool,
     watermark_written: Instant,
@@ -83,7 +84,7 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
             following: None,
             unwritten: None,
             watermark: 0,
-            held: Newest::default(),
+            held: Held::default(),
             checked: false,
             watermark_written: Instant::now(),
             verified: Instant::now(),
@@ -116,7 +117,7 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
             Some(following) if self.claimed && following.fold.seq() < following.from => {
                 following.fold_slice(following.from, usize::MAX)?;
                 if following.fold.seq() == following.from {
-                    self.held = following.fold.newest();
+                    self.held = following.fold.held();
                 }
                 Ok(Step::Again)
             }
@@ -147,7 +148,10 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
         self.watermark_written = Instant::now();
         match &self.unwritten {
             // Committed after all.
-            Some(batch) if batch.to == seq => self.unwritten = None,
+            Some(batch) if batch.to == seq => {
+                self.held = batch.held;
+                self.unwritten = None;
+            }
             Some(batch) if batch.after == seq => {}
             Some(_) => self.following = None,
             None if self
@@ -170,7 +174,7 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
             tailer: Tailer::after(self.source.storage.clone(), Seq::new(0))?,
             from: seq,
         });
-        self.held = Newest::default();
+        self.held = Held::default();
         self.source.status.stands_at(seq, None);
         self.enter(State::Starting, "");
         Ok(())
@@ -223,7 +227,7 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
 
     /// Tables that were emptied while their watermark stayed are filled again from the beginning.
     fn check_tables(&mut self) -> Result<Result<Step, StoreError>, JournalError> {
-        match self.store.holds(self.held) {
+        match self.store.holds(&self.held) {
             Ok(true) => self.checked = true,
             Ok(false) => {
                 warn!("the tables have lost rows that they held: writing everything again");
@@ -241,38 +245,35 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
 
     fn write(&mut self, batch: Arc<Batch>) -> Result<Result<Step, StoreError>, JournalError> {
         self.source.status.stands_at(batch.after, Some(batch.first_time));
-        let written = match self.store.write(&batch) {
+        let written = match self.store.write(&batch, &self.held) {
             Ok(written) => written,
             Err(error) => {
                 self.unwritten = Some(batch);
                 return Ok(Err(error));
             }
         };
-        if written.dead_letters > 0 {
-            // Rows that refer to rows that are gone would be such: ask for those that were there before.
-            self.checked = false;
-        } else {
-            self.held = batch.newest;
-        }
+        self.held = batch.held;
         self.watermark = batch.to;
         self.watermark_written = Instant::now();
         self.back_off = BACK_OFF_MIN;
         self.source.status.count(&written);
-        self.source.status.stands_at(batch.to, None);
+        let lag = self.durable().saturating_sub(batch.to);
+        // What follows is about as old as what was just written.
+        self.source
+            .status
+            .stands_at(batch.to, (lag > 0).then_some(batch.first_time));
         if written.dead_letters > 0 {
             warn!(
                 rows = written.dead_letters,
                 "the database refused rows: see dead_letter"
             );
         }
-        self.held = batch.newest;
         if written.conflicts > 0 {
             error!(
                 rows = written.conflicts,
                 "rows that never change stood there otherwise: see dead_letter"
             );
         }
-        let lag = self.durable().saturating_sub(batch.to);
         let state = if lag > CATCH_UP_LAG {
             State::CatchingUp
         } else {
@@ -324,6 +325,10 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
     /// Tells when the tables fall behind, and again only after they have caught up.
     fn watch_lag(&mut self) {
         let status = &self.source.status;
+        if status.written() < self.durable() {
+            // Nobody may have come to fold what waits, as while the database is away.
+            status.waits_since(now());
+        }
         let late = status.lag(now()).is_some_and(|lag| lag >= BEHIND);
         if !late && !self.halted {
             self.behind &= status.pending_since().is_some();

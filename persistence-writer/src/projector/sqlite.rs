@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ToSql, Transaction
 use tracing::warn;
 
 use super::batch::Batch;
-use super::fold::Newest;
+use super::held::Held;
 use super::migrations;
 use super::store::{StoreError, TableStore, Takeover, Watermark, Written, judge, seq_of};
 use super::table::{Column, OnConflict, Row, Table, Value, time_text};
@@ -79,21 +79,8 @@ impl TableStore for SqliteStore {
         }
     }
 
-    fn holds(&mut self, newest: Newest) -> Result<bool, StoreError> {
-        let connection = self.connection()?;
-        for (table, id) in [("orders", newest.order), ("trades", newest.trade)] {
-            let Some(id) = id else { continue };
-            let sql = format!(
-                "SELECT EXISTS (SELECT 1 FROM {table} WHERE id = ?1) OR EXISTS
-                    (SELECT 1 FROM pinion_dead_letter WHERE table_name = ?2 AND row_key = ?3)"
-            );
-            let there: bool =
-                connection.query_row(&sql, (signed(id), table, format!("id={id}")), |row| row.get(0))?;
-            if !there {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    fn holds(&mut self, held: &Held) -> Result<bool, StoreError> {
+        holds(self.connection()?, held)
     }
 
     fn verify(&mut self, seq: u64) -> Result<(), StoreError> {
@@ -117,10 +104,13 @@ impl TableStore for SqliteStore {
         set_aside(&self.path)
     }
 
-    fn write(&mut self, batch: &Arc<Batch>) -> Result<Written, StoreError> {
+    fn write(&mut self, batch: &Arc<Batch>, held: &Held) -> Result<Written, StoreError> {
         let epoch = self.epoch.unwrap_or_default();
         let connection = self.connection()?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if !holds(&transaction, held)? {
+            return Err(StoreError::Moved);
+        }
         let mut written = Written::default();
         for (table, rows) in batch.tables() {
             write_table(&transaction, table, &rows, &mut written)?;
@@ -173,6 +163,15 @@ fn watermark(transaction: &Transaction<'_>) -> Result<Option<Watermark>, StoreEr
         })
     };
     Ok(transaction.query_row(sql, (), read).optional()?)
+}
+
+fn holds(connection: &Connection, held: &Held) -> Result<bool, StoreError> {
+    if held.is_empty() {
+        return Ok(true);
+    }
+    let sql = held.sql(name_of, "pinion_dead_letter", |number| format!("?{number}"));
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement.query_row(rusqlite::params_from_iter(held.parameters()), |row| row.get(0))?)
 }
 
 /// Moves the file out of the way (over an earlier one), so that a person can still look at it.

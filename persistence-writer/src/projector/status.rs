@@ -82,7 +82,7 @@ impl ProjectorStatus {
         self.written.load(Ordering::Acquire)
     }
 
-    /// Time of the first command whose rows are missing, as far as it is known.
+    /// Time of the first command whose rows are missing, as far as it is known; else when that was noticed.
     pub fn pending_since(&self) -> Option<Timestamp> {
         let nanos = self.pending_since.load(Ordering::Acquire);
         (nanos > 0).then(|| Timestamp::from_nanos(nanos))
@@ -123,6 +123,14 @@ impl ProjectorStatus {
         let nanos = pending_since.map_or(0, Timestamp::nanos);
         self.pending_since.store(nanos, Ordering::Release);
         self.written.store(seq, Ordering::Release);
+    }
+
+    /// Rows are missing, at least since `now`. An earlier time that is known stays.
+    pub(crate) fn waits_since(&self, now: Timestamp) {
+        // Whoever else writes it is the same thread.
+        if self.pending_since().is_none() {
+            self.pending_since.store(now.nanos(), Ordering::Release);
+        }
     }
 
     pub(crate) fn count(&self, written: &Written) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::batch::Batch;
-use super::fold::Newest;
+use super::held::Held;
 use super::table::{Row, Table};
 use crate::journal::JournalId;
 
@@ -16,8 +16,8 @@ pub trait TableStore: Send {
     /// which they stand. `last` is the last command of the journal.
     fn claim(&mut self, journal: JournalId, last: u64) -> Result<u64, StoreError>;
 
-    /// Whether the newest rows are there, as rows or as dead letters.
-    fn holds(&mut self, newest: Newest) -> Result<bool, StoreError>;
+    /// Whether these rows are there, as rows or as dead letters.
+    fn holds(&mut self, held: &Held) -> Result<bool, StoreError>;
 
     /// Whether the watermark is where this process left it, at `seq`: an error otherwise.
     fn verify(&mut self, seq: u64) -> Result<(), StoreError>;
@@ -28,9 +28,12 @@ pub trait TableStore: Send {
     /// Removes every row that comes from a journal, and forgets how far the tables stand.
     fn clear(&mut self) -> Result<(), StoreError>;
 
-    /// Writes a batch and the new watermark in one transaction. After an error nothing is known about whether it was
-    /// committed: the caller disconnects and claims again.
-    fn write(&mut self, batch: &Arc<Batch>) -> Result<Written, StoreError>;
+    /// Writes a batch and the new watermark in one transaction, if the tables still hold what they did ([`Moved`]
+    /// otherwise). After an error nothing is known about whether it was committed: the caller disconnects and claims
+    /// again.
+    ///
+    /// [`Moved`]: StoreError::Moved
+    fn write(&mut self, batch: &Arc<Batch>, held: &Held) -> Result<Written, StoreError>;
 
     fn disconnect(&mut self);
 }
@@ -51,8 +54,8 @@ pub enum StoreError {
     /// Connection, shutdown, resources, rights: may pass, and is tried again.
     #[error("{0}")]
     Unavailable(String),
-    /// The watermark is not where this process left it: look again before anything else.
-    #[error("the tables' watermark has moved")]
+    /// The watermark is not where this process left it, or rows are gone: look again before anything else.
+    #[error("the tables are not as this process left them")]
     Moved,
     /// Another process has taken the tables over.
     #[error("another projector has taken over the tables (epoch {theirs}; this one has {mine})")]

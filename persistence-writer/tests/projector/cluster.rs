@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -120,13 +121,18 @@ impl Cluster {
             .args(["-c", if self.tls { "ssl=on" } else { "ssl=off" }])
             .stdout(log.try_clone().unwrap())
             .stderr(log);
-        let server = Server(server.spawn().unwrap());
-        *self.server.lock().unwrap() = Some(server);
+        let mut server = Server(server.spawn().unwrap());
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = self.try_connect("postgres") {
-            assert!(Instant::now() < deadline, "{error}\n{}", self.log());
+            let ended = server.0.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "{ended:?}, {error}\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
+        *self.server.lock().unwrap() = Some(server);
     }
 
     /// Ends the server: at once, without a word to anyone.
@@ -154,8 +160,8 @@ impl Cluster {
 
     /// A new, empty database.
     pub(crate) fn database(self: &Arc<Cluster>) -> Database {
-        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{number}");
         let mut client = self.try_connect("postgres").unwrap();
         client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
@@ -219,20 +225,24 @@ impl Database {
         file
     }
 
-    /// Replaces everything by a dump.
+    /// Replaces everything by a dump, disconnecting everyone. Whoever comes back meets the whole dump, never a part.
     pub(crate) fn restore(&self, dump: &Path) {
         let mut client = self.cluster.try_connect("postgres").unwrap();
+        let mut execute = |sql: &str| client.batch_execute(sql).unwrap();
         let name = &self.name;
-        client
-            .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
-            .unwrap();
-        client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        let restored = Database {
+            cluster: Arc::clone(&self.cluster),
+            name: format!("{name}_restored"),
+        };
+        execute(&format!("CREATE DATABASE {}", restored.name));
         let done = command(&program("pg_restore"))
-            .args(["-d", &self.url()])
+            .args(["-d", &restored.url()])
             .arg(dump)
             .status()
             .unwrap();
         assert!(done.success());
+        execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
+        execute(&format!("ALTER DATABASE {} RENAME TO {name}", restored.name));
     }
 
     /// Disconnects everyone else.
@@ -337,10 +347,19 @@ fn program(name: &str) -> PathBuf {
     directory.join(name)
 }
 
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
+/// A port below those that the system gives to clients: none can take it while its server is down, and whoever
+/// connects to it then cannot meet himself.
+fn free_port() -> u16 {
+    const FROM: u32 = 20_000;
+    const PORTS: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Far from those of other processes.
+    let start = std::process::id().wrapping_mul(97);
+    (0..PORTS)
+        .map(|_| {
+            let next = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+            u16::try_from(FROM + next % PORTS).unwrap()
+        })
+        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
         .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }

@@ -91,10 +91,11 @@ fn a_long_outage_drains() {
     let running = journal.projector(database.store());
     running.wait_for_seq(journal.last());
     cluster.kill();
-    journal.append(outage);
+    // Noticed while there is nothing to write.
     running.wait_for_state(State::Unavailable);
+    journal.append(outage);
+    running.wait_until("the lag is known", |status| status.pending_since().is_some());
     assert!(running.status.written() < journal.last());
-    assert!(running.status.pending_since().is_some(), "the lag is known");
     cluster.resume();
     running.wait_for_seq(journal.last());
     running.wait_for_state(State::Live);

@@ -132,11 +132,21 @@ fn of_two_projectors_the_older_is_fenced() {
     }
 }
 
+/// What happens next when somebody has emptied the tables.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// More rows come: they must not hide that the others are gone.
+    Rows,
+    /// The connection is cut.
+    Cut,
+    Nothing,
+}
+
 #[test]
 fn emptied_tables_are_filled_again() {
     let session = Session::random(27, 1_500);
-    let rows = expected(&session.commands);
-    let mut journal = Journal::of(1, &session.commands[..session.commands.len() - 200]);
+    let mut to = session.commands.len() - 240;
+    let mut journal = Journal::of(1, &session.commands[..to]);
     let database = Cluster::shared().database();
     let running = journal.projector(database.store());
     running.wait_for_seq(journal.last());
@@ -145,28 +155,53 @@ fn emptied_tables_are_filled_again() {
         "TRUNCATE trades, orders, positions, strategies, daily_stats, kill_switch_events, pinion.watermark",
         "TRUNCATE trades, orders, positions, strategies, daily_stats, kill_switch_events",
         "DELETE FROM trades; DELETE FROM orders",
+        "DELETE FROM kill_switch_events; TRUNCATE pinion.alerts",
         "DROP SCHEMA pinion CASCADE",
     ];
-    for (round, way) in ways.iter().enumerate() {
-        database.execute(way);
-        // Something new has to be written before anyone notices; a cut connection makes it look again.
-        let from = session.commands.len() - 200 + round * 40;
-        journal.append(&session.commands[from..from + 40]);
-        database.terminate_backends();
-        running.wait_until("the tables are filled again", |status| {
-            status.written() == journal.last()
-                && database
-                    .client()
-                    .query_one("SELECT count(*) FROM orders WHERE seq IS NOT NULL", &[])
-                    .is_ok_and(|row| {
-                        usize::try_from(row.get::<_, i64>(0)).unwrap()
-                            == expected(&session.commands[..from + 40])["orders"].len()
-                    })
-        });
-        assert_same(&dump(&database), &expected(&session.commands[..from + 40]), way);
+    for way in ways {
+        for next in [Next::Rows, Next::Cut, Next::Nothing] {
+            database.execute(way);
+            match next {
+                Next::Rows => {
+                    journal.append(&session.commands[to..to + 40]);
+                    to += 40;
+                }
+                Next::Cut => database.terminate_backends(),
+                Next::Nothing => {}
+            }
+            let rows = expected(&session.commands[..to]);
+            running.wait_until("the tables are filled again", |status| {
+                // In this order: the rows were counted after the loss was noticed.
+                let full = counts(&database).is_ok_and(|counts| {
+                    TABLES
+                        .iter()
+                        .zip(counts)
+                        .all(|(of, count)| rows[of.name].len() == count)
+                });
+                full && status.written() == journal.last()
+            });
+            assert_same(&dump(&database), &rows, &format!("{way}, then {next:?}"));
+        }
     }
     running.stop();
-    assert_same(&dump(&database), &rows, "at the end");
+    assert_eq!(to, session.commands.len());
+}
+
+/// Rows of each table, in the order of [`TABLES`].
+fn counts(database: &Database) -> Result<Vec<usize>, postgres::Error> {
+    let count = |table: &Table| {
+        let schema = if table.own { "pinion." } else { "" };
+        format!(
+            "(SELECT count(*) FROM {schema}{} WHERE seq IS NOT NULL)",
+            table.name
+        )
+    };
+    let counts: Vec<String> = TABLES.iter().map(count).collect();
+    let row = database
+        .client()
+        .query_one(&format!("SELECT {}", counts.join(", ")), &[])?;
+    let count = |place| usize::try_from(row.get::<_, i64>(place)).unwrap();
+    Ok((0..TABLES.len()).map(count).collect())
 }
 
 #[test]

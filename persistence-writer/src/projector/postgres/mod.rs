@@ -14,10 +14,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use postgres::types::ToSql;
+use postgres::{GenericClient, Statement};
 use tracing::info;
 
 use super::batch::Batch;
-use super::fold::Newest;
+use super::held::Held;
 use super::limits::{ANSWER_TIME, MIGRATION_TIME};
 use super::store::{StoreError, TableStore, Takeover, Watermark, Written, judge};
 use super::table::{OnConflict, TABLES};
@@ -99,23 +101,14 @@ impl TableStore for PostgresStore {
         Ok(seq)
     }
 
-    fn holds(&mut self, newest: Newest) -> Result<bool, StoreError> {
+    fn holds(&mut self, held: &Held) -> Result<bool, StoreError> {
+        let held = *held;
         self.ask(move |connection| {
-            for (table, id) in [("orders", newest.order), ("trades", newest.trade)] {
-                let Some(id) = id else { continue };
-                let sql = format!(
-                    "SELECT EXISTS (SELECT 1 FROM {table} WHERE id = $1) OR EXISTS
-                        (SELECT 1 FROM pinion.dead_letter WHERE table_name = $2 AND row_key = $3)"
-                );
-                let row = connection
-                    .client
-                    .query_one(&sql, &[&signed(id), &table, &format!("id={id}")])
-                    .map_err(unavailable)?;
-                if !row.get::<_, bool>(0) {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
+            let Some(sql) = held_sql(&held) else {
+                return Ok(true);
+            };
+            let statement = connection.prepared(&sql).map_err(unavailable)?;
+            holds(&mut connection.client, &statement, &held).map_err(unavailable)
         })
     }
 
@@ -151,10 +144,10 @@ impl TableStore for PostgresStore {
         }
     }
 
-    fn write(&mut self, batch: &Arc<Batch>) -> Result<Written, StoreError> {
+    fn write(&mut self, batch: &Arc<Batch>, held: &Held) -> Result<Written, StoreError> {
         let epoch = signed(self.epoch.unwrap_or_default());
-        let batch = Arc::clone(batch);
-        self.ask(move |connection| write::write(connection, &batch, epoch))
+        let (batch, held) = (Arc::clone(batch), *held);
+        self.ask(move |connection| write::write(connection, &batch, &held, epoch))
     }
 
     fn disconnect(&mut self) {
@@ -162,6 +155,22 @@ impl TableStore for PostgresStore {
             self.left = Some(session.backend);
         }
     }
+}
+
+/// The question whether the tables hold these rows; `None` where there is nothing to ask for.
+fn held_sql(held: &Held) -> Option<String> {
+    let parameter = |number| format!("${number}::int8");
+    (!held.is_empty()).then(|| held.sql(name_of, "pinion.dead_letter", parameter))
+}
+
+fn holds(
+    client: &mut impl GenericClient,
+    statement: &Statement,
+    held: &Held,
+) -> Result<bool, postgres::Error> {
+    let numbers = held.parameters();
+    let parameters: Vec<&(dyn ToSql + Sync)> = numbers.iter().map(|number| number as _).collect();
+    Ok(client.query_one(statement, &parameters)?.get(0))
 }
 
 /// Ends what a connection of ours left behind: it may not know yet that nobody listens, and hold locks.

@@ -5,22 +5,37 @@ use postgres::types::{ToSql, Type};
 use postgres::{Statement, Transaction};
 
 use super::super::batch::Batch;
+use super::super::held::Held;
 use super::super::limits::COPY_ROWS;
 use super::super::store::{ChunkError, Poison, StoreError, Written, seq_of, write_by_bisection};
 use super::super::table::{OnConflict, Row, Table, Value};
 use super::encode::{arrival_cast, travel_type};
 use super::session::Connection;
-use super::{name_of, settings::reason, signed, unavailable};
+use super::{held_sql, holds, name_of, settings::reason, signed, unavailable};
 
 /// Writes the batch and moves the watermark. Where a row is refused for what it holds, everything is written once more,
 /// with care.
-pub(super) fn write(connection: &mut Connection, batch: &Batch, epoch: i64) -> Result<Written, StoreError> {
+pub(super) fn write(
+    connection: &mut Connection,
+    batch: &Batch,
+    held: &Held,
+    epoch: i64,
+) -> Result<Written, StoreError> {
     let copy = batch.len() >= COPY_ROWS;
     let tables = prepare(connection, batch, copy).map_err(|error| of_chunk(classify(&error)))?;
-    match transact(connection, batch, epoch, &tables, Care::Fast { copy }) {
+    let place = Place {
+        batch,
+        held,
+        holds: match held_sql(held) {
+            Some(sql) => Some(connection.prepared(&sql).map_err(unavailable)?),
+            None => None,
+        },
+        epoch,
+    };
+    match transact(connection, &place, &tables, Care::Fast { copy }) {
         Err(ChunkError::Row(_)) => {
             let tables = prepare(connection, batch, false).map_err(|error| of_chunk(classify(&error)))?;
-            transact(connection, batch, epoch, &tables, Care::RowByRow).map_err(of_chunk)
+            transact(connection, &place, &tables, Care::RowByRow).map_err(of_chunk)
         }
         done => done.map_err(of_chunk),
     }
@@ -33,6 +48,51 @@ enum Care {
     },
     /// A savepoint before each chunk, and bisection.
     RowByRow,
+}
+
+/// Where the tables stand before the batch, and where afterwards.
+struct Place<'a> {
+    batch: &'a Batch,
+    held: &'a Held,
+    /// Asks for `held`, where there is anything.
+    holds: Option<Statement>,
+    epoch: i64,
+}
+
+impl Place<'_> {
+    /// Before the first row is written: nothing that is written now can then hide that others are gone.
+    fn is_as_left(&self, transaction: &mut Transaction<'_>) -> Result<(), ChunkError> {
+        let Some(statement) = &self.holds else {
+            return Ok(());
+        };
+        match holds(transaction, statement, self.held) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ChunkError::Store(StoreError::Moved)),
+            Err(error) => Err(ChunkError::Store(unavailable(error))),
+        }
+    }
+
+    /// Moves the watermark.
+    fn move_on(&self, transaction: &mut Transaction<'_>) -> Result<(), ChunkError> {
+        let batch = self.batch;
+        let moved = transaction
+            .execute(
+                "UPDATE pinion.watermark SET seq = $1, time = $2, updated_at = now() AT TIME ZONE 'UTC'
+                 WHERE id = 1 AND seq = $3 AND epoch = $4",
+                &[
+                    &signed(batch.to),
+                    &Value::Time(batch.time),
+                    &signed(batch.after),
+                    &self.epoch,
+                ],
+            )
+            .map_err(|error| ChunkError::Store(unavailable(error)))?;
+        if moved == 1 {
+            Ok(())
+        } else {
+            Err(ChunkError::Store(StoreError::Moved))
+        }
+    }
 }
 
 /// A table with its statements.
@@ -76,8 +136,7 @@ fn prepare<'a>(
 
 fn transact(
     connection: &mut Connection,
-    batch: &Batch,
-    epoch: i64,
+    place: &Place<'_>,
     tables: &[Prepared<'_>],
     care: Care,
 ) -> Result<Written, ChunkError> {
@@ -86,6 +145,7 @@ fn transact(
         .client
         .transaction()
         .map_err(|error| classify(&error))?;
+    place.is_as_left(&mut transaction)?;
     for of in tables {
         let poison = match care {
             Care::Fast { copy } => {
@@ -105,7 +165,7 @@ fn transact(
             dead_letter(&mut transaction, of.table, &poison)?;
         }
     }
-    move_watermark(&mut transaction, batch, epoch)?;
+    place.move_on(&mut transaction)?;
     transaction
         .commit()
         .map_err(|error| ChunkError::Store(unavailable(error)))?;
@@ -239,26 +299,6 @@ fn dead_letter(
         )
         .map(|_| ())
         .map_err(|error| ChunkError::Store(unavailable(error)))
-}
-
-fn move_watermark(transaction: &mut Transaction<'_>, batch: &Batch, epoch: i64) -> Result<(), ChunkError> {
-    let moved = transaction
-        .execute(
-            "UPDATE pinion.watermark SET seq = $1, time = $2, updated_at = now() AT TIME ZONE 'UTC'
-             WHERE id = 1 AND seq = $3 AND epoch = $4",
-            &[
-                &signed(batch.to),
-                &Value::Time(batch.time),
-                &signed(batch.after),
-                &epoch,
-            ],
-        )
-        .map_err(|error| ChunkError::Store(unavailable(error)))?;
-    if moved == 1 {
-        Ok(())
-    } else {
-        Err(ChunkError::Store(StoreError::Moved))
-    }
 }
 
 /// Whether an error is about what a row holds (data exceptions, constraints, a trigger's word), or about anything else.
