@@ -1,6 +1,7 @@
 //! Closing positions: the engine's own exits, as protected market orders sliced to the freeze quantity.
 
 use crate::arena::{NIL, Slots, slot_of};
+use crate::cause::Cause;
 use crate::command::{ClosePosition, KillScope, NewOrder};
 use crate::engine::{Engine, Task};
 use crate::entry::order_capacity;
@@ -46,6 +47,13 @@ impl Closing {
             remaining: 0,
             placed: 0,
             first: OrderId::default(),
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        match self.scope {
+            Scope::One => Cause::Close,
+            Scope::All { .. } => Cause::Flatten,
         }
     }
 }
@@ -108,7 +116,7 @@ impl Engine {
         let closable = self.closable(closing.position);
         let slice = closing.remaining.min(closable);
         if slice > 0 {
-            let placed = self.place_exit(closing.position, slice, out);
+            let placed = self.place_exit(closing.position, slice, closing.cause(), out);
             let order = self.orders.at(placed);
             closing.first = if closing.placed == 0 {
                 order.id
@@ -170,7 +178,7 @@ impl Engine {
     }
 
     /// One exit of at most the freeze quantity, at the protected price or, without a last price, the band's edge.
-    fn place_exit(&mut self, position_slot: u32, shares: u32, out: &mut EventBuffer) -> u32 {
+    fn place_exit(&mut self, position_slot: u32, shares: u32, cause: Cause, out: &mut EventBuffer) -> u32 {
         let position = self.positions.at(position_slot);
         let side = position.closing_side().unwrap_or(Side::Sell);
         let instrument = self.instruments.as_slice().at(position.instrument.get());
@@ -200,6 +208,7 @@ impl Engine {
             exit_quantity: quantity,
             stop_loss: None,
             take_profit: None,
+            cause: Some(cause),
         };
         self.accept(&order, plan, out)
     }

@@ -388,6 +388,7 @@ impl Engine {
                 side: order.side,
                 product: order.product,
                 time_in_force: order.time_in_force,
+                cause: plan.cause,
             }));
         }
         slot

@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 
 use crate::alert::Alert;
+use crate::cause::Cause;
 use crate::command::KillScope;
 use crate::ids::{AccountId, InstrumentId, OrderId, PositionId, StrategyId, TradeId};
 use crate::limits::{EVENTS_PER_CALL, EVENTS_PER_STEP};
@@ -68,6 +69,8 @@ pub struct OrderAccepted {
     pub side: Side,
     pub product: Product,
     pub time_in_force: TimeInForce,
+    /// Why the engine placed it by itself; `None` for an order that somebody sent.
+    pub cause: Option<Cause>,
 }
 
 /// The order is recorded as REJECTED; it has an id like any other.

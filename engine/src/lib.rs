@@ -25,6 +25,7 @@ mod audit;
 mod average;
 pub mod book;
 mod cancel;
+mod cause;
 mod charges;
 mod clock;
 mod closing;
@@ -59,6 +60,7 @@ mod view;
 
 pub use alert::{Alert, AlertKind, Severity};
 pub use average::AveragePrice;
+pub use cause::Cause;
 pub use command::{
     AccountDefinition, Actor, AdjustCash, CancelAll, CancelOrder, ClosePosition, Command,
     InstrumentDefinition, KillScope, KillSwitch, MarketPrice, ModifyOrder, NewOrder, OrderRef, Rearm,

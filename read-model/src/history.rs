@@ -41,8 +41,6 @@ pub struct History {
     strategies: BTreeMap<(AccountId, StrategyId), Text<100>>,
     divergence: Option<Divergence>,
     day: u32,
-    /// Whether the order of the current `NewOrder` command has been seen among its events.
-    order_seen: bool,
     warnings: Warnings,
 }
 
@@ -58,7 +56,6 @@ impl History {
             strategies: BTreeMap::new(),
             divergence: None,
             day: 0,
-            order_seen: false,
             warnings: Warnings::NONE,
         }
     }
@@ -116,7 +113,6 @@ impl History {
 
     /// A command is about to be applied. `warnings` are those of its risk pass, where it is an order.
     pub fn begin(&mut self, command: &Sequenced<Command>, warnings: Warnings) {
-        self.order_seen = false;
         self.warnings = warnings;
         let day = command.time.trading_day();
         if day != self.day {
@@ -140,7 +136,6 @@ impl History {
         match event {
             Event::OrderAccepted(event) => self.accepted(command, event),
             Event::OrderRejected(event) => self.rejected(command, event),
-            Event::OrderRepeated(_) => self.order_seen = true,
             Event::Fill(event) => self.filled(event, now),
             Event::OrderCancelled(event) => self.cancelled(event, now),
             Event::OrderModified(event) => self.modified(event, now),
@@ -162,6 +157,7 @@ impl History {
             | Event::TopOfBook(_)
             | Event::MassCancelled(_)
             | Event::PositionClosing { .. }
+            | Event::OrderRepeated(_)
             | Event::Refused(_)
             | Event::InstrumentDefined(_)
             | Event::AccountDefined(_)
@@ -170,15 +166,12 @@ impl History {
     }
 
     fn accepted(&mut self, command: &Sequenced<Command>, event: &OrderAccepted) {
-        let sent = sent_order(command).filter(|sent| {
-            !self.order_seen && sent.account == event.account && sent.instrument == event.instrument
-        });
+        let sent = sent_order(command).filter(|_| event.cause.is_none());
         let warnings = if sent.is_some() {
             self.warnings
         } else {
             Warnings::NONE
         };
-        self.order_seen |= sent.is_some();
         self.orders
             .insert(Order::accepted(event, sent, warnings, command.time));
         self.count_order(event.account);
@@ -189,7 +182,6 @@ impl History {
             debug_assert!(false, "{event:?} of a command that is no order");
             return;
         };
-        self.order_seen = true;
         let order = Order::rejected(event, sent, self.warnings, command.time);
         self.count_order(event.account);
         self.counters_of(event.account).finished(order.status);

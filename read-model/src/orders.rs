@@ -5,9 +5,9 @@ use std::fmt;
 
 use engine::lane::Warnings;
 use engine::{
-    AccountId, CancelReason, Fill, InstrumentId, Money, NewOrder, OrderAccepted, OrderCancelled, OrderId,
-    OrderModified, OrderRejected, OrderStatus, OrderType, PositionId, Price, Product, Quantity, Rejection,
-    Side, StrategyId, TimeInForce, Timestamp,
+    AccountId, CancelReason, Cause, Fill, InstrumentId, Money, NewOrder, OrderAccepted, OrderCancelled,
+    OrderId, OrderModified, OrderRejected, OrderStatus, OrderType, PositionId, Price, Product, Quantity,
+    Rejection, Side, StrategyId, TimeInForce, Timestamp,
 };
 
 /// An order with everything that happened to it.
@@ -40,8 +40,8 @@ pub struct Order {
     pub client_order_id: Option<Box<str>>,
     /// JSON text as the client sent it.
     pub metadata: Option<Box<str>>,
-    /// Placed by the engine itself (a position close, a triggered stop), not by a `NewOrder`.
-    pub engine_made: bool,
+    /// Why the engine placed it by itself; `None` for a `NewOrder`.
+    pub cause: Option<Cause>,
     pub modifications: u32,
     pub created: Timestamp,
     pub submitted: Option<Timestamp>,
@@ -109,7 +109,7 @@ impl Order {
             warnings,
             client_order_id: sent.and_then(client_order_id),
             metadata: sent.and_then(|sent| sent.metadata.clone()),
-            engine_made: sent.is_none(),
+            cause: event.cause,
             modifications: 0,
             created: now,
             submitted: Some(now),
@@ -148,7 +148,7 @@ impl Order {
             warnings,
             client_order_id: client_order_id(sent),
             metadata: sent.metadata.clone(),
-            engine_made: false,
+            cause: None,
             modifications: 0,
             created: now,
             submitted: None,
@@ -370,6 +370,7 @@ mod tests {
             side: Side::Buy,
             product: Product::Mis,
             time_in_force: TimeInForce::Day,
+            cause: None,
         };
         Order {
             status,

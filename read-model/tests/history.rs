@@ -3,7 +3,7 @@
 
 use engine::lane::Warnings;
 use engine::{
-    AccountId, Actor, Alert, AlertKind, CancelReason, Charges, ClientOrderId, Command, Event, Fill,
+    AccountId, Actor, Alert, AlertKind, CancelReason, Cause, Charges, ClientOrderId, Command, Event, Fill,
     InstrumentId, KillCause, KillScope, KillSwitch, Money, NewOrder, OrderAccepted, OrderCancelled, OrderId,
     OrderModified, OrderRejected, OrderRepeated, OrderStatus, OrderType, PositionChange, PositionChanged,
     PositionId, Price, Product, Quantity, Ratio, Rearm, RejectCode, Rejection, Seq, Sequenced, Side,
@@ -114,6 +114,7 @@ fn accepted(id: u64, sent: &NewOrder) -> OrderAccepted {
         side: sent.side,
         product: sent.product,
         time_in_force: sent.time_in_force,
+        cause: None,
     }
 }
 
@@ -198,7 +199,7 @@ fn an_order_lives_from_acceptance_to_its_last_fill() {
     assert_eq!(order.warnings, Warnings::PRICE_COLLAR);
     assert_eq!(order.risk_amount(), Some(money("200")));
     assert_eq!(order.reward_and_risk(), Some((money("41"), money("20"))));
-    assert!(!order.engine_made && order.status_message().is_none());
+    assert!(order.cause.is_none() && order.status_message().is_none());
     assert_eq!((order.created, order.submitted), (placed, Some(placed)));
     assert_eq!(tape.active(Some(TRADER)), [1]);
     assert_eq!(tape.active(Some(OTHER)), [0_u64; 0]);
@@ -259,6 +260,7 @@ fn only_the_first_order_of_a_command_is_the_clients() {
     let sent = new_order("mine");
     let mut exit = accepted(2, &sent);
     exit.side = Side::Sell;
+    exit.cause = Some(Cause::Flatten);
     let first = Event::OrderAccepted(accepted(1, &sent));
     let second = Event::OrderAccepted(exit);
 
@@ -266,7 +268,7 @@ fn only_the_first_order_of_a_command_is_the_clients() {
     tape.play_in_runs(Command::NewOrder(sent.clone()), &[&[first], &[second]]);
     assert_eq!(tape.order(1).client_order_id.as_deref(), Some("mine"));
     assert!(
-        tape.order(2).engine_made,
+        tape.order(2).cause.is_some(),
         "an exit of the engine's own, in a later run"
     );
     assert_eq!(tape.order(2).client_order_id, None);
@@ -280,14 +282,17 @@ fn only_the_first_order_of_a_command_is_the_clients() {
         rejection: None,
     });
     tape.play(Command::NewOrder(sent.clone()), &[repeated, second]);
-    assert!(tape.order(2).engine_made, "the client's order was an earlier one");
+    assert!(
+        tape.order(2).cause.is_some(),
+        "the client's order was an earlier one"
+    );
 
     let mut tape = Tape::new();
     let mut venue_order = sent;
     venue_order.account = AccountId::new(0);
     tape.play(Command::NewOrder(venue_order), &[second]);
     assert!(
-        tape.order(2).engine_made,
+        tape.order(2).cause.is_some(),
         "a venue's print triggered a trader's exit"
     );
 }

@@ -1,6 +1,8 @@
 //! `/orders`, `/orders/active`, `/orders/<id>`.
 
-use engine::{AccountId, InstrumentView, OrderId, OrderStatus, Percent, StrategyId, TimeInForce, Timestamp};
+use engine::{
+    AccountId, Cause, InstrumentView, OrderId, OrderStatus, Percent, StrategyId, TimeInForce, Timestamp,
+};
 use read_model::{Order, ReadModel};
 
 use super::answer::{Answer, optional_text};
@@ -199,7 +201,8 @@ pub(super) fn order_fields(row: &mut Object<'_>, order: &Order, model: &ReadMode
         .optional_number("limit_price", order.limit)
         .number("charges", order.charges)
         .number("modifications", order.modifications)
-        .boolean("engine_made", order.engine_made);
+        .boolean("engine_made", order.cause.is_some());
+    optional_text(row, "cause", order.cause.map(Cause::as_str));
 }
 
 fn risk_fields(row: &mut Object<'_>, order: &Order) {

@@ -85,6 +85,7 @@ pub(crate) fn accepted(order: &engine::NewOrder, id: OrderId) -> Event {
         side: order.side,
         product: order.product,
         time_in_force: order.time_in_force,
+        cause: None,
     })
 }
 

@@ -5,6 +5,7 @@
 //! part, which is not.
 
 use crate::account::Account;
+use crate::cause::Cause;
 use crate::command::NewOrder;
 use crate::instrument::Instrument;
 use crate::lane::Warnings;
@@ -46,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) exit_quantity: u32,
     pub(crate) stop_loss: Option<Price>,
     pub(crate) take_profit: Option<Price>,
+    /// Why the engine places it by itself.
+    pub(crate) cause: Option<Cause>,
 }
 
 /// An order seen by the checks: its limit and its two parts.
@@ -78,6 +81,7 @@ pub(crate) fn evaluate(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warni
         exit_quantity: split.exit,
         stop_loss: split.stop_loss,
         take_profit: split.take_profit,
+        cause: None,
     };
     if subject.account.venue {
         return (layer_b::venue_verdict(&split).map(|()| plan()), warnings);

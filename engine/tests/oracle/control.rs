@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use engine::{
-    AccountDefinition, AccountId, AdjustCash, Alert, AlertKind, CancelReason, Event, InstrumentDefinition,
-    InstrumentId, KillCause, KillScope, KillSwitch, MarketPrice, MassCancelled, Money, PositionId, Ratio,
-    Rearm, Refusal, SetLimits, StrategyDefinition, StrategyId, TradingState, TradingStateChanged,
+    AccountDefinition, AccountId, AdjustCash, Alert, AlertKind, CancelReason, Cause, Event,
+    InstrumentDefinition, InstrumentId, KillCause, KillScope, KillSwitch, MarketPrice, MassCancelled, Money,
+    PositionId, Ratio, Rearm, Refusal, SetLimits, StrategyDefinition, StrategyId, TradingState,
+    TradingStateChanged,
 };
 
 use super::state::{Account, Instrument};
@@ -220,7 +221,7 @@ impl Oracle {
                 && !self.account(position.account).venue;
             let free = position.quantity.abs() - self.resting_exits(id);
             if covered && free > 0 {
-                self.place_exits(id, free);
+                self.place_exits(id, free, Cause::Flatten);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Commands about orders.
 
 use engine::{
-    AccountId, Actor, CancelAll, CancelOrder, CancelReason, ClientOrderId, ClosePosition, Event,
+    AccountId, Actor, CancelAll, CancelOrder, CancelReason, Cause, ClientOrderId, ClosePosition, Event,
     MassCancelled, ModifyOrder, NewOrder, OrderAccepted, OrderId, OrderModified, OrderRef, OrderRejected,
     OrderRepeated, OrderStatus, OrderType, PositionId, Price, Refusal, RejectCode, Rejection, Side,
     TimeInForce,
@@ -71,6 +71,7 @@ impl Oracle {
             entry: i128::from(rounded.quantity.shares()) - exit,
             order: rounded,
             modifies: false,
+            cause: None,
             asked: request.clone(),
             price,
             exit,
@@ -149,6 +150,7 @@ impl Oracle {
                 side: request.side,
                 product: request.product,
                 time_in_force: request.time_in_force,
+                cause: candidate.cause,
             }));
         }
         self.remember(id);
@@ -385,6 +387,7 @@ impl Oracle {
         let exit = self.exit_part(&as_new);
         let candidate = Candidate {
             modifies: true,
+            cause: None,
             asked: as_new.clone(),
             order: as_new,
             price: limit,
@@ -486,12 +489,12 @@ impl Oracle {
                 working.expect("the exits that cover the position"),
             ));
         }
-        self.place_exits(command.position, wanted.min(free));
+        self.place_exits(command.position, wanted.min(free), Cause::Close);
         Ok(())
     }
 
     /// Protected market exits in slices of the freeze quantity.
-    pub(super) fn place_exits(&mut self, id: PositionId, wanted: Shares) {
+    pub(super) fn place_exits(&mut self, id: PositionId, wanted: Shares, cause: Cause) {
         let position = self.position(id);
         let side = if position.quantity > 0 {
             Side::Sell
@@ -533,6 +536,7 @@ impl Oracle {
                 next,
                 Candidate {
                     modifies: false,
+                    cause: Some(cause),
                     asked: order.clone(),
                     order,
                     price,

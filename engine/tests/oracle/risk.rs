@@ -2,7 +2,7 @@
 //! fails is the answer.
 
 use engine::{
-    AccountId, NewOrder, OrderType, PositionId, Price, Product, Ratio, RejectCode, Rejection, Side,
+    AccountId, Cause, NewOrder, OrderType, PositionId, Price, Product, Ratio, RejectCode, Rejection, Side,
     TimeInForce, TradingState,
 };
 
@@ -23,6 +23,8 @@ pub struct Candidate {
     pub entry: Shares,
     /// An open order's new form, which is no further order of the day.
     pub modifies: bool,
+    /// Why the engine places it by itself.
+    pub cause: Option<Cause>,
 }
 
 pub fn rejection(code: RejectCode, observed: i128, limit: i128) -> Rejection {

@@ -16,7 +16,7 @@ fn show_order_event(event: &Event, names: &Names) -> Option<String> {
     let name = |id| names.account(id);
     let line = match event {
         Event::OrderAccepted(e) => format!(
-            "accepted {} {} {} {}{} {}@ {}{}",
+            "accepted {} {} {} {}{} {}@ {}{}{}",
             e.order,
             name(e.account),
             side(e.side),
@@ -33,7 +33,9 @@ fn show_order_event(event: &Event, names: &Names) -> Option<String> {
                 TimeInForce::Ioc => " IOC",
                 TimeInForce::Fok => " FOK",
                 TimeInForce::Gtd(_) => " GTD",
-            }
+            },
+            e.cause
+                .map_or(String::new(), |cause| format!(" by {}", cause.as_str()))
         ),
         Event::OrderRejected(e) => format!(
             "rejected {} {} {}: {}",

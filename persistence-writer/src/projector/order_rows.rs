@@ -45,7 +45,7 @@ pub(crate) fn order_row(order: &Order, names: &Names, seq: u64) -> Row {
         average_price(order.notional, order.filled.shares().into()),
         Value::money(order.charges),
         Value::id(order.modifications),
-        Value::Bool(order.engine_made),
+        Value::Bool(order.cause.is_some()),
         Value::Time(order.created),
         Value::optional(order.submitted, Value::Time),
         Value::Time(order.updated),
