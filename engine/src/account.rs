@@ -1,15 +1,16 @@
 //! Accounts: balance, the day's P&L, what open orders and positions hold, and the trading state.
 
 use crate::arena::NIL;
+use crate::bands::{Band, NO_ROOM};
 use crate::command::AccountDefinition;
 use crate::event::AccountChanged;
 use crate::ids::{AccountId, StrategyId};
-use crate::position::Marked;
+use crate::marking::{Held, Marks, Spread};
 use crate::risk_limits::RiskLimits;
 use crate::state_hash::Digest;
 use crate::terms::{Product, Side, TradingState};
 use crate::text::{AccountName, Text};
-use crate::units::{Money, Timestamp};
+use crate::units::{Money, Price, Timestamp};
 
 /// Fills of a strategy and side are counted over this long: one minute.
 const EXECUTION_WINDOW_NS: u64 = 60_000_000_000;
@@ -77,17 +78,23 @@ pub(crate) struct Account {
     /// Today's, before charges.
     pub(crate) realised: Money,
     pub(crate) charges: Money,
-    /// Σ over its positions.
-    pub(crate) unrealised: Money,
+    /// Σ over its positions, as of `mark` (see [`crate::marking`]).
+    pub(crate) marks: Marks,
+    pub(crate) held: Held,
+    pub(crate) spread: Spread,
+    /// Price and number of the mark of its one instrument that `marks` and `peak` include.
+    pub(crate) mark: Option<Price>,
+    pub(crate) marked_at: u64,
+    /// The prices of its one instrument between which it needs no review.
+    pub(crate) band: Option<Band>,
+    /// Margin × leverage × 100 up to which no alert is due anywhere in the band.
+    pub(crate) margin_room: i128,
     /// Highest balance + total P&L of the day (or since the last re-arm).
     pub(crate) peak: Money,
     /// Day's P&L at the last re-arm or day roll; checks and monitor subtract it.
     pub(crate) loss_base: Money,
     /// Σ |cost| of open positions.
     pub(crate) position_cost: ByProduct,
-    /// Σ |position × mark| and Σ position × mark.
-    pub(crate) gross_exposure: Money,
-    pub(crate) net_exposure: Money,
     /// Σ limit × entry quantity of open orders.
     pub(crate) entry_value: ByProduct,
     pub(crate) open_positions: u32,
@@ -146,12 +153,16 @@ impl Account {
             balance: definition.opening_balance,
             realised: Money::ZERO,
             charges: Money::ZERO,
-            unrealised: Money::ZERO,
+            marks: Marks::default(),
+            held: Held::default(),
+            spread: Spread::None,
+            mark: None,
+            marked_at: 0,
+            band: None,
+            margin_room: NO_ROOM,
             peak: definition.opening_balance,
             loss_base: Money::ZERO,
             position_cost: ByProduct::default(),
-            gross_exposure: Money::ZERO,
-            net_exposure: Money::ZERO,
             entry_value: ByProduct::default(),
             open_positions: 0,
             pending_positions: 0,
@@ -170,45 +181,46 @@ impl Account {
         }
     }
 
-    /// Today's realised + unrealised − charges.
-    pub(crate) fn total_pnl(&self) -> Money {
+    /// Today's realised + unrealised − charges. What is unrealised is the caller's to say: at the last marks
+    /// ([`crate::Engine::marks_of`]), or at other prices.
+    pub(crate) fn total_pnl(&self, unrealised: Money) -> Money {
         self.realised
-            .saturating_add(self.unrealised)
+            .saturating_add(unrealised)
             .saturating_sub(self.charges)
     }
 
     /// Today's P&L as the loss limits see it: since the last re-arm or day roll.
-    pub(crate) fn counted_pnl(&self) -> Money {
-        self.total_pnl().saturating_sub(self.loss_base)
+    pub(crate) fn counted_pnl(&self, unrealised: Money) -> Money {
+        self.total_pnl(unrealised).saturating_sub(self.loss_base)
     }
 
-    pub(crate) fn current_value(&self) -> Money {
-        self.balance.saturating_add(self.total_pnl())
+    pub(crate) fn current_value(&self, unrealised: Money) -> Money {
+        self.balance.saturating_add(self.total_pnl(unrealised))
     }
 
-    /// The event for a changed balance.
+    /// The event for a changed balance of an account that is up to date.
     pub(crate) fn changed(&self, account: AccountId) -> AccountChanged {
         AccountChanged {
             account,
             balance: self.balance,
             realised: self.realised,
             charges: self.charges,
-            unrealised: self.unrealised,
+            unrealised: self.marks.unrealised,
         }
     }
 
     /// What there would be to trade with if nothing were held: balance + realised net + min(0, unrealised).
-    pub(crate) fn funds(&self) -> Money {
+    pub(crate) fn funds(&self, unrealised: Money) -> Money {
         self.balance
             .saturating_add(self.realised)
             .saturating_sub(self.charges)
-            .saturating_add(self.unrealised.min(Money::ZERO))
+            .saturating_add(unrealised.min(Money::ZERO))
     }
 
     /// Available funds × leverage, exact: funds − margins.
-    pub(crate) fn available_leveraged(&self) -> i128 {
+    pub(crate) fn available_leveraged(&self, unrealised: Money) -> i128 {
         let leverage = self.limits.mis_leverage.max(1);
-        self.funds()
+        self.funds(unrealised)
             .wide()
             .wrapping_mul(i128::from(leverage))
             .wrapping_sub(self.held_leveraged())
@@ -220,15 +232,6 @@ impl Account {
         self.position_cost
             .leveraged(leverage)
             .wrapping_add(self.entry_value.leveraged(leverage))
-    }
-
-    /// Exchanges what a position's mark contributes.
-    pub(crate) fn carry_mark(&mut self, before: Marked, after: Marked) {
-        let exchange =
-            |sum: Money, before: Money, after: Money| sum.saturating_add(after).saturating_sub(before);
-        self.unrealised = exchange(self.unrealised, before.unrealised, after.unrealised);
-        self.net_exposure = exchange(self.net_exposure, before.exposure, after.exposure);
-        self.gross_exposure = exchange(self.gross_exposure, before.exposure.abs(), after.exposure.abs());
     }
 
     /// Notes an accepted order for the duplicate check.
@@ -315,7 +318,6 @@ impl Account {
             .signed(self.balance.paise())
             .signed(self.realised.paise())
             .signed(self.charges.paise())
-            .signed(self.unrealised.paise())
             .signed(self.peak.paise())
             .signed(self.loss_base.paise())
             .word(self.rate_horizon.nanos())

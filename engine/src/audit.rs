@@ -3,9 +3,11 @@
 //! Its cost grows with the state, so it belongs to folds that have time: the replica at its check interval, a snapshot
 //! on load, tests after every command.
 
+use crate::account::Account;
 use crate::arena::{NIL, Slots, slot_of};
 use crate::engine::Engine;
 use crate::ids::AccountId;
+use crate::marking::{Held, Marks, Spread};
 use crate::position::{Position, Standing};
 use crate::state_hash::StateHash;
 use crate::terms::{Product, Side};
@@ -77,12 +79,9 @@ impl Engine {
                 .mis
                 .saturating_add(account.position_cost.cnc);
             ensure(held == expected.held, "margin of positions leaked")?;
-            ensure(
-                account.venue || account.unrealised == expected.unrealised,
-                "unrealised P&L drifted",
-            )?;
-            ensure(account.gross_exposure == expected.gross, "gross exposure drifted")?;
-            ensure(account.net_exposure == expected.net, "net exposure drifted")?;
+            ensure(account.marks == expected.marks, "an account's marks drifted")?;
+            ensure(account.held == expected.shares, "an account miscounts its shares")?;
+            self.audit_band(account)?;
         }
         ensure(
             self.recomputed_hash() == self.state_hash(),
@@ -141,6 +140,34 @@ impl Engine {
         Ok(())
     }
 
+    /// Whoever holds one instrument waits in a band around its last mark.
+    fn audit_band(&self, account: &Account) -> Result<(), &'static str> {
+        let Spread::One(instrument) = account.spread else {
+            return ensure(
+                account.band.is_none(),
+                "an account without one instrument is in a band",
+            );
+        };
+        let instrument = self.instrument_of(instrument);
+        let (Some(band), Some(mark)) = (account.band, instrument.marked_price) else {
+            return ensure(
+                account.held.gross == 0,
+                "an account that holds something is in no band",
+            );
+        };
+        let domain = instrument.bands.domain();
+        let (below, above) = domain.ticks_beside(mark);
+        let leaves =
+            below.is_some_and(|tick| band.high <= tick) || above.is_some_and(|tick| band.low >= tick);
+        let (_, orders) = instrument.bands.level_at(Side::Buy, band.low);
+        let (_, others) = instrument.bands.level_at(Side::Sell, band.high);
+        ensure(orders > 0 && others > 0, "a band's end is in no list")?;
+        ensure(
+            !leaves || !domain.tick_of(mark).is_some() || account.held.gross == 0,
+            "a mark is outside a band",
+        )
+    }
+
     /// [`Engine::state_hash`], recomputed from every entity.
     pub fn recomputed_hash(&self) -> u64 {
         let mut fresh = StateHash::default();
@@ -173,9 +200,8 @@ struct AccountTotals {
     entry_mis: i64,
     entry_cnc: i64,
     held: i64,
-    unrealised: Money,
-    gross: Money,
-    net: Money,
+    marks: Marks,
+    shares: Held,
     open_orders: u32,
     entry_orders: u32,
     open: u32,
@@ -202,9 +228,10 @@ impl Totals {
     fn add_position(&mut self, position: &Position) {
         let account = self.of(position.account);
         account.held = account.held.saturating_add(position.held());
-        account.unrealised = account.unrealised.saturating_add(position.unrealised);
-        account.gross = account.gross.saturating_add(position.exposure.abs());
-        account.net = account.net.saturating_add(position.exposure);
+        if !position.venue {
+            account.marks.exchange(&Marks::default(), &Marks::of(position));
+            account.shares.exchange(0, position.quantity);
+        }
         match position.standing {
             Standing::Flat => {}
             Standing::Pending => account.pending = account.pending.saturating_add(1),

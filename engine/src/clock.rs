@@ -1,6 +1,6 @@
 //! Work that time sets off: GTD expiry, waiting marks, and the roll to the next trading day.
 
-use crate::arena::slot_of;
+use crate::arena::{NIL, slot_of};
 use crate::engine::{Engine, Task};
 use crate::event::{CancelReason, Event, EventBuffer};
 use crate::ids::AccountId;
@@ -27,7 +27,7 @@ impl Engine {
         self.waiting.push_front(Task::Clock);
         if self.marks_due == Some(due) {
             self.marks_due = None;
-            return Some(Task::PublishMarks);
+            return Some(Task::PublishMarks(NIL));
         }
         let day_orders = Filter {
             day_only: true,
@@ -45,6 +45,7 @@ impl Engine {
             return None;
         }
         let id = AccountId::new(slot);
+        self.refresh(id);
         let account = self.account_mut(id);
         account.balance = account
             .balance
@@ -52,8 +53,8 @@ impl Engine {
             .saturating_sub(account.charges);
         account.realised = Money::ZERO;
         account.charges = Money::ZERO;
-        account.loss_base = account.unrealised;
-        account.peak = account.current_value();
+        account.loss_base = account.marks.unrealised;
+        account.peak = account.current_value(account.marks.unrealised);
         account.daily_loss_alerted = false;
         account.drawdown_alerted = false;
         account.orders_today = 0;
@@ -63,6 +64,7 @@ impl Engine {
             out.push(Event::AccountChanged(account.changed(id)));
         }
         self.rehash_account(id);
+        self.look_at_everything(id);
         Some(Task::RollDay(slot.wrapping_add(1)))
     }
 

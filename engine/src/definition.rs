@@ -68,6 +68,13 @@ impl Engine {
         let Some(domain) = price_domain(&instrument.definition) else {
             return;
         };
+        let banded: Vec<u32> = instrument.bands.queue(&self.band_nodes[0], Side::Buy).collect();
+        for &account in &banded {
+            self.refresh(AccountId::new(account));
+            self.leave_band(AccountId::new(account), id);
+        }
+        let instrument = self.instruments.as_mut_slice().at_mut(id.get());
+        instrument.bands = Sides::new(domain);
         let old = core::mem::replace(&mut instrument.sides, Sides::new(domain));
         for side in [Side::Buy, Side::Sell] {
             let queue: Vec<u32> = old.queue(&self.nodes, side).collect();
@@ -79,6 +86,9 @@ impl Engine {
                     .sides
                     .rest(&mut self.nodes, side, slot, order.tick, visible);
             }
+        }
+        for account in banded {
+            self.renew_band(AccountId::new(account));
         }
     }
 
@@ -155,18 +165,19 @@ impl Engine {
         let account = self.account_mut(set.account);
         account.forget_old_executions(now);
         account.limits = set.limits.clone();
-        self.review_later(set.account);
+        self.look_at_everything(set.account);
         out.push(Event::LimitsSet(set.account));
         Ok(())
     }
 
     pub(crate) fn adjust_cash(&mut self, cash: &AdjustCash, out: &mut EventBuffer) -> Result<(), Refusal> {
         self.known_account(cash.account)?;
+        self.refresh(cash.account);
         let account = self.account_mut(cash.account);
         account.balance = account.balance.saturating_add(cash.amount);
         account.peak = account.peak.saturating_add(cash.amount);
         let changed = account.changed(cash.account);
-        self.review_later(cash.account);
+        self.look_at_everything(cash.account);
         self.rehash_account(cash.account);
         if !self.account_of(cash.account).venue {
             out.push(Event::AccountChanged(changed));

@@ -9,6 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::account::Account;
+use crate::agenda::Agenda;
 use crate::arena::{Slots, index};
 use crate::book::ladder::Nodes;
 use crate::closing::Closing;
@@ -89,8 +90,8 @@ pub(crate) enum Task {
     Close(Closing),
     /// Set off whatever is due next by the clock.
     Clock,
-    /// Publish the marks that have waited for their interval.
-    PublishMarks,
+    /// Publish the marks that have waited for their interval, from this position on.
+    PublishMarks(u32),
     /// Roll to the next trading day: the account to begin with.
     RollDay(u32),
     /// Back to normal, scope by scope.
@@ -124,7 +125,9 @@ pub struct Engine {
     pub(crate) strategy_states: Vec<(AccountId, StrategyId, TradingState)>,
     pub(crate) next_trade: u64,
     pub(crate) good_till: Deadlines,
-    /// Positions whose mark waits to be published, and when the first of them is due.
+    /// Places of the accounts in the lists of lower and of upper ends of bands.
+    pub(crate) band_nodes: [Nodes; 2],
+    /// Instruments whose positions' marks wait to be published, and when the first of them is due.
     pub(crate) marks_pending: Vec<u32>,
     pub(crate) marks_due: Option<Timestamp>,
     pub(crate) hash: StateHash,
@@ -138,10 +141,10 @@ pub struct Engine {
     pub(crate) touched: Vec<u32>,
     /// Instruments whose last price is newer than their positions' marks.
     pub(crate) unmarked: Vec<u32>,
-    /// Positions that this command filled, for the monitor.
-    pub(crate) watches: VecDeque<u32>,
-    /// Accounts whose P&L this command changed.
-    pub(crate) reviews: Vec<u32>,
+    /// Positions for the monitor to look at.
+    pub(crate) watches: Agenda,
+    /// Accounts for the monitor to look at.
+    pub(crate) reviews: Agenda,
     /// The account whose message this command was, where it was accepted.
     pub(crate) message_of: Option<AccountId>,
     /// The order whose outcome will be remembered under its `client_order_id`.
@@ -170,7 +173,8 @@ impl Engine {
             strategy_states: Vec::with_capacity(STRATEGY_STATES_MAX),
             next_trade: 1,
             good_till: Deadlines::new(capacity.orders),
-            marks_pending: Vec::with_capacity(index(capacity.positions)),
+            band_nodes: [(); 2].map(|()| Nodes::new(capacity.accounts)),
+            marks_pending: Vec::with_capacity(index(capacity.instruments)),
             marks_due: None,
             hash: StateHash::default(),
             active: None,
@@ -178,8 +182,8 @@ impl Engine {
             excess_exits: Vec::with_capacity(TASKS_MAX),
             touched: Vec::with_capacity(index(capacity.instruments)),
             unmarked: Vec::with_capacity(index(capacity.instruments)),
-            watches: VecDeque::with_capacity(index(capacity.positions)),
-            reviews: Vec::with_capacity(index(capacity.accounts)),
+            watches: Agenda::new(capacity.positions),
+            reviews: Agenda::new(capacity.accounts),
             message_of: None,
             remembering: None,
         }
@@ -303,10 +307,10 @@ impl Engine {
             } else if let Some(task) = self.active.take() {
                 self.active = self.advance(task, out);
             } else if let Some(&instrument) = self.unmarked.last() {
-                self.mark_instrument(instrument, out);
-            } else if let Some(position) = self.watches.pop_front() {
+                self.mark_instrument(instrument);
+            } else if let Some(position) = self.watches.take_first() {
                 self.watch_position(position, out);
-            } else if let Some(account) = self.reviews.pop() {
+            } else if let Some(account) = self.reviews.take_first() {
                 self.review_account(account, out);
             } else if let Some(task) = self.waiting.pop_front() {
                 self.active = Some(task);
@@ -326,7 +330,7 @@ impl Engine {
             Task::Sweep(sweep) => self.sweep(sweep, out),
             Task::Close(closing) => self.close_next(closing, out),
             Task::Clock => self.next_due(out),
-            Task::PublishMarks => self.publish_next_mark(out),
+            Task::PublishMarks(position) => self.publish_next_mark(position, out),
             Task::RollDay(account) => self.roll_account(account, out),
             Task::Rearm(rearming) => self.rearm_next(rearming, out),
             Task::Regrid(instrument) => {

@@ -112,6 +112,7 @@ impl Engine {
         Subject {
             order,
             account,
+            marks: self.marks_of(account),
             instrument: self.instrument_of(order.instrument),
             position: position.map(|slot| self.positions.at(slot)),
             modifies: false,

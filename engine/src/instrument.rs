@@ -3,6 +3,7 @@
 use crate::arena::NIL;
 use crate::book::ladder::{Best, PriceDomain, Sides};
 use crate::command::InstrumentDefinition;
+use crate::extremes::Extremes;
 use crate::state_hash::Digest;
 use crate::terms::Side;
 use crate::units::{Price, Quantity};
@@ -43,11 +44,19 @@ pub(crate) struct Instrument {
     pub(crate) sides: Sides,
     /// The last print or market-price command; never the reference price.
     pub(crate) last_price: Option<Price>,
-    /// The last price that open positions were marked with.
+    /// The last price that open positions were marked with, how many marks there have been, and how far they went.
     pub(crate) marked_price: Option<Price>,
+    pub(crate) marks: u64,
+    pub(crate) extremes: Extremes,
+    /// Ends of the bands of the accounts that hold nothing else: lower ends as bids, upper ends as asks.
+    pub(crate) bands: Sides,
     pub(crate) day: DayStatistics,
-    /// First in the list of open positions that are marked with its last price.
+    /// First in the list of open positions, venue accounts' excepted.
     pub(crate) first_open: u32,
+    /// First in the list of those that are marked on every print.
+    pub(crate) first_spread: u32,
+    /// On the list of instruments whose marks wait to be published.
+    pub(crate) marks_waiting: bool,
     /// As last published.
     pub(crate) top: Top,
     /// On the list of instruments that this command touched.
@@ -73,8 +82,13 @@ impl Instrument {
             sides: Sides::new(domain),
             last_price: None,
             marked_price: None,
+            marks: 0,
+            extremes: Extremes::new(),
+            bands: Sides::new(domain),
             day: DayStatistics::default(),
             first_open: NIL,
+            first_spread: NIL,
+            marks_waiting: false,
             top: Top::default(),
             touched: false,
             unmarked: false,

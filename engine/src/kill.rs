@@ -57,7 +57,7 @@ impl Engine {
             let account = self.account_of(account);
             (
                 account.realised.saturating_sub(account.charges),
-                account.unrealised,
+                self.marks_of(account).unrealised,
             )
         });
         Alert {
@@ -206,12 +206,15 @@ impl Engine {
 
     /// A new loss base and peak, so that the loss that tripped the switch does not fire again.
     fn rebase_losses(&mut self, id: AccountId) {
+        self.refresh(id);
         let account = self.account_mut(id);
-        account.loss_base = account.total_pnl();
-        account.peak = account.current_value();
+        let unrealised = account.marks.unrealised;
+        account.loss_base = account.total_pnl(unrealised);
+        account.peak = account.current_value(unrealised);
         account.daily_loss_alerted = false;
         account.drawdown_alerted = false;
         self.rehash_account(id);
+        self.review_later(id);
     }
 
     fn say_rearmed(&mut self, scope: KillScope, out: &mut EventBuffer) {

@@ -44,6 +44,10 @@ pub const CLIENT_ORDER_IDS_MAX: u32 = 1 << 26;
 /// Accounts × instruments that an engine can be built for: the index of positions has an entry for each 64 of them.
 pub const ACCOUNT_INSTRUMENTS_MAX: u64 = 1 << 34;
 
+/// Marks that are kept as extremes of one instrument: distinct prices of one swing. Beyond, everyone who holds the
+/// instrument is brought up to date at once.
+pub const EXTREMES_MAX: usize = 512;
+
 /// Symbols are 1 to 20 characters of `[A-Z0-9&_-]` (CONTRACT.md section 1: they are pasted into HTML unescaped).
 pub const SYMBOL_LEN_MAX: usize = 20;
 

@@ -112,6 +112,7 @@ impl Engine {
         let subject = Subject {
             order: &request,
             account: self.account_of(order.account),
+            marks: self.marks_of(self.account_of(order.account)),
             instrument: self.instrument_of(order.instrument),
             position: Some(self.positions.at(order.position)),
             modifies: true,

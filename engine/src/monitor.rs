@@ -1,28 +1,27 @@
-//! The risk monitor: marks open positions with the last price and watches the limits, edge-triggered (RISK.md).
+//! The risk monitor: watches the limits of positions and accounts, edge-triggered (RISK.md).
 
 use crate::alert::{Alert, AlertKind};
-use crate::arena::{NIL, Slots};
+use crate::arena::Slots;
 use crate::closing::Closing;
 use crate::command::{KillScope, MarketPrice};
 use crate::engine::{Engine, Task};
-use crate::event::{Event, EventBuffer, KillCause, PositionMarked};
-use crate::ids::{AccountId, InstrumentId};
-use crate::position::{Marked, Positions};
+use crate::event::{Event, EventBuffer, KillCause};
+use crate::ids::AccountId;
+use crate::marking::Marks;
+use crate::position::Positions;
 use crate::rejection::Refusal;
 use crate::risk;
 use crate::terms::TradingState;
-use crate::units::{Money, Price, Ratio};
+use crate::units::{Money, Ratio};
 
-/// A position whose mark moved is published at most this often: 2 s.
-const MARK_INTERVAL_NS: u64 = 2_000_000_000;
 /// Warnings come at this share of a limit: 80 %.
-const WARN_PERCENT: i128 = 80;
+pub(crate) const WARN_PERCENT: i128 = 80;
 /// An alert is armed again below this share of its threshold: 90 %.
 const RECOVER_PERCENT: i128 = 90;
 const MILLION: i128 = 1_000_000;
 
 /// Whether `amount` is above `percent` of `ratio` of `basis`, exactly.
-fn exceeds(amount: Money, basis: Money, ratio: Ratio, percent: i128) -> bool {
+pub(crate) fn exceeds(amount: Money, basis: Money, ratio: Ratio, percent: i128) -> bool {
     let amount = amount.wide().wrapping_mul(MILLION).wrapping_mul(100);
     amount > ratio.of(basis).wrapping_mul(percent)
 }
@@ -48,22 +47,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Sets the last traded price; the monitor marks the instrument's positions before the command ends.
-    #[inline]
-    pub(crate) fn set_last_price(&mut self, id: InstrumentId, price: Price) {
-        let instrument = self.instruments.as_mut_slice().at_mut(id.get());
-        instrument.last_price = Some(price);
-        if !instrument.unmarked && instrument.marked_price != Some(price) {
-            instrument.unmarked = true;
-            self.unmarked.push(id.get());
-        }
-    }
-
-    /// Has the monitor look at a position that was filled.
+    /// Has the monitor look at a position that was filled or marked.
     pub(crate) fn watch_later(&mut self, slot: u32) {
         let position = self.positions.at_mut(slot);
         if !position.venue && !core::mem::replace(&mut position.watched, true) {
-            self.watches.push_back(slot);
+            self.watches.add(slot);
         }
     }
 
@@ -72,53 +60,8 @@ impl Engine {
         let account = self.accounts.as_mut_slice().at_mut(id.get());
         if !account.under_review && !account.venue {
             account.under_review = true;
-            self.reviews.push(id.get());
+            self.reviews.add(id.get());
         }
-    }
-
-    /// Marks the open positions of an instrument with its last price, those too that a fill of this command marked at
-    /// an earlier print.
-    pub(crate) fn mark_instrument(&mut self, slot: u32, out: &mut EventBuffer) {
-        let instrument = self.instruments.as_slice().at(slot);
-        let mut position = instrument.first_open;
-        let Some(mark) = instrument.last_price else { return };
-        while position != NIL {
-            if !out.has_room_for_a_step() {
-                // Marking is idempotent: the next call starts over with the same mark.
-                return;
-            }
-            let next = self.positions.at(position).next_open;
-            self.mark(position, mark, out);
-            position = next;
-        }
-        let instrument = self.instruments.as_mut_slice().at_mut(slot);
-        instrument.marked_price = instrument.last_price;
-        instrument.unmarked = false;
-        self.unmarked.retain(|&waiting| waiting != slot);
-    }
-
-    fn mark(&mut self, slot: u32, mark: Price, out: &mut EventBuffer) {
-        let position = self.positions.at_mut(slot);
-        let before = Marked::of(position);
-        position.exposure = position.value_at(mark);
-        position.unrealised = position.exposure.saturating_sub(position.cost);
-        let after = Marked::of(position);
-        let account = position.account;
-        if after != before {
-            let waits = core::mem::replace(&mut position.mark_pending, true);
-            self.accounts
-                .as_mut_slice()
-                .at_mut(account.get())
-                .carry_mark(before, after);
-            if !waits {
-                self.marks_pending.push(slot);
-                self.marks_due
-                    .get_or_insert(self.time.saturating_add_nanos(MARK_INTERVAL_NS));
-            }
-            self.rehash_position(slot);
-            self.review_later(account);
-        }
-        self.watch_position(slot, out);
     }
 
     /// `position_loss_limit`: one position's loss against a share of the balance.
@@ -128,6 +71,10 @@ impl Engine {
         if position.quantity == 0 {
             return;
         }
+        let account = position.account;
+        self.refresh(account);
+        let unrealised = self.unrealised_of(self.positions.at(slot));
+        let position = self.positions.at_mut(slot);
         let account = self.accounts.as_slice().at(position.account.get());
         let Some(limit) = account.limits.position_loss_max else {
             return;
@@ -135,7 +82,7 @@ impl Engine {
         let net = position
             .realised
             .saturating_sub(position.charges)
-            .saturating_add(position.unrealised);
+            .saturating_add(unrealised);
         let loss = net.negated();
         if edge(&mut position.loss_alerted, loss, account.balance, limit, 100) {
             out.push(Event::Alert(Alert {
@@ -146,7 +93,7 @@ impl Engine {
                 amount: loss,
                 basis: account.balance,
                 realised: position.realised.saturating_sub(position.charges),
-                unrealised: position.unrealised,
+                unrealised,
                 limit,
             }));
         }
@@ -166,29 +113,33 @@ impl Engine {
             amount: Money::ZERO,
             basis: Money::ZERO,
             realised: position.realised.saturating_sub(position.charges),
-            unrealised: position.unrealised,
+            unrealised: Marks::of(position).unrealised,
             limit: Ratio::ZERO,
         }));
     }
 
-    /// Peak, daily loss and drawdown of an account whose P&L changed.
+    /// Peak, daily loss, drawdown and margin of an account that changed.
     pub(crate) fn review_account(&mut self, slot: u32, out: &mut EventBuffer) {
         let id = AccountId::new(slot);
+        self.refresh(id);
         let account = self.account_mut(id);
         account.under_review = false;
-        account.peak = account.peak.max(account.current_value());
-        if account.state == TradingState::Normal {
-            self.watch_account(id, out);
+        account.peak = account.peak.max(account.current_value(account.marks.unrealised));
+        if !self.stays_quiet(id) {
+            if self.account_of(id).state == TradingState::Normal {
+                self.watch_account(id, out);
+            }
+            self.watch_margin(id, out);
+            self.renew_band(id);
         }
-        self.watch_margin(id, out);
         self.rehash_account(id);
     }
 
     fn watch_account(&mut self, id: AccountId, out: &mut EventBuffer) {
         let account = self.accounts.as_mut_slice().at_mut(id.get());
-        let (balance, peak) = (account.balance, account.peak);
-        let loss = account.counted_pnl().negated();
-        let drawdown = peak.saturating_sub(account.current_value());
+        let (balance, peak, unrealised) = (account.balance, account.peak, account.marks.unrealised);
+        let loss = account.counted_pnl(unrealised).negated();
+        let drawdown = peak.saturating_sub(account.current_value(unrealised));
         let realised = account.realised.saturating_sub(account.charges);
         let alert = |kind, amount, basis, limit| Alert {
             kind,
@@ -198,7 +149,7 @@ impl Engine {
             amount,
             basis,
             realised,
-            unrealised: account.unrealised,
+            unrealised,
             limit,
         };
         let daily = account.limits.daily_loss_max;
@@ -242,7 +193,7 @@ impl Engine {
             return;
         }
         let leverage = i128::from(account.limits.mis_leverage.max(1));
-        let funds = account.funds().max(Money::ZERO);
+        let funds = account.funds(account.marks.unrealised).max(Money::ZERO);
         let held = account.held_leveraged();
         let leveraged = |amount: i128| Money::from_wide(amount);
         if edge(
@@ -265,13 +216,18 @@ impl Engine {
     /// `order_to_trade` and `order_rate_near_limit`, after a message of the account.
     pub(crate) fn watch_messages(&mut self, id: AccountId, out: &mut EventBuffer) {
         let now = self.time;
-        if !self.account_of(id).venue {
-            self.watch_margin(id, out);
-        }
-        let account = self.accounts.as_mut_slice().at_mut(id.get());
+        let account = self.account_of(id);
         if account.venue {
             return;
         }
+        if account.held_leveraged().wrapping_mul(100) > account.margin_room {
+            self.refresh(id);
+            self.watch_margin(id, out);
+            if !self.stays_quiet(id) {
+                self.renew_band(id);
+            }
+        }
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
         account.messages_today = account.messages_today.saturating_add(1);
         let (messages, fills) = (
             i64::from(account.messages_today),
@@ -314,7 +270,7 @@ impl Engine {
             amount,
             basis,
             realised: account.realised.saturating_sub(account.charges),
-            unrealised: account.unrealised,
+            unrealised: self.marks_of(account).unrealised,
             limit: Ratio::ONE,
         }
     }
@@ -325,25 +281,5 @@ impl Engine {
         if self.tighten(scope, TradingState::Reducing, cause, alert, out) == Ok(true) {
             self.later(Task::Close(Closing::flatten(scope, true)));
         }
-    }
-
-    /// Publishes one waiting mark a step.
-    pub(crate) fn publish_next_mark(&mut self, out: &mut EventBuffer) -> Option<Task> {
-        let slot = self.marks_pending.pop()?;
-        let position = self.positions.at_mut(slot);
-        position.mark_pending = false;
-        if position.quantity != 0 {
-            out.push(Event::PositionMarked(PositionMarked {
-                position: Positions::id(slot),
-                account: position.account,
-                instrument: position.instrument,
-                quantity: i32::try_from(position.quantity).unwrap_or(0),
-                cost: position.cost,
-                realised: position.realised,
-                charges: position.charges,
-                unrealised: position.unrealised,
-            }));
-        }
-        Some(Task::PublishMarks)
     }
 }

@@ -32,8 +32,8 @@ pub(crate) struct Position {
     pub(crate) loss_alerted: bool,
     /// On the list of positions that this command filled.
     pub(crate) watched: bool,
-    /// A mark is waiting to be published.
-    pub(crate) mark_pending: bool,
+    /// On the list of positions that are marked on every print.
+    pub(crate) spread: bool,
     /// Signed: negative is short.
     pub(crate) quantity: i64,
     /// Signed cost of the open quantity.
@@ -41,10 +41,10 @@ pub(crate) struct Position {
     /// Since it was last flat.
     pub(crate) realised: Money,
     pub(crate) charges: Money,
-    /// `quantity × mark − cost`, as included in the account's sum.
-    pub(crate) unrealised: Money,
-    /// `quantity × mark`, as included in the account's exposures.
-    pub(crate) exposure: Money,
+    /// The price that its account's sums include it at (see [`crate::marking`]).
+    pub(crate) mark: Option<Price>,
+    /// The price that its P&L was last published at.
+    pub(crate) published: Option<Price>,
     pub(crate) stop_loss: Option<Price>,
     pub(crate) take_profit: Option<Price>,
     /// Shares bought for delivery on `bought_on` and not sold since; older ones are settled. Sales take settled
@@ -63,12 +63,15 @@ pub(crate) struct Position {
     pub(crate) oldest: u32,
     pub(crate) newest: u32,
     /// Next key of the same account and instrument.
-    next_alike: u32,
+    pub(crate) next_alike: u32,
     /// Next key of the same account, by id.
     pub(crate) next_of_account: u32,
     /// Neighbours in the list of open positions of its instrument.
     pub(crate) previous_open: u32,
     pub(crate) next_open: u32,
+    /// Neighbours in the list of those that are marked on every print.
+    pub(crate) previous_spread: u32,
+    pub(crate) next_spread: u32,
     pub(crate) digest: u64,
 }
 
@@ -162,7 +165,6 @@ impl Position {
             .signed(self.cost.paise())
             .signed(self.realised.paise())
             .signed(self.charges.paise())
-            .signed(self.unrealised.paise())
             .pair(
                 self.stop_loss.map_or(0, Price::paise),
                 self.take_profit.map_or(0, Price::paise),
@@ -170,22 +172,6 @@ impl Position {
             .signed(self.bought)
             .word(u64::from(self.bought_on))
             .finish()
-    }
-}
-
-/// What a position's mark contributes to its account.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Marked {
-    pub(crate) unrealised: Money,
-    pub(crate) exposure: Money,
-}
-
-impl Marked {
-    pub(crate) fn of(position: &Position) -> Marked {
-        Marked {
-            unrealised: position.unrealised,
-            exposure: position.exposure,
-        }
     }
 }
 
@@ -237,7 +223,7 @@ impl Positions {
 
     /// The first key of an account in an instrument.
     #[inline]
-    fn first_alike(&self, account: AccountId, instrument: InstrumentId) -> u32 {
+    pub(crate) fn first_alike(&self, account: AccountId, instrument: InstrumentId) -> u32 {
         let page = *self
             .directory
             .as_slice()
@@ -290,13 +276,13 @@ impl Positions {
             venue,
             loss_alerted: false,
             watched: false,
-            mark_pending: false,
+            spread: false,
             quantity: 0,
             cost: Money::ZERO,
             realised: Money::ZERO,
             charges: Money::ZERO,
-            unrealised: Money::ZERO,
-            exposure: Money::ZERO,
+            mark: None,
+            published: None,
             stop_loss: None,
             take_profit: None,
             bought: 0,
@@ -311,6 +297,8 @@ impl Positions {
             next_of_account: NIL,
             previous_open: NIL,
             next_open: NIL,
+            previous_spread: NIL,
+            next_spread: NIL,
             digest: 0,
         });
         slot

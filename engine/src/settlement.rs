@@ -1,12 +1,13 @@
 //! Settlement: what a fill does to its order, position and account.
 
-use crate::arena::{NIL, Slots};
+use crate::arena::NIL;
 use crate::charges;
 use crate::engine::Engine;
 use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionChanged};
 use crate::ids::{AccountId, TradeId};
+use crate::marking::Marks;
 use crate::order::Order;
-use crate::position::{Marked, Position, Positions};
+use crate::position::{Position, Positions};
 use crate::terms::{OrderStatus, Product, Side};
 use crate::units::{Money, Price, Quantity};
 
@@ -78,6 +79,7 @@ impl Engine {
         let order = self.orders.at(slot);
         let (position_slot, side, account) = (order.position, order.side, order.account);
         let conditions = (order.stop_loss, order.take_profit);
+        self.refresh(account);
         let position = self.positions.at(position_slot);
         let open = position.quantity.unsigned_abs();
         let closes = position.closing_side() == Some(side);
@@ -200,26 +202,28 @@ impl Engine {
     /// Brings the account's sums up to date after a position changed, marking it at the print.
     fn carry(&mut self, slot: u32, before: Carried, price: Price, realised: Money, charges: Money) {
         let position = self.positions.at_mut(slot);
-        if !position.venue {
-            position.exposure = position.value_at(price);
-            position.unrealised = position.exposure.saturating_sub(position.cost);
-        }
+        position.mark = Some(price);
         let after = Carried::of(position);
-        let (account_id, product) = (position.account, position.product);
+        let (account_id, product, venue) = (position.account, position.product, position.venue);
         let account = self.account_mut(account_id);
         let held = account.position_cost.of(product);
         *held = held.saturating_add(after.held).saturating_sub(before.held);
-        account.carry_mark(before.mark, after.mark);
+        if !venue {
+            account.marks.exchange(&before.marks, &after.marks);
+            account.held.exchange(before.quantity, after.quantity);
+        }
         account.realised = account.realised.saturating_add(realised);
         account.charges = account.charges.saturating_add(charges);
         self.review_later(account_id);
     }
 
     fn emit_position(&mut self, slot: u32, change: PositionChange, out: &mut EventBuffer) {
-        let position = self.positions.at(slot);
+        let position = self.positions.at_mut(slot);
         if position.venue {
             return;
         }
+        position.published = position.mark;
+        let unrealised = Marks::of(position).unrealised;
         out.push(Event::PositionChanged(PositionChanged {
             position: Positions::id(slot),
             account: position.account,
@@ -229,48 +233,12 @@ impl Engine {
             cost: position.cost,
             realised: position.realised,
             charges: position.charges,
-            unrealised: position.unrealised,
+            unrealised,
             stop_loss: position.stop_loss,
             take_profit: position.take_profit,
             product: position.product,
             change,
         }));
-    }
-
-    /// Puts a position on the list of those marked with its instrument's last price.
-    fn list_open(&mut self, slot: u32) {
-        let position = self.positions.at_mut(slot);
-        if position.venue {
-            return;
-        }
-        let instrument = self.instruments.as_mut_slice().at_mut(position.instrument.get());
-        let first = core::mem::replace(&mut instrument.first_open, slot);
-        position.next_open = first;
-        position.previous_open = NIL;
-        if first != NIL {
-            self.positions.at_mut(first).previous_open = slot;
-        }
-    }
-
-    fn unlist_open(&mut self, slot: u32) {
-        let Position {
-            venue,
-            previous_open,
-            next_open,
-            instrument,
-            ..
-        } = *self.positions.at(slot);
-        if venue {
-            return;
-        }
-        if previous_open == NIL {
-            self.instrument_mut(instrument).first_open = next_open;
-        } else {
-            self.positions.at_mut(previous_open).next_open = next_open;
-        }
-        if next_open != NIL {
-            self.positions.at_mut(next_open).previous_open = previous_open;
-        }
     }
 
     pub(crate) fn rehash_account_of(&mut self, order: u32) {
@@ -315,14 +283,16 @@ impl Engine {
 #[derive(Clone, Copy)]
 struct Carried {
     held: i64,
-    mark: Marked,
+    quantity: i64,
+    marks: Marks,
 }
 
 impl Carried {
     fn of(position: &Position) -> Carried {
         Carried {
             held: position.held(),
-            mark: Marked::of(position),
+            quantity: position.quantity,
+            marks: Marks::of(position),
         }
     }
 }

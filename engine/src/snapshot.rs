@@ -9,12 +9,14 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
-use crate::arena::slot_of;
+use crate::arena::{Slots, index, slot_of};
 use crate::command::InstrumentDefinition;
 use crate::engine::{Capacity, Engine};
+use crate::extremes::Extremes;
 use crate::idempotency;
 use crate::ids::{AccountId, Seq, StrategyId};
 use crate::instrument::{DayStatistics, Instrument, Top, price_domain};
+use crate::marking::Spread;
 use crate::order::OrdersImage;
 use crate::position::Position;
 use crate::state_hash::StateHash;
@@ -83,8 +85,12 @@ struct InstrumentImage {
     definition: InstrumentDefinition,
     last_price: Option<Price>,
     marked_price: Option<Price>,
+    marks: u64,
+    extremes: Extremes,
     day: DayStatistics,
     first_open: u32,
+    first_spread: u32,
+    marks_waiting: bool,
     top: Top,
     digest: u64,
     /// Order slot and visible quantity by priority, bids then asks.
@@ -154,8 +160,12 @@ impl Engine {
             definition: instrument.definition.clone(),
             last_price: instrument.last_price,
             marked_price: instrument.marked_price,
+            marks: instrument.marks,
+            extremes: instrument.extremes.clone(),
             day: instrument.day,
             first_open: instrument.first_open,
+            first_spread: instrument.first_spread,
+            marks_waiting: instrument.marks_waiting,
             top: instrument.top,
             digest: instrument.digest,
             queues: [queue(Side::Buy), queue(Side::Sell)],
@@ -188,6 +198,9 @@ impl Engine {
         for instrument in image.instruments {
             engine.put_instrument(instrument)?;
         }
+        for slot in 0..slot_of(engine.accounts.len()) {
+            engine.put_into_band(AccountId::new(slot))?;
+        }
         for slot in engine.orders.open_slots() {
             let order = engine.orders.at(slot);
             if let TimeInForce::Gtd(until) = order.time_in_force {
@@ -209,6 +222,8 @@ impl Engine {
             key(position.next_of_account)
                 && key(position.previous_open)
                 && key(position.next_open)
+                && key(position.previous_spread)
+                && key(position.next_spread)
                 && order(position.oldest)
                 && order(position.newest)
                 && known(position.account.get(), accounts.len())
@@ -223,12 +238,31 @@ impl Engine {
             }
         });
         let queued = instruments.iter().all(|instrument| {
-            key(instrument.first_open) && instrument.queues.iter().flatten().all(|&(slot, _)| slot < orders)
+            key(instrument.first_open)
+                && key(instrument.first_spread)
+                && instrument.queues.iter().flatten().all(|&(slot, _)| slot < orders)
         });
         let held = accounts
             .iter()
             .all(|account| key(account.first_position) && key(account.last_position));
-        positions && open && queued && held && marks.iter().all(|&slot| slot < keys)
+        positions && open && queued && held && marks.iter().all(|&slot| known(slot, instruments.len()))
+    }
+
+    /// Puts an account back into the band that its image names.
+    fn put_into_band(&mut self, id: AccountId) -> Option<()> {
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
+        let (Some(band), Spread::One(instrument)) = (account.band, account.spread) else {
+            account.band = None;
+            return Some(());
+        };
+        let bands = &self.instruments.get(index(instrument.get()))?.bands;
+        let last = bands.domain().last_tick();
+        let fits = band.low <= last && band.high <= last;
+        if !fits || !bands.can_rest(Side::Buy, band.low) || !bands.can_rest(Side::Sell, band.high) {
+            return None;
+        }
+        self.enter_band(id, instrument, band);
+        Some(())
     }
 
     fn put_instrument(&mut self, image: InstrumentImage) -> Option<()> {
@@ -245,8 +279,12 @@ impl Engine {
         self.instruments.push(Instrument {
             last_price: image.last_price,
             marked_price: image.marked_price,
+            marks: image.marks,
+            extremes: image.extremes.with_room(),
             day: image.day,
             first_open: image.first_open,
+            first_spread: image.first_spread,
+            marks_waiting: image.marks_waiting,
             top: image.top,
             digest: image.digest,
             ..instrument

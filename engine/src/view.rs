@@ -141,7 +141,7 @@ impl Engine {
             cost: of.cost,
             realised: of.realised,
             charges: of.charges,
-            unrealised: of.unrealised,
+            unrealised: self.unrealised_of(of),
             stop_loss: of.stop_loss,
             take_profit: of.take_profit,
             settled: of.settled(self.day),
@@ -184,6 +184,7 @@ impl Engine {
 
     fn view_account<'a>(&'a self, id: AccountId, of: &'a Account) -> AccountView<'a> {
         let leverage = of.limits.mis_leverage.max(1);
+        let unrealised = self.marks_of(of).unrealised;
         let margin = |held: &ByProduct| {
             let rounded_up = held
                 .leveraged(leverage)
@@ -199,11 +200,14 @@ impl Engine {
             balance: of.balance,
             realised: of.realised,
             charges: of.charges,
-            unrealised: of.unrealised,
-            peak: of.peak,
+            unrealised,
+            peak: self.peak_of(of),
             position_margin: margin(&of.position_cost),
             order_margin: margin(&of.entry_value),
-            available: Money::from_wide(of.available_leveraged().div_euclid(i128::from(leverage))),
+            available: Money::from_wide(
+                of.available_leveraged(unrealised)
+                    .div_euclid(i128::from(leverage)),
+            ),
             open_positions: of.open_positions,
             open_orders: of.open_orders,
             state: self.state.max(of.state),

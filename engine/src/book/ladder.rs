@@ -268,6 +268,38 @@ impl PriceDomain {
         Price::from_paise(self.low.wrapping_add(tick.wrapping_mul(self.tick))).unwrap_or(Price::MIN)
     }
 
+    /// The number of the last tick.
+    pub(crate) fn last_tick(&self) -> u32 {
+        self.ticks.wrapping_sub(1)
+    }
+
+    /// The lowest price in ticks.
+    pub(crate) fn first_tick(&self) -> u32 {
+        self.quotient(self.low)
+    }
+
+    /// The tick at or below a price, or the domain's first or last one.
+    pub(crate) fn nearest_tick(&self, price: Price) -> u32 {
+        let offset = price.paise().saturating_sub(self.low);
+        self.quotient(offset).min(self.last_tick())
+    }
+
+    /// The highest tick below a price and the lowest above it.
+    pub(crate) fn ticks_beside(&self, price: Price) -> (Option<u32>, Option<u32>) {
+        let nearest = self.nearest_tick(price);
+        match self.price_of(nearest).cmp(&price) {
+            core::cmp::Ordering::Less => (
+                Some(nearest),
+                nearest.checked_add(1).filter(|&tick| tick < self.ticks),
+            ),
+            core::cmp::Ordering::Equal => (
+                nearest.checked_sub(1),
+                nearest.checked_add(1).filter(|&tick| tick < self.ticks),
+            ),
+            core::cmp::Ordering::Greater => (None, Some(nearest)),
+        }
+    }
+
     pub(crate) fn low(&self) -> Price {
         self.price_of(0)
     }

@@ -54,7 +54,7 @@ fn balance_check(split: &Split<'_>) -> Check {
         Product::Mis => split.entry_value().wide(),
         Product::Cnc => split.entry_value().wide().wrapping_mul(leverage),
     };
-    let available = account.available_leveraged();
+    let available = account.available_leveraged(split.subject.marks.unrealised);
     let required_paise = required
         .wrapping_add(leverage)
         .wrapping_sub(1)
@@ -117,7 +117,7 @@ fn daily_loss_limit(split: &Split<'_>) -> Check {
     let (Some(limit), true) = (account.limits.daily_loss_max, split.is_entry()) else {
         return Check::NotApplicable(RejectCode::DailyLossLimit);
     };
-    let loss = account.counted_pnl().negated();
+    let loss = account.counted_pnl(split.subject.marks.unrealised).negated();
     let allowed = limit.of_floor(account.balance);
     let rejection = Rejection {
         basis: account.balance.paise(),

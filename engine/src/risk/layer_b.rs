@@ -193,7 +193,7 @@ fn gross_exposure(split: &Split<'_>) -> Check {
     exposure(
         split,
         RejectCode::GrossExposure,
-        account.gross_exposure.paise().saturating_add(working),
+        split.subject.marks.gross.paise().saturating_add(working),
         limit,
     )
 }
@@ -209,8 +209,10 @@ fn net_exposure(split: &Split<'_>) -> Check {
         .entry_value()
         .paise()
         .saturating_mul(split.subject.order.side.sign());
-    let net = account
-        .net_exposure
+    let net = split
+        .subject
+        .marks
+        .net
         .paise()
         .saturating_add(signed)
         .saturating_abs();

@@ -9,6 +9,7 @@ use crate::cause::Cause;
 use crate::command::NewOrder;
 use crate::instrument::Instrument;
 use crate::lane::Warnings;
+use crate::marking::Marks;
 use crate::position::Position;
 use crate::rejection::{RejectCode, Rejection};
 use crate::state_hash::Digest;
@@ -28,6 +29,8 @@ const MILLION: i128 = 1_000_000;
 pub(crate) struct Subject<'a> {
     pub(crate) order: &'a NewOrder,
     pub(crate) account: &'a Account,
+    /// What the account's positions are worth at the last marks.
+    pub(crate) marks: Marks,
     pub(crate) instrument: &'a Instrument,
     /// `None` where the key has never been used.
     pub(crate) position: Option<&'a Position>,

@@ -57,7 +57,9 @@ impl Oracle {
                 .values_mut()
                 .for_each(|used| used.yesterday = true);
             self.report_account(id);
+            self.look_at_everything(id);
         }
         self.day = self.day.map(|day| day + 1);
+        self.mark_and_review();
     }
 }

@@ -100,7 +100,7 @@ impl Oracle {
             self.forget_old_executions(command.account);
             self.account_mut(command.account).limits = command.limits.clone();
             self.events.push(Event::LimitsSet(command.account));
-            self.review_later(command.account);
+            self.look_at_everything(command.account);
         }
     }
 
@@ -113,7 +113,7 @@ impl Oracle {
         account.balance += command.amount.wide();
         account.peak += command.amount.wide();
         self.report_account(command.account);
-        self.review_later(command.account);
+        self.look_at_everything(command.account);
     }
 
     pub(super) fn market_price(&mut self, command: &MarketPrice) {
@@ -299,6 +299,7 @@ impl Oracle {
         account.peak = account.balance + pnl;
         account.warned_loss = false;
         account.warned_drawdown = false;
+        self.reviews.insert(id);
     }
 }
 

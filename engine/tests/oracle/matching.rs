@@ -196,11 +196,10 @@ impl Oracle {
         }
         let account = self.position(position).account;
         if !self.account(account).venue {
-            self.position_mut(position).published_unrealised = self.unrealised(position);
-            self.review_later(account);
-            if !self.filled.contains(&position) {
-                self.filled.push(position);
-            }
+            let held = self.position_mut(position);
+            (held.mark, held.published) = (Some(price), Some(price));
+            self.reviews.insert(account);
+            self.watches.insert(position);
         }
         events
     }

@@ -48,13 +48,13 @@ pub struct Oracle {
     day: Option<u32>,
     events: Vec<Event>,
     /// Accounts whose P&L changed and was not looked at yet.
-    reviews: Vec<AccountId>,
-    /// Positions that were filled and not looked at yet.
-    filled: Vec<PositionId>,
+    reviews: BTreeSet<AccountId>,
+    /// Positions that were filled or marked and not looked at yet.
+    watches: BTreeSet<PositionId>,
     /// What waits until everything before it is done.
     later: VecDeque<Later>,
-    /// Positions whose mark moved since it was last published, and when they are due.
-    marks_pending: Vec<PositionId>,
+    /// Books whose positions were marked since marks were last published, and when they are due.
+    marks_pending: Vec<InstrumentId>,
     marks_due: Option<Timestamp>,
     /// Positions opened so far.
     opened: u64,

@@ -36,8 +36,8 @@ impl Oracle {
         }
     }
 
-    /// Marks every book whose last price moved, watches what was filled, then reviews every account whose P&L changed,
-    /// the latest first.
+    /// Marks every book whose last price moved, then watches the positions and reviews the accounts that changed, both
+    /// in order of their ids.
     pub(super) fn mark_and_review(&mut self) {
         let ids: Vec<_> = (0..self.instruments.len() as u32)
             .map(InstrumentId::new)
@@ -49,24 +49,31 @@ impl Oracle {
                 self.mark_instrument(id);
             }
         }
-        for position in std::mem::take(&mut self.filled) {
+        while let Some(position) = self.watches.pop_first() {
             if self.position(position).quantity != 0 {
                 self.watch_position(position);
             }
         }
-        while let Some(account) = self.reviews.pop() {
+        while let Some(account) = self.reviews.pop_first() {
             self.review(account);
         }
     }
 
-    pub(super) fn review_later(&mut self, id: AccountId) {
-        if !self.reviews.contains(&id) {
-            self.reviews.push(id);
+    /// An account whose balance or limits changed: the account and all that it holds.
+    pub(super) fn look_at_everything(&mut self, id: AccountId) {
+        if self.account(id).venue {
+            return;
         }
+        let open = self
+            .positions_of(id)
+            .filter(|(_, position)| position.quantity != 0);
+        let open: Vec<_> = open.map(|(position, _)| position).collect();
+        self.watches.extend(open);
+        self.reviews.insert(id);
     }
 
-    /// The positions of a book, the latest opened first.
-    fn mark_instrument(&mut self, id: InstrumentId) {
+    /// The open positions of a book, the latest opened first.
+    fn open_positions(&self, id: InstrumentId) -> Vec<PositionId> {
         let mut open: Vec<_> = (1..=self.positions.len() as u32)
             .map(PositionId::new)
             .filter(|position| {
@@ -75,20 +82,25 @@ impl Oracle {
             })
             .collect();
         open.sort_by_key(|position| std::cmp::Reverse(self.position(*position).opened));
+        open
+    }
+
+    fn mark_instrument(&mut self, id: InstrumentId) {
+        let mark = self.instrument(id).marked_price;
+        let open = self.open_positions(id);
+        if !open.is_empty() && !self.marks_pending.contains(&id) {
+            self.marks_pending.push(id);
+            let due = self.time.saturating_add_nanos(MARK_INTERVAL_NS);
+            self.marks_due.get_or_insert(due);
+        }
         for position in open {
-            let unrealised = self.unrealised(position);
             let held = self.position_mut(position);
-            if held.published_unrealised != unrealised {
-                held.published_unrealised = unrealised;
+            if held.mark != mark {
+                held.mark = mark;
                 let account = held.account;
-                if !self.marks_pending.contains(&position) {
-                    self.marks_pending.push(position);
-                    let due = self.time.saturating_add_nanos(MARK_INTERVAL_NS);
-                    self.marks_due.get_or_insert(due);
-                }
-                self.review_later(account);
+                self.watches.insert(position);
+                self.reviews.insert(account);
             }
-            self.watch_position(position);
         }
     }
 
@@ -241,12 +253,15 @@ impl Oracle {
         })
     }
 
-    /// Publishes every mark that waits, the latest first.
+    /// Publishes every mark that waits and is news, the book that began to wait last first.
     pub(super) fn publish_marks(&mut self) {
         self.marks_due = None;
-        while let Some(id) = self.marks_pending.pop() {
+        let books: Vec<_> = std::mem::take(&mut self.marks_pending);
+        let positions = books.into_iter().rev().flat_map(|book| self.open_positions(book));
+        for id in positions.collect::<Vec<_>>() {
             let position = self.position(id);
-            if position.quantity == 0 {
+            let mark = self.instrument(position.instrument).marked_price;
+            if position.published == mark {
                 continue;
             }
             self.events.push(Event::PositionMarked(PositionMarked {
@@ -259,6 +274,7 @@ impl Oracle {
                 charges: money(position.charges),
                 unrealised: money(self.unrealised(id)),
             }));
+            self.position_mut(id).published = mark;
         }
     }
 }

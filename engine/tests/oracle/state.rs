@@ -131,8 +131,9 @@ pub struct Position {
     pub charges: Paise,
     pub stop_loss: Option<Price>,
     pub take_profit: Option<Price>,
-    /// What it was worth when it last traded or was marked.
-    pub published_unrealised: Paise,
+    /// The price that it last traded or was marked at, and the one that was last published.
+    pub mark: Option<Price>,
+    pub published: Option<Price>,
     pub warned_loss: bool,
     /// Number of its last opening among all openings.
     pub opened: u64,

@@ -1,0 +1,212 @@
+//! Bands: the prices between which nothing that the monitor watches of an account can happen.
+//!
+//! An account that holds one instrument waits in that instrument's two lists of band ends. A mark beyond an end takes
+//! it out, and after its review it gets a new band, the widest of a few in which even the worst price crosses no
+//! threshold. Within a band everything that is compared is a monotone function of the price, so the two ends decide.
+//! While an alert is up its recovery has to be seen as well: then the band is the one price that is marked now.
+
+use crate::account::Account;
+use crate::arena::{NIL, Slots};
+use crate::engine::Engine;
+use crate::ids::{AccountId, InstrumentId};
+use crate::marking::{Spread, paise_between};
+use crate::monitor::{WARN_PERCENT, exceeds};
+use crate::position::Position;
+use crate::terms::{Side, TradingState};
+use crate::units::{Money, Price};
+
+/// Widths that are tried, as right shifts of the price: 6 %, 1.5 %, 0.4 %, 0.1 % to either side.
+const WIDTH_SHIFTS: [u32; 4] = [4, 6, 8, 10];
+
+/// Ends of a band, as ticks of the instrument's price grid, inclusive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Band {
+    pub(crate) low: u32,
+    pub(crate) high: u32,
+}
+
+/// What a band leaves an account in the worst case.
+struct Worst {
+    /// Funds × leverage × [`WARN_PERCENT`]: margin × leverage × 100 up to this raises no alert.
+    margin_room: i128,
+}
+
+impl Engine {
+    /// Takes everyone whose band ends before `price` out of it, to be looked at.
+    pub(crate) fn leave_bands(&mut self, instrument: InstrumentId, price: Price) {
+        while let Some(account) = self.first_beyond(instrument, price) {
+            let id = AccountId::new(account);
+            self.leave_band(id, instrument);
+            if self.account_of(id).held.gross == 0 {
+                continue;
+            }
+            let mut slot = self.positions.first_alike(id, instrument);
+            while slot != NIL {
+                let position = self.positions.at(slot);
+                let (next, is_open) = (position.next_alike, position.quantity != 0);
+                if is_open {
+                    self.watch_later(slot);
+                }
+                slot = next;
+            }
+            self.review_later(id);
+        }
+    }
+
+    fn first_beyond(&self, instrument: InstrumentId, price: Price) -> Option<u32> {
+        let bands = &self.instrument_of(instrument).bands;
+        let [low, high] = &self.band_nodes;
+        // An end at the price itself is still inside; beside the grid, the ends next to it are not.
+        let (below, above) = bands.domain().ticks_beside(price);
+        let left_above = below.and_then(|tick| bands.head_within(high, Side::Sell, tick));
+        let left_below = || above.and_then(|tick| bands.head_within(low, Side::Buy, tick));
+        left_above.or_else(left_below).map(|head| head.slot)
+    }
+
+    pub(crate) fn leave_band(&mut self, id: AccountId, instrument: InstrumentId) {
+        if self.account_mut(id).band.take().is_some() {
+            let bands = &mut self.instruments.as_mut_slice().at_mut(instrument.get()).bands;
+            let [low, high] = &mut self.band_nodes;
+            bands.unlink(low, Side::Buy, id.get());
+            bands.unlink(high, Side::Sell, id.get());
+        }
+    }
+
+    /// Puts an account that is in no band into this one.
+    pub(crate) fn enter_band(&mut self, id: AccountId, instrument: InstrumentId, band: Band) {
+        let bands = &mut self.instruments.as_mut_slice().at_mut(instrument.get()).bands;
+        let [low, high] = &mut self.band_nodes;
+        bands.rest(low, Side::Buy, id.get(), band.low, 1);
+        bands.rest(high, Side::Sell, id.get(), band.high, 1);
+        self.account_mut(id).band = Some(band);
+    }
+
+    /// Whether an account that is up to date cannot cross anything where it is: then there is nothing to review.
+    pub(crate) fn stays_quiet(&mut self, id: AccountId) -> bool {
+        let account = self.account_of(id);
+        let worst = match (account.spread, account.band) {
+            (Spread::Several, _) => None,
+            _ if account.held.gross == 0 => worst_between(account, None),
+            (Spread::One(instrument), Some(band)) => self.worst_within(id, instrument, band),
+            _ => None,
+        };
+        let room = worst.map_or(NO_ROOM, |worst| worst.margin_room);
+        self.account_mut(id).margin_room = room;
+        room != NO_ROOM
+    }
+
+    /// Gives an account the widest band in which it stays quiet, or the one price that is marked now.
+    pub(crate) fn renew_band(&mut self, id: AccountId) {
+        let account = self.account_of(id);
+        let Spread::One(instrument) = account.spread else {
+            return;
+        };
+        if account.held.gross == 0 {
+            return;
+        }
+        let bands = &self.instrument_of(instrument).bands;
+        let Some(mark) = account.mark else { return };
+        let (domain, here) = (bands.domain(), bands.domain().nearest_tick(mark));
+        let point = Band {
+            low: here,
+            high: here,
+        };
+        let (mut band, mut room) = (point, NO_ROOM);
+        for shift in WIDTH_SHIFTS {
+            let width = here.wrapping_add(domain.first_tick()) >> shift;
+            // Neighbours get different widths, so that a move of the market does not reach all of them at once.
+            let width = width.saturating_sub((width >> 6).wrapping_mul(id.get() & 15));
+            let wider = Band {
+                low: here.saturating_sub(width),
+                high: here.saturating_add(width).min(domain.last_tick()),
+            };
+            if let Some(worst) = self.worst_within(id, instrument, wider) {
+                (band, room) = (wider, worst.margin_room);
+                break;
+            }
+        }
+        let can_rest = bands.can_rest(Side::Buy, band.low) && bands.can_rest(Side::Sell, band.high);
+        self.leave_band(id, instrument);
+        self.account_mut(id).margin_room = room;
+        if can_rest {
+            self.enter_band(id, instrument, band);
+        } else {
+            self.mark_on_every_print(id, instrument);
+        }
+    }
+
+    fn worst_within(&self, id: AccountId, instrument: InstrumentId, band: Band) -> Option<Worst> {
+        let account = self.account_of(id);
+        let domain = self.instrument_of(instrument).bands.domain();
+        let ends = (domain.price_of(band.low), domain.price_of(band.high));
+        let mut slot = self.positions.first_alike(id, instrument);
+        while slot != NIL {
+            let position = self.positions.at(slot);
+            if position.quantity != 0 && !is_quiet(position, account, ends) {
+                return None;
+            }
+            slot = position.next_alike;
+        }
+        worst_between(account, Some(ends))
+    }
+}
+
+/// What is left of an account at the worse of two prices; `None` where an alert is up or could go up.
+fn worst_between(account: &Account, ends: Option<(Price, Price)>) -> Option<Worst> {
+    let now = account.marks.unrealised;
+    let at = |price: Price| match account.mark {
+        Some(mark) => {
+            let moved = account.held.net.saturating_mul(paise_between(mark, price));
+            now.saturating_add(Money::from_paise(moved))
+        }
+        None => now,
+    };
+    let (low, high) = ends.map_or((now, now), |(low, high)| (at(low), at(high)));
+    let (worst, best) = (low.min(high), low.max(high));
+    if account.state == TradingState::Normal && !keeps_its_limits(account, worst, best) {
+        return None;
+    }
+    if !account.limits.balance_check {
+        return Some(Worst {
+            margin_room: i128::MAX,
+        });
+    }
+    let leverage = i128::from(account.limits.mis_leverage.max(1));
+    let funds = account
+        .funds(worst)
+        .max(Money::ZERO)
+        .wide()
+        .wrapping_mul(leverage);
+    let margin_room = funds.wrapping_mul(WARN_PERCENT);
+    let fits = account.held_leveraged().wrapping_mul(100) <= margin_room;
+    (fits && !account.margin_alerted).then_some(Worst { margin_room })
+}
+
+/// No margin is so small that it would not have to be looked at.
+pub(crate) const NO_ROOM: i128 = i128::MIN;
+
+/// Daily loss and drawdown between the worst and the best unrealised P&L.
+fn keeps_its_limits(account: &Account, worst: Money, best: Money) -> bool {
+    let loss = account.counted_pnl(worst).negated();
+    let peak = account.peak.max(account.current_value(best));
+    let drawdown = peak.saturating_sub(account.current_value(worst));
+    let loses = |limit| exceeds(loss, account.balance, limit, WARN_PERCENT);
+    let falls = |limit| exceeds(drawdown, peak, limit, WARN_PERCENT);
+    !account.daily_loss_alerted
+        && !account.drawdown_alerted
+        && !account.limits.daily_loss_max.is_some_and(loses)
+        && !account.limits.drawdown_max.is_some_and(falls)
+}
+
+/// Whether a position's own loss stays within its limit at both ends.
+fn is_quiet(position: &Position, account: &Account, (low, high): (Price, Price)) -> bool {
+    let Some(limit) = account.limits.position_loss_max else {
+        return true;
+    };
+    let worth = position.value_at(low).min(position.value_at(high));
+    let net = position
+        .realised
+        .saturating_sub(position.charges)
+        .saturating_add(worth.saturating_sub(position.cost));
+    !position.loss_alerted && !exceeds(net.negated(), account.balance, limit, 100)
+}
