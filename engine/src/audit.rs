@@ -163,7 +163,7 @@ impl Engine {
         let (_, others) = instrument.bands.level_at(Side::Sell, band.high);
         ensure(orders > 0 && others > 0, "a band's end is in no list")?;
         ensure(
-            !leaves || !domain.tick_of(mark).is_some() || account.held.gross == 0,
+            !leaves || domain.tick_of(mark).is_none() || account.held.gross == 0,
             "a mark is outside a band",
         )
     }
