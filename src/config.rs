@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use api_sidecar::auth::{AccountAccess, AuthError, AuthTable, KeyHash, Role};
-use engine::{AccountName, Capacity, Money, RiskLimits, Text};
+use engine::{AccountName, Capacity, ChargeRates, Money, RiskLimits, Text};
 
 use crate::cli::ServeArgs;
 use crate::limits::{
@@ -15,6 +15,7 @@ use crate::limits::{
     INSTRUMENT_CAPACITY_MAX, KEYS_PER_ACCOUNT_MAX, NAME_LEN_MAX, POSITION_CAPACITY_MAX,
 };
 
+mod charges;
 mod environment;
 mod error;
 mod file;
@@ -51,6 +52,8 @@ pub struct Config {
     /// `None`: the built-in list.
     pub instruments_file: Option<PathBuf>,
     pub capacity: Capacity,
+    /// By effective date, from the beginning of time on.
+    pub charges: Vec<ChargeRates>,
     /// Size of new segments of the journal.
     pub segment_bytes: u32,
     /// `None`: the embedded database.
@@ -203,6 +206,7 @@ impl Config {
             dashboard: dashboard(&file.dashboard)?,
             instruments_file: file.instruments.file.clone(),
             capacity: capacity(&file)?,
+            charges: charges::rates(&file.charges)?,
             segment_bytes: segment_bytes(&file)?,
             database_url: database_url(environment)?,
             log_level: log_level(environment, &file)?,

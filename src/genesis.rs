@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use engine::limits::CHARGE_RATES_MAX;
 use engine::{
-    AccountDefinition, AccountId, AccountName, Actor, Capacity, Command, Engine, InstrumentDefinition,
-    RiskLimits, Seq, SetLimits, StrategyDefinition, StrategyId, Symbol, Text,
+    AccountDefinition, AccountId, AccountName, Actor, Capacity, ChargeRates, Command, Engine,
+    InstrumentDefinition, RiskLimits, Seq, SetLimits, StrategyDefinition, StrategyId, Symbol, Text,
 };
 use read_model::Definitions;
 
@@ -97,6 +98,10 @@ impl fmt::Display for Notice {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum GenesisError {
     #[error(
+        "the journal and the configuration together hold charge rates of {0} dates, more than {CHARGE_RATES_MAX}"
+    )]
+    ChargeDates(usize),
+    #[error(
         "engine.capacity.{what} is {capacity}, but the journal and the configuration together hold {needed}"
     )]
     Capacity {
@@ -116,6 +121,18 @@ impl Genesis {
     ) -> Result<Genesis, GenesisError> {
         let mut genesis = Genesis::default();
         let capacity = genesis.capacity(config.capacity, held.capacity);
+        let known = |rates: &&ChargeRates| applied.charges.get(&rates.effective_from) == Some(rates);
+        let new_rates = config.charges.iter().filter(|rates| !known(rates));
+        let known_dates = applied.charges.keys().copied();
+        let dates: BTreeSet<u32> = known_dates
+            .chain(config.charges.iter().map(|rates| rates.effective_from))
+            .collect();
+        if dates.len() > CHARGE_RATES_MAX {
+            return Err(GenesisError::ChargeDates(dates.len()));
+        }
+        genesis
+            .commands
+            .extend(new_rates.map(|&rates| Command::DefineCharges(Box::new(rates))));
         for instrument in instruments {
             genesis.instrument(instrument, held, applied);
         }

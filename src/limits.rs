@@ -25,6 +25,9 @@ pub const BALANCE_MAX: Money = Money::from_paise(100_000_000_000_000);
 /// Highest MIS leverage. Brokers grant 5; above this a typing error is likelier than a wish.
 pub const LEVERAGE_MAX: u32 = 100;
 
+/// Highest cap of an order's brokerage: ₹1 lakh. What an exchange's members charge is below ₹100.
+pub const BROKERAGE_CAP_MAX: Money = Money::from_paise(10_000_000);
+
 /// Highest reward-to-risk ratio that may be demanded.
 pub const RISK_REWARD_MAX: u32 = 1_000;
 

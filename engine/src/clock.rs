@@ -71,6 +71,7 @@ impl Engine {
     /// What belongs to no account: statistics, remembered ids, the day itself.
     fn roll_rest(&mut self) {
         self.day = self.day.saturating_add(1);
+        self.tariff.choose(self.day);
         self.client_order_ids.roll_day();
         for instrument in &mut self.instruments {
             instrument.day = DayStatistics::default();

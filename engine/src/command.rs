@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 
+use crate::charge_rates::ChargeRates;
 use crate::engine::Capacity;
 use crate::ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId};
 use crate::risk_limits::RiskLimits;
@@ -39,6 +40,8 @@ pub enum Command {
     DefineAccount(Box<AccountDefinition>),
     DefineStrategy(Box<StrategyDefinition>),
     SetLimits(Box<SetLimits>),
+    /// Charge rates from a trading day on; the same day again replaces them. What was charged stays as it is.
+    DefineCharges(Box<ChargeRates>),
     /// The first command of a journal: what the engine reserves. Later only the same value is accepted.
     SetCapacity(Capacity),
     /// The sequencer's own [`crate::Engine::state_hash`] after the previous command. Every fold compares.

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::account::Account;
 use crate::arena::{Slots, index, slot_of};
 use crate::book::ladder::Sides;
+use crate::charges::Tariff;
 use crate::command::{AccountDefinition, AdjustCash, InstrumentDefinition, SetLimits, StrategyDefinition};
 use crate::engine::{Capacity, Engine, Task};
 use crate::event::{CancelReason, Event, EventBuffer};
@@ -107,6 +108,7 @@ impl Engine {
             seq: self.seq,
             time: self.time,
             day: self.day,
+            tariff: core::mem::replace(&mut self.tariff, Tariff::new()),
             ..fresh
         };
         Ok(())

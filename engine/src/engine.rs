@@ -12,6 +12,7 @@ use crate::account::Account;
 use crate::agenda::Agenda;
 use crate::arena::{Slots, index};
 use crate::book::ladder::Nodes;
+use crate::charges::Tariff;
 use crate::closing::Closing;
 use crate::command::{Command, NewOrder, Sequenced};
 use crate::deadlines::Deadlines;
@@ -119,6 +120,7 @@ pub struct Engine {
     pub(crate) accounts: Vec<Account>,
     pub(crate) instruments: Vec<Instrument>,
     pub(crate) client_order_ids: ClientOrderIds,
+    pub(crate) tariff: Tariff,
     /// The kill switch of the whole engine.
     pub(crate) state: TradingState,
     /// Strategies outside the normal state.
@@ -169,6 +171,7 @@ impl Engine {
             accounts: Vec::with_capacity(index(capacity.accounts)),
             instruments: Vec::with_capacity(index(capacity.instruments)),
             client_order_ids: ClientOrderIds::new(capacity.client_order_ids),
+            tariff: Tariff::new(),
             state: TradingState::Normal,
             strategy_states: Vec::with_capacity(STRATEGY_STATES_MAX),
             next_trade: 1,
@@ -244,6 +247,7 @@ impl Engine {
         let totals = Digest::new(7)
             .word(self.orders.next_id())
             .word(self.next_trade)
+            .word(self.tariff.digest())
             .pair(self.day, self.positions.len())
             .pair(
                 u32::from(self.state >= TradingState::Reducing),
@@ -281,6 +285,7 @@ impl Engine {
             Command::DefineAccount(definition) => self.define_account(definition, out),
             Command::DefineStrategy(definition) => self.define_strategy(definition, out),
             Command::SetLimits(limits) => self.set_limits(limits, out),
+            Command::DefineCharges(rates) => self.define_charges(rates),
             Command::SetCapacity(capacity) => self.set_capacity(*capacity),
             Command::HashCheck(expected) => {
                 let found = self.state_hash();

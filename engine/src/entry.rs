@@ -345,6 +345,7 @@ impl Engine {
             modifications: 0,
             cum_notional: Money::ZERO,
             charged: Default::default(),
+            charged_by: 0,
             order_type: order.order_type,
             time_in_force: order.time_in_force,
             stop_loss: plan.stop_loss,

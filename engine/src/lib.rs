@@ -28,6 +28,7 @@ mod bands;
 pub mod book;
 mod cancel;
 mod cause;
+mod charge_rates;
 mod charges;
 mod clock;
 mod closing;
@@ -65,6 +66,7 @@ mod view;
 pub use alert::{Alert, AlertKind, Severity};
 pub use average::AveragePrice;
 pub use cause::Cause;
+pub use charge_rates::{ChargeRate, ChargeRates, ProductRates};
 pub use command::{
     AccountDefinition, Actor, AdjustCash, CancelAll, CancelOrder, ClosePosition, Command,
     InstrumentDefinition, KillScope, KillSwitch, MarketPrice, ModifyOrder, NewOrder, OrderRef, Rearm,

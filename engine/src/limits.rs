@@ -48,6 +48,9 @@ pub const ACCOUNT_INSTRUMENTS_MAX: u64 = 1 << 34;
 /// instrument is brought up to date at once.
 pub const EXTREMES_MAX: usize = 512;
 
+/// Effective dates of charge rates that an engine keeps: rates change a few times a year.
+pub const CHARGE_RATES_MAX: usize = 64;
+
 /// Symbols are 1 to 20 characters of `[A-Z0-9&_-]` (CONTRACT.md section 1: they are pasted into HTML unescaped).
 pub const SYMBOL_LEN_MAX: usize = 20;
 

@@ -34,6 +34,8 @@ pub(crate) struct Order {
     pub(crate) modifications: u32,
     pub(crate) cum_notional: Money,
     pub(crate) charged: Charges,
+    /// Generation of the rates that `charged` was computed by.
+    pub(crate) charged_by: u32,
     pub(crate) order_type: OrderType,
     pub(crate) time_in_force: TimeInForce,
     pub(crate) stop_loss: Option<Price>,

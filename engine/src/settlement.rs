@@ -1,7 +1,6 @@
 //! Settlement: what a fill does to its order, position and account.
 
 use crate::arena::NIL;
-use crate::charges;
 use crate::engine::Engine;
 use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionChanged};
 use crate::ids::{AccountId, TradeId};
@@ -40,9 +39,7 @@ impl Engine {
         let now = self.time;
         self.account_mut(account).note_execution(strategy, side, now);
         let order = self.orders.at_mut(slot);
-        let so_far = charges::on_turnover(order.cum_notional, order.side, order.product);
-        let charges = charges::difference(&so_far, &order.charged);
-        order.charged = so_far;
+        let charges = self.tariff.charge(order, price.notional(quantity));
         out.push(Event::Fill(Fill {
             trade,
             order: order.id,

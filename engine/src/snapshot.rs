@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
 use crate::arena::{Slots, index, slot_of};
+use crate::charges::Tariff;
 use crate::command::InstrumentDefinition;
 use crate::engine::{Capacity, Engine};
 use crate::extremes::Extremes;
@@ -69,6 +70,7 @@ struct Image {
     state: TradingState,
     strategy_states: Vec<(AccountId, StrategyId, TradingState)>,
     next_trade: u64,
+    tariff: Tariff,
     marks_pending: Vec<u32>,
     marks_due: Option<Timestamp>,
     hash: u64,
@@ -112,6 +114,7 @@ impl Engine {
             state: self.state,
             strategy_states: self.strategy_states.clone(),
             next_trade: self.next_trade,
+            tariff: self.tariff.clone(),
             marks_pending: self.marks_pending.clone(),
             marks_due: self.marks_due,
             hash: self.hash.value(),
@@ -191,6 +194,7 @@ impl Engine {
         engine.state = image.state;
         engine.strategy_states.extend(image.strategy_states);
         engine.next_trade = image.next_trade;
+        engine.tariff = image.tariff;
         engine.marks_pending.extend(image.marks_pending);
         engine.marks_due = image.marks_due;
         engine.hash = StateHash::from_value(image.hash);

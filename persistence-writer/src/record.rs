@@ -14,6 +14,7 @@
 //! Encodings are canonical: a command has one encoding, and [`decode`] refuses any other bytes. Decoding is total:
 //! any bytes give a command or a [`RecordError`].
 
+mod charges_layout;
 mod codes;
 mod commands;
 mod fields;
@@ -26,6 +27,7 @@ use engine::{
     Seq, Sequenced, SetLimits, StrategyDefinition, StrategyId, Timestamp,
 };
 
+use charges_layout::{put_charge_rates, take_charge_rates};
 use commands::{
     put_account, put_actor, put_cancel_all, put_capacity, put_instrument, put_kill_switch, put_modify_order,
     put_new_order, put_order_ref, put_order_ref_tail, take_account, take_actor, take_cancel_all,
@@ -81,10 +83,11 @@ pub enum Kind {
     SetLimits = 14,
     HashCheck = 15,
     SetCapacity = 16,
+    DefineCharges = 17,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 17] = [
         Kind::NewOrder,
         Kind::ModifyOrder,
         Kind::CancelOrder,
@@ -101,6 +104,7 @@ impl Kind {
         Kind::SetLimits,
         Kind::HashCheck,
         Kind::SetCapacity,
+        Kind::DefineCharges,
     ];
 
     pub const fn of(command: &Command) -> Kind {
@@ -121,6 +125,7 @@ impl Kind {
             Command::SetLimits(_) => Kind::SetLimits,
             Command::HashCheck(_) => Kind::HashCheck,
             Command::SetCapacity(_) => Kind::SetCapacity,
+            Command::DefineCharges(_) => Kind::DefineCharges,
         }
     }
 
@@ -152,6 +157,7 @@ impl Kind {
             Kind::SetLimits => 106,
             Kind::HashCheck => 8,
             Kind::SetCapacity => 20,
+            Kind::DefineCharges => 64,
         }
     }
 }
@@ -229,6 +235,7 @@ pub fn encode(time: Timestamp, command: &Command, out: &mut Vec<u8>) {
         }
         Command::HashCheck(hash) => e.u64(*hash),
         Command::SetCapacity(capacity) => put_capacity(&mut e, capacity),
+        Command::DefineCharges(rates) => put_charge_rates(&mut e, rates),
     }
 }
 
@@ -304,5 +311,6 @@ fn take_command(kind: Kind, d: &mut Decoder<'_>) -> Result<Command, RecordError>
         })),
         Kind::HashCheck => Command::HashCheck(d.u64()?),
         Kind::SetCapacity => Command::SetCapacity(take_capacity(d)?),
+        Kind::DefineCharges => Command::DefineCharges(Box::new(take_charge_rates(d)?)),
     })
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::{AccountDefinition, AccountId, Command, InstrumentDefinition, StrategyId};
+use engine::{AccountDefinition, AccountId, ChargeRates, Command, InstrumentDefinition, StrategyId};
 use serde::{Deserialize, Serialize};
 
-/// The last definition of every instrument, account and strategy. The engine's own values may differ: limits and
+/// The last definition of every instrument, account and strategy, and of the charge rates of every date. The engine's own values may differ: limits and
 /// balances change at run time.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Definitions {
@@ -13,6 +13,8 @@ pub struct Definitions {
     pub instruments: BTreeMap<(String, String), InstrumentDefinition>,
     pub accounts: BTreeMap<String, AccountDefinition>,
     pub strategies: BTreeSet<(AccountId, StrategyId)>,
+    /// By the first trading day that they hold for.
+    pub charges: BTreeMap<u32, ChargeRates>,
 }
 
 impl Definitions {
@@ -32,6 +34,9 @@ impl Definitions {
             }
             Command::DefineStrategy(definition) => {
                 self.strategies.insert((definition.account, definition.strategy));
+            }
+            Command::DefineCharges(rates) => {
+                self.charges.insert(rates.effective_from, **rates);
             }
             _ => {}
         }

@@ -22,6 +22,7 @@ pub(super) struct File {
     pub(super) instruments: InstrumentsSection,
     pub(super) engine: EngineSection,
     pub(super) journal: JournalSection,
+    pub(super) charges: Vec<ChargesSection>,
     pub(super) dashboard: DashboardSection,
 }
 
@@ -90,6 +91,29 @@ pub(super) struct CapacitySection {
     pub(super) orders: Option<Scalar>,
     pub(super) positions: Option<Scalar>,
     pub(super) client_order_ids: Option<Scalar>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChargesSection {
+    pub(super) effective_from: Scalar,
+    pub(super) exchange: Option<Scalar>,
+    pub(super) sebi: Option<Scalar>,
+    pub(super) gst: Option<Scalar>,
+    #[serde(default)]
+    pub(super) mis: ProductChargesSection,
+    #[serde(default)]
+    pub(super) cnc: ProductChargesSection,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ProductChargesSection {
+    pub(super) brokerage: Option<Scalar>,
+    pub(super) brokerage_max: Option<Scalar>,
+    pub(super) stt_buy: Option<Scalar>,
+    pub(super) stt_sell: Option<Scalar>,
+    pub(super) stamp_duty_buy: Option<Scalar>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use api_sidecar::wire::parse_date;
 use engine::{Money, Ratio, Text};
 
 use super::error::ConfigError;
@@ -90,6 +91,11 @@ impl Setting {
                     range.end()
                 ))
             })
+    }
+
+    /// A trading day as a calendar date.
+    pub(super) fn date(&self) -> Result<u32, ConfigError> {
+        parse_date(&self.text).ok_or_else(|| self.invalid("must be a date such as 2026-10-01"))
     }
 
     /// One of a closed list of words.

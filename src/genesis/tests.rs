@@ -115,7 +115,7 @@ fn a_first_start_defines_everything_once() {
     let defined: Vec<String> = genesis
         .commands
         .iter()
-        .skip(1 + 50)
+        .skip(2 + 50)
         .map(|command| match command {
             Command::DefineAccount(account) => format!("{} venue={}", account.name, account.venue),
             Command::DefineStrategy(strategy) => {
@@ -136,7 +136,7 @@ fn a_first_start_defines_everything_once() {
         ]
     );
     assert!(
-        genesis.commands[1..=50]
+        genesis.commands[2..=51]
             .iter()
             .all(|command| matches!(command, Command::DefineInstrument(_)))
     );
@@ -278,4 +278,30 @@ fn other_commands_are_not_configuration() {
         amount: Money::from_paise(1),
     }));
     assert!(applied.accounts.is_empty() && applied.instruments.is_empty() && applied.strategies.is_empty());
+}
+
+#[test]
+fn charge_rates_are_journaled_once_and_a_later_date_ahead() {
+    let of = |genesis: &Genesis| -> Vec<ChargeRates> {
+        let rates = genesis.commands.iter().filter_map(|command| match command {
+            Command::DefineCharges(rates) => Some(**rates),
+            _ => None,
+        });
+        rates.collect()
+    };
+    let mut world = World::new();
+    assert_eq!(of(&world.start("")), [ChargeRates::built_in()]);
+    assert_eq!(of(&world.start("")), []);
+    let later = "[[charges]]\neffective_from = \"2026-10-01\"\nexchange = \"0.00002\"";
+    let added = of(&world.start(later));
+    assert_eq!((added.len(), added[0].effective_from), (1, 20_727));
+    assert_eq!(
+        *world.engine.charge_rates(),
+        ChargeRates::built_in(),
+        "not before its date"
+    );
+    assert_eq!(of(&world.start(later)), []);
+    assert_eq!(of(&world.start("")), [], "what leaves the file stays");
+    let corrected = of(&world.start(&later.replace("0.00002", "0.00003")));
+    assert_eq!(corrected[0].exchange.ppb(), 30_000);
 }

@@ -1,5 +1,6 @@
 //! Commands and events as named values, each with its kind first.
 
+use api_sidecar::wire::TradingDate;
 use engine::{
     AccountId, Command, Engine, Event, InstrumentId, KillCause, KillScope, NewOrder, OrderRef, Price,
     RiskLimits, TradingStateChanged,
@@ -111,6 +112,9 @@ pub(super) fn command(engine: &Engine, command: &Command) -> Facts {
         Command::SetLimits(set) => names
             .of("set_limits", set.account)
             .with("limits", limits(&set.limits)),
+        Command::DefineCharges(rates) => kind("define_charges")
+            .with("effective_from", TradingDate(rates.effective_from).to_string())
+            .with("rates", serde_json::to_value(rates).unwrap_or_default()),
         Command::SetCapacity(capacity) => kind("set_capacity")
             .with("accounts", capacity.accounts)
             .with("instruments", capacity.instruments)

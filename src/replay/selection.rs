@@ -188,6 +188,7 @@ fn command_subject(command: &Command) -> Subject {
         Command::Tick
         | Command::DefineInstrument(_)
         | Command::DefineAccount(_)
+        | Command::DefineCharges(_)
         | Command::SetCapacity(_)
         | Command::HashCheck(_) => none,
     }

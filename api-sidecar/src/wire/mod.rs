@@ -14,7 +14,7 @@ pub use price::{average_price, net_pnl};
 pub(crate) use refusal::rejection_status;
 pub use refusal::{OrderAction, refusal_answer};
 pub use rejection::{check_fields, rejection_fields};
-pub use time::{HttpDate, Iso8601, parse_iso8601};
+pub use time::{HttpDate, Iso8601, TradingDate, parse_date, parse_iso8601};
 
 use core::fmt;
 

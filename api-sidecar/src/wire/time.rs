@@ -1,4 +1,4 @@
-//! Instants as text: ISO 8601 in UTC.
+//! Instants as text: ISO 8601 in UTC; trading days as calendar dates.
 
 use core::fmt;
 
@@ -44,6 +44,23 @@ impl fmt::Display for HttpDate {
             "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
         )
     }
+}
+
+/// `2026-08-03`: a trading day of the engine (days since 1970-01-01 in India).
+#[derive(Clone, Copy, Debug)]
+pub struct TradingDate(pub u32);
+
+impl fmt::Display for TradingDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil_from_days(u64::from(self.0));
+        write!(f, "{year:04}-{month:02}-{day:02}")
+    }
+}
+
+/// A trading day from `YYYY-MM-DD`. `None` for anything else and for days before 1970.
+pub fn parse_date(text: &str) -> Option<u32> {
+    let midnight = parse_iso8601(&format!("{text}T00:00:00Z")).filter(|_| text.len() == 10)?;
+    u32::try_from(midnight.nanos() / NS_PER_SECOND / SECONDS_PER_DAY).ok()
 }
 
 /// An instant from ISO 8601 (RFC 3339 profile): `YYYY-MM-DDTHH:MM:SS[.fraction](Z|±HH:MM)`. `None` for anything else,

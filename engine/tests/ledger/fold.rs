@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    AccountId, Charges, Command, Event, Fill, InstrumentId, KillScope, OrderAccepted, OrderCancelled,
-    OrderId, OrderModified, PositionChanged, PositionId, Price, Product, Sequenced, Side, StrategyId,
-    TradingState,
+    AccountId, ChargeRate, ChargeRates, Charges, Command, Event, Fill, InstrumentId, KillScope,
+    OrderAccepted, OrderCancelled, OrderId, OrderModified, PositionChanged, PositionId, Price, Product,
+    Sequenced, Side, StrategyId, TradingState,
 };
 
 use crate::rational::Rational;
@@ -25,7 +25,6 @@ pub struct Order {
     /// Of `leaves`, what only reduces the position.
     pub exit: i128,
     turnover: i128,
-    charged: [i128; 6],
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +59,9 @@ pub struct Ledger {
     pub positions: BTreeMap<PositionId, Position>,
     pub accounts: Vec<Account>,
     pub last_prices: BTreeMap<InstrumentId, Price>,
+    /// By effective date.
+    rates: BTreeMap<u32, ChargeRates>,
+    today: u32,
     engine_state: TradingState,
     account_states: BTreeMap<AccountId, TradingState>,
     strategy_states: BTreeMap<(AccountId, StrategyId), TradingState>,
@@ -72,6 +74,7 @@ fn ensure(holds: bool, broken: impl FnOnce() -> String) -> Result<(), String> {
 impl Ledger {
     /// Books one command with its events; says what of them does not add up.
     pub fn fold(&mut self, command: &Sequenced<Command>, events: &[Event]) -> Result<(), String> {
+        self.today = command.time.trading_day();
         let refused = events.iter().any(|event| matches!(event, Event::Refused(_)));
         match &command.command {
             Command::DefineAccount(definition) => {
@@ -85,6 +88,9 @@ impl Ledger {
             }
             Command::AdjustCash(adjust) if !refused => {
                 self.accounts[adjust.account.get() as usize].cash += adjust.amount.wide();
+            }
+            Command::DefineCharges(rates) if !refused => {
+                self.rates.insert(rates.effective_from, **rates);
             }
             Command::MarketPrice(price) if !refused => {
                 self.last_prices.insert(price.instrument, price.price);
@@ -180,13 +186,14 @@ impl Ledger {
             leaves: quantity,
             exit,
             turnover: 0,
-            charged: [0; 6],
         };
         let known = self.orders.insert(accepted.order, order).is_some();
         ensure(!known, || format!("accepted twice: {accepted:?}"))
     }
 
     fn fill(&mut self, fill: &Fill) -> Result<(), String> {
+        let of_today = self.rates.range(..=self.today).next_back();
+        let rates = of_today.map_or(ChargeRates::built_in(), |(_, rates)| *rates);
         let order = self
             .orders
             .get_mut(&fill.order)
@@ -196,14 +203,13 @@ impl Ledger {
         order.exit -= shares.min(order.exit);
         order.leaves -= shares;
         order.turnover += value;
-        let due = due(order.product, order.side, order.turnover);
+        let due = |turnover| due(&rates, order.product, order.side, turnover);
+        let (before, after) = (due(order.turnover - value), due(order.turnover));
         let found = components(&fill.charges);
-        for (due, (charged, found)) in due.iter().zip(order.charged.iter_mut().zip(found)) {
-            *charged += found;
-            ensure(due == charged, || {
-                format!("charged {charged} instead of {due} so far: {fill:?}")
-            })?;
-        }
+        let expected: [i128; 6] = std::array::from_fn(|at| after[at] - before[at]);
+        ensure(found == expected, || {
+            format!("charged {found:?} instead of {expected:?}: {fill:?}")
+        })?;
         let turnover = order.turnover;
         let leaves = order.leaves;
         let (side, id) = (order.side, order.position);
@@ -373,29 +379,27 @@ impl Position {
 }
 
 /// What an order owes so far (RISK.md, Charges): each rate of its turnover, half-up to the paisa.
-fn due(product: Product, side: Side, turnover: i128) -> [i128; 6] {
-    let of = |percent_numerator: i128, denominator: i128| {
-        Rational::whole(turnover).times(percent_numerator, denominator * 100)
+fn due(rates: &ChargeRates, product: Product, side: Side, turnover: i128) -> [i128; 6] {
+    let of = |amount: i128, rate: ChargeRate| {
+        let share = Rational::whole(amount).times(i128::from(rate.ppb()), 1_000_000_000);
+        share.half_up()
     };
-    let (mis, buy) = (product == Product::Mis, side == Side::Buy);
-    // 0.03 % and at most ₹20; 0.025 % and 0.1 %; 0.003 % and 0.015 %; 0.00307 %; ₹10 a crore.
-    let brokerage = if mis { of(3, 100).half_up().min(2_000) } else { 0 };
-    let stt = match (mis, buy) {
-        (true, true) => 0,
-        (true, false) => of(25, 1_000).half_up(),
-        (false, _) => of(1, 10).half_up(),
+    let of_product = match product {
+        Product::Mis => rates.mis,
+        Product::Cnc => rates.cnc,
     };
-    let stamp_duty = match (mis, buy) {
-        (_, false) => 0,
-        (true, true) => of(3, 1_000).half_up(),
-        (false, true) => of(15, 1_000).half_up(),
+    let brokerage = of(turnover, of_product.brokerage);
+    let brokerage = of_product
+        .brokerage_max
+        .map_or(brokerage, |cap| brokerage.min(cap.wide()));
+    let (stt, stamp_duty) = match side {
+        Side::Buy => (of_product.stt_buy, of(turnover, of_product.stamp_duty_buy)),
+        Side::Sell => (of_product.stt_sell, 0),
     };
-    let exchange = of(307, 100_000).half_up();
-    let sebi = Rational::whole(turnover).times(10, 10_000_000).half_up();
-    let gst = Rational::whole(brokerage + exchange + sebi)
-        .times(18, 100)
-        .half_up();
-    [brokerage, stt, exchange, gst, stamp_duty, sebi]
+    let exchange = of(turnover, rates.exchange);
+    let sebi = of(turnover, rates.sebi);
+    let gst = of(brokerage + exchange + sebi, rates.gst);
+    [brokerage, of(turnover, stt), exchange, gst, stamp_duty, sebi]
 }
 
 fn components(charges: &Charges) -> [i128; 6] {

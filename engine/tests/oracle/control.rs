@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use engine::{
-    AccountDefinition, AccountId, AdjustCash, Alert, AlertKind, CancelReason, Cause, Event,
+    AccountDefinition, AccountId, AdjustCash, Alert, AlertKind, CancelReason, Cause, ChargeRates, Event,
     InstrumentDefinition, InstrumentId, KillCause, KillScope, KillSwitch, MarketPrice, MassCancelled, Money,
     PositionId, Ratio, Rearm, Refusal, SetLimits, StrategyDefinition, StrategyId, TradingState,
     TradingStateChanged,
@@ -89,6 +89,22 @@ impl Oracle {
         } else {
             self.refuse_command(Refusal::UnknownAccount);
         }
+    }
+
+    pub(super) fn define_charges(&mut self, rates: &ChargeRates) {
+        let caps = [rates.mis.brokerage_max, rates.cnc.brokerage_max];
+        if caps.into_iter().flatten().any(|cap| cap < Money::ZERO) {
+            self.refuse_command(Refusal::InvalidDefinition("a brokerage cap must not be negative"));
+        } else {
+            self.rates.insert(rates.effective_from, *rates);
+        }
+    }
+
+    /// Those of the latest date that is not after today.
+    pub(super) fn rates_in_force(&self) -> ChargeRates {
+        let today = self.time.trading_day();
+        let latest = self.rates.range(..=today).next_back();
+        latest.map_or(ChargeRates::built_in(), |(_, rates)| *rates)
     }
 
     pub(super) fn set_limits(&mut self, command: &SetLimits) {

@@ -141,10 +141,11 @@ impl Oracle {
         if self.accounts[account.get() as usize].venue {
             return engine::Charges::default();
         }
-        let total = ChargeTotals::of(product, side, order.cum_notional);
-        let charges = total.since(&order.charged);
-        order.charged = total;
-        charges
+        let turnover = order.cum_notional;
+        let rates = self.rates_in_force();
+        let so_far = ChargeTotals::of(&rates, product, side, turnover);
+        let before = turnover - traded * i128::from(price.paise());
+        so_far.since(&ChargeTotals::of(&rates, product, side, before))
     }
 
     /// Moves a fill into the position and the account's money. A fill that turns a position over closes it first, and

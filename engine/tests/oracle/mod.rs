@@ -16,8 +16,8 @@ pub mod state;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use engine::{
-    AccountId, Command, Event, InstrumentId, KillScope, Money, NewOrder, OrderId, PositionId, Price,
-    Quantity, Refusal, Sequenced, Side, StrategyId, Timestamp, TopOfBook, TradingState,
+    AccountId, ChargeRates, Command, Event, InstrumentId, KillScope, Money, NewOrder, OrderId, PositionId,
+    Price, Quantity, Refusal, Sequenced, Side, StrategyId, Timestamp, TopOfBook, TradingState,
 };
 
 use self::state::{Account, Instrument, Order, Orders, Paise, Position, Shares};
@@ -44,6 +44,8 @@ pub struct Oracle {
     /// Those of `orders` that rest, in order of acceptance.
     resting: BTreeSet<OrderId>,
     next_trade: u64,
+    /// By effective date.
+    rates: BTreeMap<u32, ChargeRates>,
     /// The trading day of the last command.
     day: Option<u32>,
     events: Vec<Event>,
@@ -87,6 +89,7 @@ impl Oracle {
             Command::DefineAccount(definition) => self.define_account(definition),
             Command::DefineStrategy(definition) => self.define_strategy(definition),
             Command::SetLimits(limits) => self.set_limits(limits),
+            Command::DefineCharges(rates) => self.define_charges(rates),
         }
         self.mark_and_review();
         while let Some(later) = self.later.pop_front() {

@@ -8,7 +8,7 @@ use engine::{
 };
 
 use super::risk::{Candidate, rejection};
-use super::state::{ChargeTotals, ClientUse, Order, Position, Shares, client_key};
+use super::state::{ClientUse, Order, Position, Shares, client_key};
 use super::{Oracle, quantity};
 
 impl Oracle {
@@ -570,7 +570,6 @@ fn blank(request: &NewOrder, limit: Price) -> Order {
         exit_leaves: 0,
         visible: 0,
         cum_notional: 0,
-        charged: ChargeTotals::default(),
         stop_loss: request.stop_loss,
         take_profit: request.take_profit,
         modifications: 0,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use engine::{
-    AccountId, Charges, ClientOrderId, InstrumentDefinition, InstrumentId, NewOrder, OrderId, OrderStatus,
-    OrderType, PositionId, Price, Product, Quantity, Rejection, RiskLimits, Side, StrategyId, TimeInForce,
-    Timestamp, TradingState,
+    AccountId, ChargeRate, ChargeRates, Charges, ClientOrderId, InstrumentDefinition, InstrumentId, NewOrder,
+    OrderId, OrderStatus, OrderType, PositionId, Price, Product, Quantity, Rejection, RiskLimits, Side,
+    StrategyId, TimeInForce, Timestamp, TradingState,
 };
 
 pub type Paise = i128;
@@ -183,7 +183,6 @@ pub struct Order {
     /// Of `leaves`, what the book shows.
     pub visible: Shares,
     pub cum_notional: Paise,
-    pub charged: ChargeTotals,
     /// On the tick grid.
     pub stop_loss: Option<Price>,
     pub take_profit: Option<Price>,
@@ -238,7 +237,7 @@ impl std::ops::Index<&OrderId> for Orders {
 }
 
 /// The charge components of an order so far, in paise.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct ChargeTotals {
     pub brokerage: Paise,
     pub stt: Paise,
@@ -251,28 +250,26 @@ pub struct ChargeTotals {
 impl ChargeTotals {
     /// The charges of everything an order has traded so far (RISK.md, Charges): each component of the cumulative
     /// turnover, half-up to the paisa.
-    pub fn of(product: Product, side: Side, turnover: Paise) -> ChargeTotals {
-        let share = |numerator: i128, denominator: i128| {
-            (2 * turnover * numerator + denominator).div_euclid(2 * denominator)
+    pub fn of(rates: &ChargeRates, product: Product, side: Side, turnover: Paise) -> ChargeTotals {
+        let share = |of: Paise, rate: ChargeRate| {
+            (2 * of * i128::from(rate.ppb()) + 1_000_000_000).div_euclid(2_000_000_000)
         };
-        let (buy, sell) = (side == Side::Buy, side == Side::Sell);
-        let brokerage = match product {
-            Product::Mis => share(3, 10_000).min(2_000),
-            Product::Cnc => 0,
+        let of_product = match product {
+            Product::Mis => rates.mis,
+            Product::Cnc => rates.cnc,
         };
-        let stt = match product {
-            Product::Mis if sell => share(25, 100_000),
-            Product::Mis => 0,
-            Product::Cnc => share(1, 1_000),
+        let cap = of_product.brokerage_max.map_or(Paise::MAX, |cap| cap.wide());
+        let brokerage = share(turnover, of_product.brokerage).min(cap);
+        let (stt, stamp_duty) = match side {
+            Side::Buy => (
+                share(turnover, of_product.stt_buy),
+                share(turnover, of_product.stamp_duty_buy),
+            ),
+            Side::Sell => (share(turnover, of_product.stt_sell), 0),
         };
-        let stamp_duty = match product {
-            Product::Mis if buy => share(3, 100_000),
-            Product::Cnc if buy => share(15, 100_000),
-            _ => 0,
-        };
-        let exchange = share(307, 10_000_000);
-        let sebi = share(10, 10_000_000);
-        let gst = (2 * (brokerage + exchange + sebi) * 18 + 100).div_euclid(200);
+        let exchange = share(turnover, rates.exchange);
+        let sebi = share(turnover, rates.sebi);
+        let gst = share(brokerage + exchange + sebi, rates.gst);
         ChargeTotals {
             brokerage,
             stt,

@@ -4,11 +4,11 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use engine::{
-    AccountDefinition, AccountId, AccountName, Actor, AdjustCash, CancelAll, CancelOrder, ClientOrderId,
-    ClosePosition, Command, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice,
-    ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio,
-    Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SetLimits, Side, StrategyDefinition, StrategyId, Symbol,
-    Text, TimeInForce, Timestamp, TradingState,
+    AccountDefinition, AccountId, AccountName, Actor, AdjustCash, CancelAll, CancelOrder, ChargeRate,
+    ChargeRates, ClientOrderId, ClosePosition, Command, InstrumentDefinition, InstrumentId, KillScope,
+    KillSwitch, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price,
+    Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SetLimits, Side,
+    StrategyDefinition, StrategyId, Symbol, Text, TimeInForce, Timestamp, TradingState,
 };
 
 const MS: u64 = 1_000_000;
@@ -269,6 +269,7 @@ impl Stream {
                 let index = random.below(ACCOUNTS);
                 Command::DefineAccount(Box::new(account(index, limits(random))))
             }
+            998 => Command::DefineCharges(Box::new(charge_rates(random))),
             _ => Command::DefineStrategy(Box::new(StrategyDefinition {
                 account: AccountId::new(random.below(ACCOUNTS + 1)),
                 strategy: strategy(random),
@@ -537,6 +538,33 @@ fn set_limits(random: &mut Random) -> SetLimits {
         account: AccountId::new(random.below(ACCOUNTS + 1)),
         limits: limits(random),
     }
+}
+
+/// Rates from a day around the first ones of a stream, which are sometimes those already in force.
+fn charge_rates(random: &mut Random) -> ChargeRates {
+    let built_in = ChargeRates::built_in();
+    let product = |random: &mut Random| ProductRates {
+        brokerage: rate(random, 600_000),
+        brokerage_max: random
+            .percent(80)
+            .then(|| Money::from_paise(i64::from(random.below(2_500)) - 100)),
+        stt_buy: rate(random, 2_000_000),
+        stt_sell: rate(random, 2_000_000),
+        stamp_duty_buy: rate(random, 300_000),
+    };
+    let first_day = Timestamp::from_nanos(START).trading_day();
+    ChargeRates {
+        effective_from: (first_day + random.below(20)).saturating_sub(4),
+        mis: product(random),
+        cnc: product(random),
+        exchange: rate(random, 80_000),
+        sebi: random.of(&[built_in.sebi, ChargeRate::ZERO]),
+        gst: rate(random, 280_000_000),
+    }
+}
+
+fn rate(random: &mut Random, ppb_max: u32) -> ChargeRate {
+    ChargeRate::from_ppb(random.below(ppb_max)).expect("a part of the whole")
 }
 
 /// The same instruments with another band and reference price, on the same grid.

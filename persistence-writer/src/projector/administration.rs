@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    AccountId, Actor, Alert, AlertKind, Command, KillScope, Money, Percent, Refusal, RiskLimits, Symbol,
-    Text, Timestamp,
+    AccountId, Actor, Alert, AlertKind, ChargeRates, Command, KillScope, Money, Percent, ProductRates,
+    Refusal, RiskLimits, Symbol, Text, Timestamp,
 };
 use serde_json::{Value as Json, json};
 
@@ -146,6 +146,7 @@ fn administered(command: &Command) -> Option<(Option<AccountId>, &'static str, J
                 "mis_allowed": instrument.mis_allowed,
             }),
         ),
+        Command::DefineCharges(rates) => (None, "define_charges", charge_rates(rates)),
         Command::NewOrder(_)
         | Command::ModifyOrder(_)
         | Command::CancelOrder(_)
@@ -165,6 +166,27 @@ fn scope(scope: KillScope) -> Json {
             json!({"kind": "strategy", "account_id": account.get(), "strategy_id": strategy.get()})
         }
     }
+}
+
+/// Rates as parts of the turnover; the date as days since 1970-01-01, in India.
+fn charge_rates(rates: &ChargeRates) -> Json {
+    let product = |of: &ProductRates| {
+        json!({
+            "brokerage": number(of.brokerage),
+            "brokerage_max": of.brokerage_max.map(number),
+            "stt_buy": number(of.stt_buy),
+            "stt_sell": number(of.stt_sell),
+            "stamp_duty_buy": number(of.stamp_duty_buy),
+        })
+    };
+    json!({
+        "effective_from_day": rates.effective_from,
+        "mis": product(&rates.mis),
+        "cnc": product(&rates.cnc),
+        "exchange": number(rates.exchange),
+        "sebi": number(rates.sebi),
+        "gst": number(rates.gst),
+    })
 }
 
 /// Every limit; null where a check is off.

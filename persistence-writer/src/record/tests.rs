@@ -1,9 +1,9 @@
 use engine::{
-    AccountDefinition, AccountId, Actor, AdjustCash, CancelAll, CancelOrder, Capacity, ClosePosition,
-    Command, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice, ModifyOrder, Money,
-    NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio, Rearm, RiskLimits,
-    SelfTrade, Seq, Sequenced, SetLimits, Side, StrategyDefinition, StrategyId, Text, TimeInForce, Timestamp,
-    TradingState,
+    AccountDefinition, AccountId, Actor, AdjustCash, CancelAll, CancelOrder, Capacity, ChargeRate,
+    ChargeRates, ClosePosition, Command, InstrumentDefinition, InstrumentId, KillScope, KillSwitch,
+    MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product,
+    ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SetLimits, Side,
+    StrategyDefinition, StrategyId, Text, TimeInForce, Timestamp, TradingState,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -219,6 +219,7 @@ fn definition() -> impl Strategy<Value = Command> {
                 }))
             }
         ),
+        charge_rates(),
         (account(), strategy(), text()).prop_map(|(account, strategy, name)| Command::DefineStrategy(
             Box::new(StrategyDefinition {
                 account,
@@ -227,6 +228,35 @@ fn definition() -> impl Strategy<Value = Command> {
             })
         )),
     ]
+}
+
+fn charge_rates() -> impl Strategy<Value = Command> {
+    let rate = || (0..=ChargeRate::ONE.ppb()).prop_map(|ppb| ChargeRate::from_ppb(ppb).unwrap());
+    let cap = (0..i64::MAX).prop_map(Money::from_paise);
+    let product =
+        (proptest::array::uniform4(rate()), option::of(cap)).prop_map(|(r, brokerage_max)| ProductRates {
+            brokerage: r[0],
+            brokerage_max,
+            stt_buy: r[1],
+            stt_sell: r[2],
+            stamp_duty_buy: r[3],
+        });
+    (
+        any::<u32>(),
+        proptest::array::uniform3(rate()),
+        product.clone(),
+        product,
+    )
+        .prop_map(|(effective_from, r, mis, cnc)| {
+            Command::DefineCharges(Box::new(ChargeRates {
+                effective_from,
+                mis,
+                cnc,
+                exchange: r[0],
+                sebi: r[1],
+                gst: r[2],
+            }))
+        })
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -285,7 +315,7 @@ proptest! {
 
     /// Whatever decodes is exactly what would have been written, so no two records mean the same command.
     #[test]
-    fn decoding_is_total_and_canonical(kind in 1_u8..=16, mut bytes in vec(any::<u8>(), 0..200)) {
+    fn decoding_is_total_and_canonical(kind in 1_u8..=17, mut bytes in vec(any::<u8>(), 0..200)) {
         bytes.splice(0..0, [kind, LAYOUT_VERSION]);
         if let Ok(found) = decode(Seq::new(1), &bytes) {
             prop_assert_eq!(encoded(found.time, &found.command), bytes);
@@ -341,7 +371,7 @@ fn kinds_and_codes_are_one_table() {
         assert_eq!(Kind::from_code(kind.code()), Some(kind));
     }
     assert_eq!(Kind::from_code(0), None);
-    assert_eq!(Kind::from_code(17), None);
+    assert_eq!(Kind::from_code(18), None);
     let covered: Vec<Kind> = golden().iter().map(|(command, _)| Kind::of(command)).collect();
     for kind in Kind::ALL {
         assert!(covered.contains(&kind), "{kind:?} has no golden record");
@@ -542,6 +572,15 @@ fn golden() -> Vec<(Command, &'static str)> {
                 client_order_ids: 5,
             }),
             "10 01 0807060504030201  01000000 02000000 03000000 04000000 05000000",
+        ),
+        (
+            Command::DefineCharges(Box::new(ChargeRates {
+                effective_from: 20_000,
+                ..ChargeRates::built_in()
+            })),
+            "11 01 0807060504030201  204e0000 ec770000 e8030000 0095ba0a
+             e0930400 00000000 90d00300 30750000 d007000000000000
+             00000000 40420f00 40420f00 f0490200 0000000000000080",
         ),
     ]
 }
