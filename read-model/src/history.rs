@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use engine::lane::Warnings;
 use engine::{
     AccountId, Alert, Command, Event, Fill, Money, NewOrder, OrderAccepted, OrderCancelled, OrderModified,
-    OrderRejected, PositionChanged, Seq, Sequenced, StrategyId, Text, Timestamp, TradingStateChanged,
+    OrderRejected, PositionChanged, PositionId, Seq, Sequenced, StrategyId, Text, Timestamp,
+    TradingStateChanged,
 };
 
 use crate::alerts::{AlertRecord, AlertSubject, Alerts};
@@ -16,6 +17,7 @@ use crate::limits::{FILLS_KEPT, FINISHED_ORDERS_KEPT};
 use crate::log::Log;
 use crate::orders::{Order, Orders};
 use crate::positions::Positions;
+use crate::stories::{Explanation, Stories};
 
 /// The first time that this fold disagreed with the sequencer's state hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
@@ -34,6 +36,7 @@ pub struct Divergence {
 pub struct History {
     orders: Orders,
     fills: Log<FillRecord>,
+    stories: Stories,
     positions: Positions,
     alerts: Alerts,
     kills: Kills,
@@ -49,6 +52,7 @@ impl History {
         History {
             orders: Orders::new(FINISHED_ORDERS_KEPT),
             fills: Log::new(FILLS_KEPT),
+            stories: Stories::default(),
             positions: Positions::new(),
             alerts: Alerts::default(),
             kills: Kills::default(),
@@ -76,6 +80,11 @@ impl History {
         before: Option<u64>,
     ) -> impl Iterator<Item = (u64, &FillRecord)> {
         self.fills.newest_first(account, before)
+    }
+
+    /// How a position came to its numbers, by today's fills. `None` where it was never filled.
+    pub fn explanation(&self, position: PositionId) -> Option<Explanation<'_>> {
+        self.stories.explain(position, |number| self.fills.entry(number))
     }
 
     /// The last `count` alerts that concern the account (its own and the engine's), oldest first. `None` means every
@@ -119,6 +128,7 @@ impl History {
             self.day = day;
             self.orders.roll_day();
             self.fills.clear();
+            self.stories.roll_day(command.time);
             self.positions.roll_day();
             self.counters.clear();
         }
@@ -206,7 +216,11 @@ impl History {
             charges: fill.charges,
             executed: now,
         };
-        self.fills.push(fill.account, record);
+        let (number, forgotten) = self.fills.push(fill.account, record);
+        self.stories.filled(number, &record);
+        if let Some((number, fill)) = forgotten {
+            self.stories.forgotten(number, &fill);
+        }
         let counters = self.counters_of(fill.account);
         counters.traded(record.side, record.gross(), record.charges.total());
         counters.finished(fill.status);

@@ -18,6 +18,7 @@ mod orders;
 mod positions;
 mod shared;
 mod snapshot;
+mod stories;
 
 pub use alerts::{AlertRecord, AlertSubject};
 pub use counters::DayCounters;
@@ -30,3 +31,4 @@ pub use orders::{Order, Orders};
 pub use positions::{ClosedPosition, OpenPosition, Positions};
 pub use shared::SharedReadModel;
 pub use snapshot::RestoreError;
+pub use stories::{ChargeSums, Effect, Explanation, Running, Start};

@@ -24,13 +24,17 @@ impl<T> Log<T> {
         }
     }
 
-    pub(crate) fn push(&mut self, account: AccountId, entry: T) {
-        if self.entries.len() >= self.capacity {
-            self.forget_oldest();
-        }
+    /// Returns the entry's number, and the entry that was forgotten for it with its own.
+    pub(crate) fn push(&mut self, account: AccountId, entry: T) -> (u64, Option<(u64, T)>) {
+        let forgotten = if self.entries.len() >= self.capacity {
+            self.forget_oldest()
+        } else {
+            None
+        };
         let number = self.next_number();
         self.of_account.entry(account).or_default().push_back(number);
         self.entries.push_back((account, entry));
+        (number, forgotten)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -65,7 +69,7 @@ impl<T> Log<T> {
         }
     }
 
-    fn entry(&self, number: u64) -> Option<&T> {
+    pub(crate) fn entry(&self, number: u64) -> Option<&T> {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.entries.get(index).map(|(_, entry)| entry)
     }
@@ -75,13 +79,14 @@ impl<T> Log<T> {
             .saturating_add(u64::try_from(self.entries.len()).unwrap_or(u64::MAX))
     }
 
-    fn forget_oldest(&mut self) {
-        if let Some((account, _)) = self.entries.pop_front() {
-            if let Some(numbers) = self.of_account.get_mut(&account) {
-                numbers.pop_front();
-            }
-            self.first = self.first.saturating_add(1);
+    fn forget_oldest(&mut self) -> Option<(u64, T)> {
+        let (account, entry) = self.entries.pop_front()?;
+        if let Some(numbers) = self.of_account.get_mut(&account) {
+            numbers.pop_front();
         }
+        let number = self.first;
+        self.first = self.first.saturating_add(1);
+        Some((number, entry))
     }
 }
 

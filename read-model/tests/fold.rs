@@ -242,6 +242,42 @@ impl Fold {
             let view = self.model.engine().position(open.position).unwrap();
             assert_eq!((open.quantity, open.cost), (view.quantity, view.cost));
         }
+        self.check_explanations();
+    }
+
+    /// The fills of each position, added up by the history's own arithmetic, come to the engine's numbers to the paisa.
+    fn check_explanations(&self) {
+        let history = self.model.history();
+        for view in self
+            .model
+            .engine()
+            .positions()
+            .filter(|view| view.account != VENUE)
+        {
+            let Some(explanation) = history.explanation(view.position) else {
+                assert_eq!((view.quantity, view.realised), (0, Money::ZERO));
+                continue;
+            };
+            let mut running = explanation.base;
+            for fill in &explanation.fills {
+                assert_eq!(fill.position, view.position);
+                running.take(fill.side, fill.quantity, fill.price, &fill.charges);
+            }
+            assert_eq!(running, explanation.end);
+            assert_eq!(
+                (
+                    running.quantity,
+                    running.cost,
+                    running.realised,
+                    running.charges.total()
+                ),
+                (view.quantity, view.cost, view.realised, view.charges)
+            );
+            let instrument = self.model.engine().instrument(view.instrument);
+            let mark = instrument.and_then(|instrument| instrument.last_price).unwrap();
+            let value = Money::from_wide(i128::from(mark.paise()) * i128::from(view.quantity));
+            assert_eq!(value.saturating_sub(running.cost), view.unrealised);
+        }
     }
 
     /// Each order against its fills, and the day's counters against both.

@@ -39,7 +39,7 @@ fn every_answer_is_a_documented_one() {
                 "all",
             ]),
     );
-    assert!(report.contains("Tested: 26"), "{report}");
+    assert!(report.contains("Tested: 28"), "{report}");
     server.assert_well();
 }
 

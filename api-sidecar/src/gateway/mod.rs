@@ -50,6 +50,7 @@ use rtrb::{Consumer, Producer};
 pub use self::directory::Directory;
 pub use self::doorbell::Doorbell;
 pub use self::figures::FigurePublisher;
+pub(crate) use self::order_body::{OrderError, parse_object, parse_order};
 
 use self::core::Core;
 use self::event_loop::{EventLoop, LISTENER, WAKER};

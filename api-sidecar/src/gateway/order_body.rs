@@ -65,11 +65,12 @@ enum Validity {
     Gtd,
 }
 
-/// `idempotency_key` is the header of that name; a `client_order_id` in the body wins.
+/// `find` looks an instrument up by symbol and exchange. `idempotency_key` is the header of that name; a
+/// `client_order_id` in the body wins.
 pub(crate) fn parse_order(
     json: &str,
     account: AccountId,
-    directory: &Directory,
+    find: impl Fn(Symbol, Text<10>) -> Option<InstrumentId>,
     idempotency_key: Option<&str>,
 ) -> Result<NewOrder, OrderError> {
     let body: Body<'_> = parse_object(json)?;
@@ -107,7 +108,7 @@ pub(crate) fn parse_order(
         client_order_id: parse_client_order_id(body.client_order_id, idempotency_key)?,
         metadata: parse_metadata(body.metadata)?,
     };
-    let instrument = find_instrument(directory, symbol, body.exchange)?;
+    let instrument = find_instrument(find, symbol, body.exchange)?;
     Ok(NewOrder { instrument, ..order })
 }
 
@@ -141,15 +142,20 @@ pub(crate) fn parse_strategy(raw: Raw<'_>) -> Result<Option<StrategyId>, Invalid
         .ok_or("strategy_id is out of range".to_owned())
 }
 
+/// Looks instruments up among those that the gateway knows.
+pub(crate) fn by_name(directory: &Directory) -> impl Fn(Symbol, Text<10>) -> Option<InstrumentId> + '_ {
+    |symbol, exchange| directory.instrument(symbol, exchange)
+}
+
 /// The instrument of a symbol; `exchange` is NSE where it is absent.
 pub(crate) fn find_instrument(
-    directory: &Directory,
+    find: impl Fn(Symbol, Text<10>) -> Option<InstrumentId>,
     symbol: Symbol,
     exchange: Raw<'_>,
 ) -> Result<InstrumentId, OrderError> {
     let exchange = fields::string("exchange", exchange)?;
     Text::new(exchange.as_deref().unwrap_or("NSE"))
-        .and_then(|exchange| directory.instrument(symbol, exchange))
+        .and_then(|exchange| find(symbol, exchange))
         .ok_or(OrderError::UnknownSymbol(symbol))
 }
 
@@ -251,7 +257,7 @@ mod tests {
     fn parse(json: &str, key: Option<&str>) -> Result<NewOrder, OrderError> {
         let mut directory = Directory::default();
         directory.add_instrument(InstrumentId::new(4), Text::cut("RELIANCE"), Text::cut("NSE"));
-        parse_order(json, AccountId::new(2), &directory, key)
+        parse_order(json, AccountId::new(2), by_name(&directory), key)
     }
 
     fn price(rupees: &str) -> Price {

@@ -11,7 +11,8 @@ use super::answer::Answer;
 use super::directory::Directory;
 use super::fields::{self, Invalid, Raw};
 use super::order_body::{
-    OrderError, find_instrument, parse_object, parse_order, parse_own_id, parse_strategy, parse_symbol,
+    OrderError, by_name, find_instrument, parse_object, parse_order, parse_own_id, parse_strategy,
+    parse_symbol,
 };
 use super::replies::Action;
 use super::router::{OrderName, OrderRoute};
@@ -66,7 +67,7 @@ fn invalid_request(details: Invalid) -> Answer {
 }
 
 fn place(json: &str, key: Option<&str>, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
-    match parse_order(json, who.account, directory, key) {
+    match parse_order(json, who.account, by_name(directory), key) {
         Ok(order) => Ok(Decoded {
             input: Input::Command(Command::NewOrder(order)),
             action: Action::Place,
@@ -77,7 +78,7 @@ fn place(json: &str, key: Option<&str>, who: &Principal, directory: &Directory) 
 }
 
 fn validate(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
-    match parse_order(json, who.account, directory, None) {
+    match parse_order(json, who.account, by_name(directory), None) {
         Ok(order) => Ok(Decoded {
             input: Input::Validate {
                 order,
@@ -230,7 +231,9 @@ fn cancel_all(json: &str, who: &Principal, directory: &Directory) -> Result<Deco
         false => Some(account_of(body.account, who, directory)?),
     };
     let instrument = match parse_symbol(body.symbol).map_err(invalid_request)? {
-        Some(symbol) => Some(find_instrument(directory, symbol, body.exchange).map_err(unknown_instrument)?),
+        Some(symbol) => {
+            Some(find_instrument(by_name(directory), symbol, body.exchange).map_err(unknown_instrument)?)
+        }
         None => None,
     };
     let sides = [("BUY", engine::Side::Buy), ("SELL", engine::Side::Sell)];
@@ -277,7 +280,8 @@ fn close_by_symbol(json: &str, who: &Principal, directory: &Directory) -> Result
     let symbol = parse_symbol(body.symbol)
         .and_then(|symbol| symbol.ok_or("symbol is required".to_owned()))
         .map_err(invalid_request)?;
-    let instrument = find_instrument(directory, symbol, body.exchange).map_err(unknown_instrument)?;
+    let instrument =
+        find_instrument(by_name(directory), symbol, body.exchange).map_err(unknown_instrument)?;
     let strategy = parse_strategy(body.strategy_id).map_err(invalid_request)?;
     let products = [("MIS", engine::Product::Mis), ("CNC", engine::Product::Cnc)];
     let product = fields::word("product", "ProductType", body.product, &products).map_err(invalid_request)?;

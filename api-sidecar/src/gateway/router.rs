@@ -134,11 +134,13 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
             Some(id) => order(OrderRoute::ClosePosition(id)),
             None => Route::NotFound,
         },
+        (["charges"], _) => relay(method, POST, segments),
         (["risk", "kill-switch"], _) => order(OrderRoute::KillSwitch),
         (["risk", "deactivate-kill-switch"], _) => order(OrderRoute::Rearm),
         (["positions" | "trades" | "account" | "instruments" | "health" | "openapi.json"], _)
         | (["docs" | "docs.css" | "docs.js"], _)
         | (["positions" | "depth", _], _)
+        | (["positions", _, "explain"], _)
         | (["stats", "today"], _)
         | (["risk", "summary" | "limits" | "alerts"], _) => relay(method, READ, segments),
         // The handlers know what else there is, or that there is nothing.
@@ -297,6 +299,8 @@ mod tests {
                 "/api/oms/risk/kill-switch",
                 Route::Options { allow: POST },
             ),
+            (Post, "/api/oms/charges", relayed("/api/oms/charges", false)),
+            (Get, "/api/oms/charges", not_allowed(POST)),
             (Post, "/api/oms/trades", not_allowed(READ)),
             (Trace, "/api/oms/orders", not_allowed(ORDERS)),
             (Query, "/api/oms/risk/summary", not_allowed(READ)),

@@ -32,6 +32,9 @@ pub const ASSET_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// are for the paged routes and the WebSocket.
 pub const OPEN_LIST_MAX: usize = 1_000;
 
+/// Orders in one question for charges: what a basket holds, several times over, and no more than a body has room for.
+pub const QUOTES_MAX: usize = 200;
+
 /// Alerts where the caller does not say (CONTRACT.md section 2).
 pub const ALERTS_DEFAULT: usize = 10;
 

@@ -2,13 +2,15 @@
 //!
 //! Only requests that the gateway has parsed, checked and written anew arrive here, one per connection; who asks is in
 //! their `X-Pinion-*` headers. Answers come from the read model. Nothing here writes anything: whatever changes state
-//! is on the order lane.
+//! is on the order lane. A POST here is a question with a body.
 
 mod account;
 mod alerts;
 mod answer;
 mod assets;
+mod charges;
 mod csv;
+mod explain;
 mod health;
 pub mod limits;
 mod market;

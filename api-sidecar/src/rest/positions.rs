@@ -32,14 +32,17 @@ pub(super) fn list(caller: &Caller, query: &Query, model: &ReadModel) -> Result<
 
 /// One position, open or flat.
 pub(super) fn one(caller: &Caller, id: u64, model: &ReadModel) -> Result<Answer, Answer> {
-    let view = u32::try_from(id)
+    let view = visible(caller, id, model)?;
+    Ok(Answer::object(|body| position_fields(body, &view, model)))
+}
+
+/// The position of that id, where the caller may see it.
+pub(super) fn visible(caller: &Caller, id: u64, model: &ReadModel) -> Result<PositionView, Answer> {
+    u32::try_from(id)
         .ok()
         .and_then(|id| model.engine().position(PositionId::new(id)))
-        .filter(|view| caller.may_see(view.account) && !is_venue(view, model));
-    match view {
-        Some(view) => Ok(Answer::object(|body| position_fields(body, &view, model))),
-        None => Err(Answer::error(404, format_args!("Position {id} not found"))),
-    }
+        .filter(|view| caller.may_see(view.account) && !is_venue(view, model))
+        .ok_or_else(|| Answer::error(404, format_args!("Position {id} not found")))
 }
 
 fn is_venue(view: &PositionView, model: &ReadModel) -> bool {
@@ -50,7 +53,7 @@ fn is_venue(view: &PositionView, model: &ReadModel) -> bool {
 }
 
 /// CONTRACT.md section 2, "Position", and what positions carry besides.
-fn position_fields(row: &mut Object<'_>, view: &PositionView, model: &ReadModel) {
+pub(super) fn position_fields(row: &mut Object<'_>, view: &PositionView, model: &ReadModel) {
     let instrument = model.engine().instrument(view.instrument);
     let open = model.history().positions().open_position(view.position);
     row.number("id", view.position);

@@ -13,7 +13,7 @@ use super::limits::READ_YOUR_WRITES_WAIT;
 use super::request::{Caller, Query, Target};
 use crate::wire::wants_csv;
 
-use super::{account, alerts, assets, market, orders, own_page, positions, risk, trades};
+use super::{account, alerts, assets, charges, explain, market, orders, own_page, positions, risk, trades};
 
 /// What every route may use.
 pub(super) struct Context<'a> {
@@ -33,6 +33,7 @@ pub(super) enum Reply {
 enum Read {
     Positions,
     Position(u64),
+    Explain(u64),
     Orders,
     ActiveOrders,
     Order(u64),
@@ -52,6 +53,7 @@ impl Read {
         match path {
             ["positions"] => Some(Read::Positions),
             ["positions", id] => decimal(id).map(Read::Position),
+            ["positions", id, "explain"] => decimal(id).map(Read::Explain),
             ["orders"] => Some(Read::Orders),
             ["orders", "active"] => Some(Read::ActiveOrders),
             ["orders", id] => decimal(id).map(Read::Order),
@@ -81,6 +83,7 @@ impl Read {
         match self {
             Read::Positions => positions::list(caller, query, model),
             Read::Position(id) => positions::one(caller, *id, model),
+            Read::Explain(id) => explain::explain(caller, *id, query, model),
             Read::Orders => orders::history(caller, query, model),
             Read::ActiveOrders => orders::active(caller, query, model),
             Read::Order(id) => orders::one(caller, *id, model),
@@ -102,12 +105,13 @@ fn decimal(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
-/// Answers a request. `header` looks a header up by its lower-case name.
+/// Answers a request. `header` looks a header up by its lower-case name; `body` is empty for a read.
 pub(super) fn answer<'h>(
     context: &Context<'_>,
     method: &str,
     target: &str,
     header: impl Fn(&str) -> Option<&'h str>,
+    body: &[u8],
 ) -> Reply {
     let Some(target) = Target::parse(target) else {
         let refused = Answer::error(400, "The request target is not valid percent-encoded UTF-8");
@@ -116,6 +120,10 @@ pub(super) fn answer<'h>(
     let segments: Vec<&str> = target.segments.iter().map(String::as_str).collect();
     let reads = matches!(method, "GET" | "HEAD");
     let whole = match segments.as_slice() {
+        ["api", "oms", "charges"] if method == "POST" => ask_charges(context, header, body),
+        ["api", "oms", "charges"] => {
+            Answer::error(405, "Method is not allowed here").with_header("Allow", "POST, OPTIONS")
+        }
         path if !reads && !is_known(context, path) => Answer::not_found(),
         _ if !reads => {
             Answer::error(405, "Method is not allowed here").with_header("Allow", "GET, HEAD, OPTIONS")
@@ -131,6 +139,16 @@ pub(super) fn answer<'h>(
         path => page(context, path).unwrap_or_else(Answer::not_found),
     };
     Reply::Whole(whole)
+}
+
+fn ask_charges<'h>(context: &Context<'_>, header: impl Fn(&str) -> Option<&'h str>, body: &[u8]) -> Answer {
+    let Some(caller) = Caller::parse(header) else {
+        return Answer::error(401, "Authentication required");
+    };
+    match context.model.read_at(caller.min_seq, READ_YOUR_WRITES_WAIT) {
+        Some(model) => charges::quote(&caller, body, &model).unwrap_or_else(|refused| refused),
+        None => behind(READ_YOUR_WRITES_WAIT),
+    }
 }
 
 fn page(context: &Context<'_>, path: &[&str]) -> Option<Answer> {

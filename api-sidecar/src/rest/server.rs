@@ -20,6 +20,7 @@ use super::csv::Table;
 use super::health::ProcessHealth;
 use super::limits::{GZIP_BYTES_MIN, LISTENER_RETRY, THREADS_MAX};
 use super::routes::{Context, Reply, answer};
+use crate::limits::BODY_BYTES_MAX;
 
 /// Asks the composition root how the process is; called for each `GET /health`.
 pub type HealthProbe = Box<dyn Fn() -> ProcessHealth + Send + Sync>;
@@ -249,7 +250,14 @@ impl Shared {
     }
 }
 
-fn respond(context: &Context<'_>, request: Request) {
+fn respond(context: &Context<'_>, mut request: Request) {
+    let mut body = Vec::new();
+    // The gateway has bounded it; what it cuts off is no JSON, which is answered as such.
+    let bounded = request.as_reader().take(BODY_BYTES_MAX as u64);
+    if let Err(error) = { bounded }.read_to_end(&mut body) {
+        tracing::debug!(%error, "a request's body did not arrive");
+        return;
+    }
     let header = |name: &str| {
         request
             .headers()
@@ -258,7 +266,7 @@ fn respond(context: &Context<'_>, request: Request) {
             .map(|header| header.value.as_str())
     };
     let gzip = header("accept-encoding").is_some_and(accepts_gzip);
-    let answer = answer(context, request.method().as_str(), request.url(), header);
+    let answer = answer(context, request.method().as_str(), request.url(), header, &body);
     let sent = match answer {
         Reply::Whole(answer) => request.respond(response(answer, gzip)),
         Reply::Download(table, download) if gzip => {

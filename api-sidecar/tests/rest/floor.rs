@@ -196,6 +196,15 @@ impl Floor {
         ask_with(&self.socket, "GET", Some(caller), path, "Accept: text/csv\r\n")
     }
 
+    /// A question with a JSON body.
+    pub(crate) fn post(&self, caller: As, path: &str, json: &str) -> Reply {
+        let fields = format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            json.len()
+        );
+        ask_whole(&self.socket, "POST", Some(caller), path, &fields, json)
+    }
+
     pub(crate) fn ask(&self, method: &str, caller: Option<As>, path: &str) -> Reply {
         ask(&self.socket, method, caller, path)
     }
@@ -224,6 +233,10 @@ pub(crate) fn ask(socket: &Path, method: &str, caller: Option<As>, path: &str) -
 
 /// As [`ask`] with further header lines, each ending in CRLF.
 pub(crate) fn ask_with(socket: &Path, method: &str, caller: Option<As>, path: &str, fields: &str) -> Reply {
+    ask_whole(socket, method, caller, path, fields, "")
+}
+
+fn ask_whole(socket: &Path, method: &str, caller: Option<As>, path: &str, fields: &str, body: &str) -> Reply {
     let mut stream = UnixStream::connect(socket).unwrap();
     let identity = caller.map_or(String::new(), |caller| {
         format!(
@@ -233,7 +246,7 @@ pub(crate) fn ask_with(socket: &Path, method: &str, caller: Option<As>, path: &s
     });
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: pinion\r\n{identity}{fields}Connection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: pinion\r\n{identity}{fields}Connection: close\r\n\r\n{body}"
     )
     .unwrap();
     let mut text = String::new();

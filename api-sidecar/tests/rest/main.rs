@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics where its own data is wrong")]
 
 mod authority;
+mod charges;
 mod csv;
 mod floor;
 mod paging;
