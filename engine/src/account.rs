@@ -7,7 +7,7 @@ use crate::event::AccountChanged;
 use crate::ids::{AccountId, StrategyId};
 use crate::marking::{Held, Marks, Spread};
 use crate::risk_limits::RiskLimits;
-use crate::state_hash::Digest;
+use crate::state_hash::{Digest, Digested, Entity};
 use crate::terms::{Product, Side, TradingState};
 use crate::text::{AccountName, Text};
 use crate::units::{Money, Price, Timestamp};
@@ -116,7 +116,8 @@ pub(crate) struct Account {
     /// Ends of the list of its position keys, by id.
     pub(crate) first_position: u32,
     pub(crate) last_position: u32,
-    pub(crate) digest: u64,
+    #[serde(skip)]
+    pub(crate) digested: Digested,
 }
 
 impl Executions {
@@ -177,7 +178,7 @@ impl Account {
             rate_horizon: Timestamp::ZERO,
             first_position: NIL,
             last_position: NIL,
-            digest: 0,
+            digested: Digested::default(),
         }
     }
 
@@ -310,8 +311,10 @@ impl Account {
     pub(crate) fn forget_executions(&mut self) {
         self.executions = [Executions::default(); EXECUTION_KEYS];
     }
+}
 
-    pub(crate) fn compute_digest(&self) -> u64 {
+impl Entity for Account {
+    fn compute_digest(&self) -> u64 {
         #[expect(clippy::as_conversions, reason = "the discriminant of a repr(u8) enum")]
         let state = u32::from(self.state as u8);
         Digest::new(3)
@@ -325,5 +328,13 @@ impl Account {
             .pair(self.messages_today, self.fills_today)
             .pair(self.open_orders, self.entry_orders)
             .finish()
+    }
+
+    fn digested(&self) -> &Digested {
+        &self.digested
+    }
+
+    fn digested_mut(&mut self) -> &mut Digested {
+        &mut self.digested
     }
 }

@@ -115,6 +115,11 @@ impl<T> Arena<T> {
         (&self.items, &self.free)
     }
 
+    #[inline(always)]
+    pub(crate) fn items_mut(&mut self) -> &mut [T] {
+        &mut self.items
+    }
+
     /// Puts back what [`Arena::parts`] gave; `false` where it is none that this arena could have given.
     pub(crate) fn refill(&mut self, items: Vec<T>, free: &[u32]) -> bool {
         let used = slot_of(items.len());

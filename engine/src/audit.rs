@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::ids::AccountId;
 use crate::marking::{Held, Marks, Spread};
 use crate::position::{Position, Standing};
-use crate::state_hash::StateHash;
+use crate::state_hash::Entity;
 use crate::terms::{Product, Side};
 use crate::units::{Money, Quantity};
 
@@ -170,11 +170,8 @@ impl Engine {
 
     /// [`Engine::state_hash`], recomputed from every entity.
     pub fn recomputed_hash(&self) -> u64 {
-        let mut fresh = StateHash::default();
-        let mut add = |digest: u64| {
-            let mut absent = 0;
-            fresh.replace(&mut absent, digest);
-        };
+        let mut fresh = self.totals_digest();
+        let mut add = |digest: u64| fresh = fresh.wrapping_add(digest);
         for slot in 0..self.positions.len() {
             let position = self.positions.at(slot);
             add(position.compute_digest());
@@ -190,7 +187,7 @@ impl Engine {
         self.instruments
             .iter()
             .for_each(|instrument| add(instrument.compute_digest()));
-        fresh.value().wrapping_add(self.totals_digest())
+        fresh
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::arena::{NIL, slot_of};
 use crate::engine::{Engine, Task};
 use crate::event::{CancelReason, Event, EventBuffer};
-use crate::ids::AccountId;
+use crate::ids::{AccountId, InstrumentId};
 use crate::instrument::DayStatistics;
 use crate::sweep::{Filter, Sweep};
 use crate::units::{Money, Timestamp};
@@ -75,8 +75,9 @@ impl Engine {
         self.client_order_ids.roll_day();
         for instrument in &mut self.instruments {
             instrument.day = DayStatistics::default();
-            let digest = instrument.compute_digest();
-            self.hash.replace(&mut instrument.digest, digest);
+        }
+        for slot in 0..slot_of(self.instruments.len()) {
+            self.rehash_instrument(InstrumentId::new(slot));
         }
     }
 }

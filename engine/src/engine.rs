@@ -31,7 +31,7 @@ use crate::order::Orders;
 use crate::position::Positions;
 use crate::rejection::Refusal;
 use crate::risk::ExplainedCheck;
-use crate::state_hash::{Digest, StateHash};
+use crate::state_hash::{Digest, DigestSum};
 use crate::sweep::Sweep;
 use crate::terms::TradingState;
 use crate::units::Timestamp;
@@ -107,6 +107,26 @@ const TASKS_MAX: usize = 64;
 /// Strategies that may be outside the normal state at once.
 pub(crate) const STRATEGY_STATES_MAX: usize = 1_024;
 
+/// The state hash, by kind of entity.
+#[derive(Debug, Clone)]
+pub(crate) struct Digests {
+    pub(crate) orders: DigestSum,
+    pub(crate) positions: DigestSum,
+    pub(crate) accounts: DigestSum,
+    pub(crate) instruments: DigestSum,
+}
+
+impl Digests {
+    fn new() -> Digests {
+        Digests {
+            orders: DigestSum::new(),
+            positions: DigestSum::new(),
+            accounts: DigestSum::new(),
+            instruments: DigestSum::new(),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub(crate) capacity: Capacity,
@@ -132,7 +152,7 @@ pub struct Engine {
     /// Instruments whose positions' marks wait to be published, and when the first of them is due.
     pub(crate) marks_pending: Vec<u32>,
     pub(crate) marks_due: Option<Timestamp>,
-    pub(crate) hash: StateHash,
+    pub(crate) digests: Digests,
 
     // The rest is empty between commands.
     pub(crate) active: Option<Task>,
@@ -179,7 +199,7 @@ impl Engine {
             band_nodes: [(); 2].map(|()| Nodes::new(capacity.accounts)),
             marks_pending: Vec::with_capacity(index(capacity.instruments)),
             marks_due: None,
-            hash: StateHash::default(),
+            digests: Digests::new(),
             active: None,
             waiting: VecDeque::with_capacity(TASKS_MAX),
             excess_exits: Vec::with_capacity(TASKS_MAX),
@@ -239,7 +259,13 @@ impl Engine {
 
     /// A hash of the whole state, kept incrementally.
     pub fn state_hash(&self) -> u64 {
-        self.hash.value().wrapping_add(self.totals_digest())
+        self.digests
+            .orders
+            .value(self.orders.slots())
+            .wrapping_add(self.digests.positions.value(self.positions.keys()))
+            .wrapping_add(self.digests.accounts.value(&self.accounts))
+            .wrapping_add(self.digests.instruments.value(&self.instruments))
+            .wrapping_add(self.totals_digest())
     }
 
     /// Digest of what belongs to no single entity.
@@ -362,8 +388,6 @@ impl Engine {
             self.touched.pop();
             let instrument = self.instruments.as_mut_slice().at_mut(slot);
             instrument.touched = false;
-            let digest = instrument.compute_digest();
-            self.hash.replace(&mut instrument.digest, digest);
             let top = instrument.current_top();
             if top != instrument.top {
                 instrument.top = top;
@@ -418,25 +442,28 @@ impl Engine {
         if !instrument.touched {
             instrument.touched = true;
             self.touched.push(id.get());
+            self.rehash_instrument(id);
         }
     }
 
+    #[inline]
     pub(crate) fn rehash_order(&mut self, slot: u32) {
-        let order = self.orders.at_mut(slot);
-        let digest = order.compute_digest();
-        self.hash.replace(&mut order.digest, digest);
+        self.digests.orders.note(self.orders.slots_mut(), slot);
     }
 
+    #[inline]
     pub(crate) fn rehash_position(&mut self, slot: u32) {
-        let position = self.positions.at_mut(slot);
-        let digest = position.compute_digest();
-        self.hash.replace(&mut position.digest, digest);
+        self.digests.positions.note(self.positions.keys_mut(), slot);
     }
 
+    #[inline]
     pub(crate) fn rehash_account(&mut self, id: AccountId) {
-        let account = self.accounts.as_mut_slice().at_mut(id.get());
-        let digest = account.compute_digest();
-        self.hash.replace(&mut account.digest, digest);
+        self.digests.accounts.note(&mut self.accounts, id.get());
+    }
+
+    #[inline]
+    pub(crate) fn rehash_instrument(&mut self, id: InstrumentId) {
+        self.digests.instruments.note(&mut self.instruments, id.get());
     }
 
     /// The strictest state that covers a strategy of an account.

@@ -11,6 +11,7 @@ use crate::order::{Lookup, Order};
 use crate::position::{Positions, Standing};
 use crate::rejection::{Refusal, RejectCode, Rejection};
 use crate::risk::{self, ExplainedCheck, Plan, Subject};
+use crate::state_hash::Digested;
 use crate::terms::{OrderStatus, OrderType, SelfTrade, Side, TimeInForce};
 use crate::text::ClientOrderId;
 use crate::units::{Money, Price, Quantity, Timestamp};
@@ -357,7 +358,7 @@ impl Engine {
             resting: false,
             older: newest,
             newer: NIL,
-            digest: 0,
+            digested: Digested::default(),
         });
         if newest == NIL {
             self.positions.at_mut(position).oldest = slot;

@@ -4,7 +4,7 @@ use crate::arena::NIL;
 use crate::book::ladder::{Best, PriceDomain, Sides};
 use crate::command::InstrumentDefinition;
 use crate::extremes::Extremes;
-use crate::state_hash::Digest;
+use crate::state_hash::{Digest, Digested, Entity};
 use crate::terms::Side;
 use crate::units::{Price, Quantity};
 
@@ -63,7 +63,7 @@ pub(crate) struct Instrument {
     pub(crate) touched: bool,
     /// On the list of instruments whose positions wait to be marked.
     pub(crate) unmarked: bool,
-    pub(crate) digest: u64,
+    pub(crate) digested: Digested,
 }
 
 /// The price band: multiples of the tick within `reference ± band`.
@@ -92,7 +92,7 @@ impl Instrument {
             top: Top::default(),
             touched: false,
             unmarked: false,
-            digest: 0,
+            digested: Digested::default(),
         }
     }
 
@@ -132,8 +132,10 @@ impl Instrument {
             Side::Sell => self.sides.domain().low(),
         }
     }
+}
 
-    pub(crate) fn compute_digest(&self) -> u64 {
+impl Entity for Instrument {
+    fn compute_digest(&self) -> u64 {
         Digest::new(4)
             .pair(
                 self.last_price.map_or(0, Price::paise),
@@ -142,5 +144,13 @@ impl Instrument {
             .word(self.day.volume)
             .word(self.day.trades)
             .finish()
+    }
+
+    fn digested(&self) -> &Digested {
+        &self.digested
+    }
+
+    fn digested_mut(&mut self) -> &mut Digested {
+        &mut self.digested
     }
 }

@@ -44,6 +44,10 @@ pub const CLIENT_ORDER_IDS_MAX: u32 = 1 << 26;
 /// Accounts × instruments that an engine can be built for: the index of positions has an entry for each 64 of them.
 pub const ACCOUNT_INSTRUMENTS_MAX: u64 = 1 << 34;
 
+/// Entities of one kind whose digests may wait to be brought up to date: asking for the state hash takes this many
+/// digests at most, some 50 µs.
+pub const STALE_DIGESTS_MAX: usize = 1_024;
+
 /// Marks that are kept as extremes of one instrument: distinct prices of one swing. Beyond, everyone who holds the
 /// instrument is brought up to date at once.
 pub const EXTREMES_MAX: usize = 512;

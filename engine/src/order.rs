@@ -7,7 +7,7 @@ use crate::arena::{Arena, NIL, Slots, index, slot_of};
 use crate::event::Charges;
 use crate::ids::{AccountId, InstrumentId, OrderId};
 use crate::limits::EXIT_RESERVE_DIVISOR;
-use crate::state_hash::Digest;
+use crate::state_hash::{Digest, Digested, Entity};
 use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce};
 use crate::units::{Money, Price, Quantity};
 
@@ -49,7 +49,8 @@ pub(crate) struct Order {
     /// Neighbours in the list of its position's open orders, by acceptance.
     pub(crate) older: u32,
     pub(crate) newer: u32,
-    pub(crate) digest: u64,
+    #[serde(skip)]
+    pub(crate) digested: Digested,
 }
 
 impl Order {
@@ -65,8 +66,10 @@ impl Order {
             self.leaves.min(self.disclosed)
         }
     }
+}
 
-    pub(crate) fn compute_digest(&self) -> u64 {
+impl Entity for Order {
+    fn compute_digest(&self) -> u64 {
         Digest::new(1)
             .word(self.id.get())
             .pair(self.account.get(), self.position)
@@ -75,6 +78,14 @@ impl Order {
             .pair(self.cum, self.modifications)
             .signed(self.cum_notional.paise())
             .finish()
+    }
+
+    fn digested(&self) -> &Digested {
+        &self.digested
+    }
+
+    fn digested_mut(&mut self) -> &mut Digested {
+        &mut self.digested
     }
 }
 
@@ -273,6 +284,16 @@ impl Orders {
             .collect();
         slots.sort_unstable();
         slots
+    }
+
+    /// Every slot ever handed out.
+    pub(crate) fn slots(&self) -> &[Order] {
+        self.arena.parts().0
+    }
+
+    #[inline(always)]
+    pub(crate) fn slots_mut(&mut self) -> &mut [Order] {
+        self.arena.items_mut()
     }
 
     #[inline(always)]

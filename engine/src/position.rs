@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::arena::{NIL, Slots, index, slot_of};
 use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
-use crate::state_hash::Digest;
+use crate::state_hash::{Digest, Digested, Entity};
 use crate::terms::{Product, Side};
 use crate::units::{Money, Price};
 
@@ -72,7 +72,8 @@ pub(crate) struct Position {
     /// Neighbours in the list of those that are marked on every print.
     pub(crate) previous_spread: u32,
     pub(crate) next_spread: u32,
-    pub(crate) digest: u64,
+    #[serde(skip)]
+    pub(crate) digested: Digested,
 }
 
 impl Position {
@@ -156,8 +157,10 @@ impl Position {
             Product::Mis => self.cost.paise().saturating_abs(),
         }
     }
+}
 
-    pub(crate) fn compute_digest(&self) -> u64 {
+impl Entity for Position {
+    fn compute_digest(&self) -> u64 {
         Digest::new(2)
             .pair(self.account.get(), self.instrument.get())
             .pair(self.strategy.get(), u32::from(self.product == Product::Cnc))
@@ -172,6 +175,14 @@ impl Position {
             .signed(self.bought)
             .word(u64::from(self.bought_on))
             .finish()
+    }
+
+    fn digested(&self) -> &Digested {
+        &self.digested
+    }
+
+    fn digested_mut(&mut self) -> &mut Digested {
+        &mut self.digested
     }
 }
 
@@ -299,7 +310,7 @@ impl Positions {
             next_open: NIL,
             previous_spread: NIL,
             next_spread: NIL,
-            digest: 0,
+            digested: Digested::default(),
         });
         slot
     }
@@ -323,6 +334,11 @@ impl Positions {
     /// Every key, by slot.
     pub(crate) fn keys(&self) -> &[Position] {
         &self.items
+    }
+
+    #[inline(always)]
+    pub(crate) fn keys_mut(&mut self) -> &mut [Position] {
+        &mut self.items
     }
 
     /// Fills an empty store with the keys of another, in their order; `false` where they do not fit.

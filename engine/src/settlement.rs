@@ -250,7 +250,6 @@ impl Engine {
             older,
             newer,
             account,
-            digest,
             ..
         } = *self.orders.at(slot);
         if older == NIL {
@@ -264,7 +263,7 @@ impl Engine {
             self.orders.at_mut(newer).older = older;
         }
         self.good_till.remove(slot);
-        self.hash.remove(digest);
+        self.digests.orders.remove(self.orders.at_mut(slot));
         self.orders.remove(slot, status);
         self.close_count(account);
     }

@@ -15,12 +15,11 @@ use crate::command::InstrumentDefinition;
 use crate::engine::{Capacity, Engine};
 use crate::extremes::Extremes;
 use crate::idempotency;
-use crate::ids::{AccountId, Seq, StrategyId};
+use crate::ids::{AccountId, InstrumentId, Seq, StrategyId};
 use crate::instrument::{DayStatistics, Instrument, Top, price_domain};
 use crate::marking::Spread;
 use crate::order::OrdersImage;
 use crate::position::Position;
-use crate::state_hash::StateHash;
 use crate::terms::{Side, TimeInForce, TradingState};
 use crate::units::{Price, Timestamp};
 
@@ -73,7 +72,6 @@ struct Image {
     tariff: Tariff,
     marks_pending: Vec<u32>,
     marks_due: Option<Timestamp>,
-    hash: u64,
     state_hash: u64,
     accounts: Vec<Account>,
     positions: Vec<Position>,
@@ -94,7 +92,6 @@ struct InstrumentImage {
     first_spread: u32,
     marks_waiting: bool,
     top: Top,
-    digest: u64,
     /// Order slot and visible quantity by priority, bids then asks.
     queues: [Vec<(u32, u32)>; 2],
 }
@@ -117,7 +114,6 @@ impl Engine {
             tariff: self.tariff.clone(),
             marks_pending: self.marks_pending.clone(),
             marks_due: self.marks_due,
-            hash: self.hash.value(),
             state_hash: self.state_hash(),
             accounts: self.accounts.clone(),
             positions: self.positions.keys().to_vec(),
@@ -170,7 +166,6 @@ impl Engine {
             first_spread: instrument.first_spread,
             marks_waiting: instrument.marks_waiting,
             top: instrument.top,
-            digest: instrument.digest,
             queues: [queue(Side::Buy), queue(Side::Sell)],
         }
     }
@@ -197,7 +192,6 @@ impl Engine {
         engine.tariff = image.tariff;
         engine.marks_pending.extend(image.marks_pending);
         engine.marks_due = image.marks_due;
-        engine.hash = StateHash::from_value(image.hash);
         engine.accounts.extend(image.accounts);
         for instrument in image.instruments {
             engine.put_instrument(instrument)?;
@@ -211,6 +205,16 @@ impl Engine {
                 let id = order.id;
                 engine.good_till.insert(until, id, slot);
             }
+            engine.rehash_order(slot);
+        }
+        for slot in 0..engine.positions.len() {
+            engine.rehash_position(slot);
+        }
+        for slot in 0..slot_of(engine.accounts.len()) {
+            engine.rehash_account(AccountId::new(slot));
+        }
+        for slot in 0..slot_of(engine.instruments.len()) {
+            engine.rehash_instrument(InstrumentId::new(slot));
         }
         Some(engine)
     }
@@ -290,7 +294,6 @@ impl Engine {
             first_spread: image.first_spread,
             marks_waiting: image.marks_waiting,
             top: image.top,
-            digest: image.digest,
             ..instrument
         });
         Some(())

@@ -1,28 +1,106 @@
 //! The incremental state hash: the sum of one digest per entity, so that a change costs only the entity it touches.
+//!
+//! Not even that at once: an entity that changed joins a backlog, and its digest is brought up to date when it
+//! comes to the front of it, or when somebody asks for the hash. An order that came and went in between is never hashed
+//! at all, and an account that trades all the time once for many fills.
 
-/// Wrapping sum of the digests of everything in the state. Order does not matter, so no history is hidden in it.
+use alloc::collections::VecDeque;
+
+use crate::arena::Slots;
+use crate::limits::STALE_DIGESTS_MAX;
+
+/// What the state consists of: orders, positions, accounts, instruments.
+pub(crate) trait Entity {
+    /// The digest of the entity as it is.
+    fn compute_digest(&self) -> u64;
+    fn digested(&self) -> &Digested;
+    fn digested_mut(&mut self) -> &mut Digested;
+}
+
+/// An entity's digest as the sum contains it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StateHash(u64);
+pub(crate) struct Digested {
+    digest: u64,
+    /// Its number in the backlog, from 1; 0 where the digest is up to date.
+    ticket: u64,
+}
 
-impl StateHash {
+/// The wrapping sum of the digests of all entities of one kind, and the backlog of those that changed since. Order does
+/// not matter, so no history is hidden in it.
+#[derive(Clone, Debug)]
+pub(crate) struct DigestSum {
+    sum: u64,
+    /// Slots by ticket; void where the entity has another ticket by now, or none.
+    stale: VecDeque<u32>,
+    /// The last ticket given out.
+    tickets: u64,
+}
+
+impl DigestSum {
+    pub(crate) fn new() -> DigestSum {
+        DigestSum {
+            sum: 0,
+            stale: VecDeque::with_capacity(STALE_DIGESTS_MAX.saturating_add(1)),
+            tickets: 0,
+        }
+    }
+
+    /// Notes that an entity is new or has changed.
     #[inline]
-    pub(crate) fn remove(&mut self, digest: u64) {
-        self.0 = self.0.wrapping_sub(digest);
+    pub(crate) fn note<E: Entity>(&mut self, entities: &mut [E], slot: u32) {
+        let digested = entities.at_mut(slot).digested_mut();
+        if digested.ticket != 0 {
+            return;
+        }
+        self.tickets = self.tickets.wrapping_add(1);
+        digested.ticket = self.tickets;
+        self.stale.push_back(slot);
+        if self.stale.len() > STALE_DIGESTS_MAX {
+            self.settle_first(entities);
+        }
     }
 
-    /// Exchanges an entity's digest.
     #[inline]
-    pub(crate) fn replace(&mut self, cached: &mut u64, digest: u64) {
-        self.0 = self.0.wrapping_sub(*cached).wrapping_add(digest);
-        *cached = digest;
+    fn settle_first<E: Entity>(&mut self, entities: &mut [E]) {
+        let ticket = self.first_ticket();
+        let Some(slot) = self.stale.pop_front() else {
+            return;
+        };
+        let entity = entities.at_mut(slot);
+        if entity.digested().ticket == ticket {
+            let digest = entity.compute_digest();
+            self.sum = self
+                .sum
+                .wrapping_sub(entity.digested().digest)
+                .wrapping_add(digest);
+            *entity.digested_mut() = Digested { digest, ticket: 0 };
+        }
     }
 
-    pub(crate) const fn from_value(value: u64) -> StateHash {
-        StateHash(value)
+    /// The ticket of the first in the backlog.
+    fn first_ticket(&self) -> u64 {
+        let waiting = u64::from(crate::arena::slot_of(self.stale.len()));
+        self.tickets.wrapping_sub(waiting).wrapping_add(1)
     }
 
-    pub(crate) const fn value(self) -> u64 {
-        self.0
+    /// Takes an entity out of the sum.
+    #[inline]
+    pub(crate) fn remove<E: Entity>(&mut self, entity: &mut E) {
+        self.sum = self.sum.wrapping_sub(entity.digested().digest);
+        *entity.digested_mut() = Digested::default();
+    }
+
+    /// The sum as it is with the backlog worked off.
+    pub(crate) fn value<E: Entity>(&self, entities: &[E]) -> u64 {
+        let mut sum = self.sum;
+        for (ticket, &slot) in (self.first_ticket()..).zip(&self.stale) {
+            let entity = entities.at(slot);
+            if entity.digested().ticket == ticket {
+                let fresh = entity.compute_digest();
+                sum = sum.wrapping_sub(entity.digested().digest).wrapping_add(fresh);
+            }
+        }
+        sum
     }
 }
 
