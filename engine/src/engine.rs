@@ -335,29 +335,39 @@ impl Engine {
             }
             if let Some(&position) = self.excess_exits.last() {
                 self.trim_one_exit(position, out);
-            } else if let Some(task) = self.active.take() {
-                self.active = self.advance(task, out);
+            } else if let Some(Task::Match(slot)) = self.active {
+                // The usual task, without moving it out and back.
+                if self.match_order(slot, out) == Work::Done {
+                    self.active = None;
+                }
+            } else if self.active.is_some() {
+                self.active = self.active.take().and_then(|task| self.advance(task, out));
             } else if let Some(&instrument) = self.unmarked.last() {
                 self.mark_instrument(instrument);
             } else if let Some(position) = self.watches.take_first() {
                 self.watch_position(position, out);
             } else if let Some(account) = self.reviews.take_first() {
                 self.review_account(account, out);
-            } else if let Some(task) = self.waiting.pop_front() {
-                self.active = Some(task);
+            } else if !self.waiting.is_empty() {
+                self.active = self.waiting.pop_front();
             } else if let Some(account) = self.message_of.take() {
                 self.watch_messages(account, out);
             } else {
                 break;
             }
         }
-        self.remember_outcome();
+        if self.remembering.is_some() {
+            self.remember_outcome();
+        }
         self.publish_tops(out)
     }
 
     fn advance(&mut self, task: Task, out: &mut EventBuffer) -> Option<Task> {
         match task {
-            Task::Match(slot) => self.match_order(slot, out),
+            Task::Match(slot) => match self.match_order(slot, out) {
+                Work::Done => None,
+                Work::More => Some(Task::Match(slot)),
+            },
             Task::Sweep(sweep) => self.sweep(sweep, out),
             Task::Close(closing) => self.close_next(closing, out),
             Task::Clock => self.next_due(out),

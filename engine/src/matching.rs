@@ -2,7 +2,7 @@
 
 use crate::arena::Slots;
 use crate::book::ladder::Head;
-use crate::engine::{Engine, Task};
+use crate::engine::{Engine, Work};
 use crate::event::{CancelReason, Event, EventBuffer, Trade};
 use crate::ids::TradeId;
 use crate::terms::{OrderStatus, SelfTrade, TimeInForce};
@@ -16,14 +16,14 @@ enum Step {
 }
 
 impl Engine {
-    /// Matches as long as the buffer has room. `None` when the order is filled, resting or gone.
-    pub(crate) fn match_order(&mut self, slot: u32, out: &mut EventBuffer) -> Option<Task> {
+    /// Matches as long as the buffer has room; done when the order is filled, resting or gone.
+    pub(crate) fn match_order(&mut self, slot: u32, out: &mut EventBuffer) -> Work {
         loop {
             if !self.excess_exits.is_empty() || !out.has_room_for_a_step() {
-                return Some(Task::Match(slot));
+                return Work::More;
             }
             if let Step::Stop = self.match_once(slot, out) {
-                return None;
+                return Work::Done;
             }
         }
     }

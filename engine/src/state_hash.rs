@@ -46,14 +46,16 @@ impl DigestSum {
     }
 
     /// Notes that an entity is new or has changed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note<E: Entity>(&mut self, entities: &mut [E], slot: u32) {
-        let digested = entities.at_mut(slot).digested_mut();
-        if digested.ticket != 0 {
-            return;
+        if entities.at_mut(slot).digested().ticket == 0 {
+            self.enlist(entities, slot);
         }
+    }
+
+    fn enlist<E: Entity>(&mut self, entities: &mut [E], slot: u32) {
         self.tickets = self.tickets.wrapping_add(1);
-        digested.ticket = self.tickets;
+        entities.at_mut(slot).digested_mut().ticket = self.tickets;
         self.stale.push_back(slot);
         if self.stale.len() > STALE_DIGESTS_MAX {
             self.settle_first(entities);
