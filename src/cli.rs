@@ -40,6 +40,8 @@ pub enum Command {
     Migrate(TablesArgs),
     /// Replace the rows of the tables by those of the journal.
     RebuildTables(TablesArgs),
+    /// Compare the tables with the journal; differences also go to reconciliation_log.
+    Reconcile(TablesArgs),
     /// Measure parts of Pinion; every result is checked before a time is given.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -142,6 +144,7 @@ mod tests {
             "pinion diff ./data ./other",
             "pinion migrate --config pinion.toml",
             "pinion rebuild-tables --data-dir ./data",
+            "pinion reconcile --data-dir ./data",
         ] {
             parse(line);
         }

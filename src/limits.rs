@@ -67,5 +67,13 @@ pub const REST_THREADS: usize = 4;
 /// How long the read model may take to show what the start sequenced.
 pub const START_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a reconciliation waits for the read model to reach the tables, and in all: less than the relay waits for
+/// REST (`api_sidecar::limits::RELAY_ANSWER_TIME_MAX`).
+pub const READ_MODEL_WAIT: Duration = Duration::from_secs(2);
+pub const RECONCILE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often `pinion reconcile` follows tables that move while it reads.
+pub const RECONCILE_ATTEMPTS: u32 = 5;
+
 /// How long each thread may take to end. The gateway answers what is in flight first, which takes up to 5 s.
 pub const THREAD_END_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@ use clap::Parser;
 use pinion::bench::{engine_bench, journal_bench};
 use pinion::cli::{BenchCommand, Cli, Command, KeysCommand};
 use pinion::keys::NewKey;
+use pinion::tables::TablesError;
 use pinion::{diff, repair, replay, serve, tables, verify};
 
 fn main() -> ExitCode {
@@ -46,6 +47,15 @@ fn main() -> ExitCode {
             .map_err(|error| error.to_string()),
         Command::RebuildTables(args) => tables::rebuild(&args)
             .map(|rebuilt| println!("{rebuilt}"))
+            .map_err(|error| error.to_string()),
+        Command::Reconcile(args) => tables::reconcile(&args)
+            .and_then(|report| {
+                print!("{}", tables::show(&report));
+                match report.differences.len() {
+                    0 => Ok(()),
+                    count => Err(TablesError::Different(count)),
+                }
+            })
             .map_err(|error| error.to_string()),
         Command::Diff(args) => diff::run(&args).map_err(|error| error.to_string()),
     };

@@ -14,7 +14,7 @@ use engine::lane::{JournalEntry, Outbound, Request};
 use engine::{Actor, Capacity, Command, Engine, Event, KillScope, KillSwitch, Seq, Text, TradingState};
 use market::{SimInstrument, Simulator, SimulatorSettings};
 use persistence_writer::journal::{self, Disk, JournalError, Opened};
-use persistence_writer::projector::{self, ProjectorStatus, UrlError};
+use persistence_writer::projector::{self, ProjectorStatus, Reconciler, UrlError};
 use persistence_writer::replica::{self, Replica};
 use persistence_writer::snapshot::{self, SnapshotError};
 use persistence_writer::writer::{self, Writer};
@@ -171,6 +171,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
 
     // 9. Thread `projector`: the tables follow the journal, at the pace of their database.
     let tables_status = Arc::new(ProjectorStatus::new(tables.backend()));
+    let (reconciler, requests) = Reconciler::new();
     let stop_projector = Arc::new(AtomicBool::new(false));
     let projector = spawn("projector", &ends, {
         let source = projector::Source {
@@ -180,7 +181,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
             status: Arc::clone(&tables_status),
         };
         let (model, stop) = (Arc::clone(&model), Arc::clone(&stop_projector));
-        move || tables.follow(source, &model, &stop)
+        move || tables.follow(source, &model, requests, &stop)
     })?;
 
     // 10. Threads `rest-N`: reads, behind the gateway.
@@ -189,6 +190,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let settings = RestSettings {
         threads: REST_THREADS,
         health,
+        reconcile: Some(tables::reconcile_probe(reconciler, Arc::clone(&model))),
         assets_dir: match &config.dashboard {
             Dashboard::Folder(folder) => Some(folder.clone()),
             Dashboard::BuiltIn | Dashboard::Upstream(_) => None,

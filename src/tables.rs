@@ -1,23 +1,26 @@
 //! The tables: where they are, and the commands about them.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use api_sidecar::rest::TablesHealth;
+use api_sidecar::rest::{ReconcileDifference, ReconcileProbe, Reconciliation, TablesHealth};
 use clap::Args;
 use engine::{Seq, Timestamp};
 use persistence_writer::journal::{self, Disk, JournalError, JournalId, SpareSegments};
+use persistence_writer::projector::reconcile::{self, Report, Requests, Standing};
 use persistence_writer::projector::{
-    self, PostgresSettings, PostgresStore, Projector, ProjectorStatus, Source, SqliteStore, StoreError,
-    UrlError,
+    self, Fold, PostgresSettings, PostgresStore, Projector, ProjectorStatus, Reconciler, Source, SqliteStore,
+    StoreError, TableStore, UrlError,
 };
 use persistence_writer::{Ack, DataDir, DataDirError, Progress};
 use read_model::SharedReadModel;
 
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError, Environment, Machine};
+use crate::limits::{READ_MODEL_WAIT, RECONCILE_ATTEMPTS, RECONCILE_TIMEOUT};
 
 /// The embedded database, in the data directory.
 const EMBEDDED: &str = "pinion.db";
@@ -47,6 +50,12 @@ pub enum TablesError {
         "there is nothing to migrate: DATABASE_URL is not set, and the embedded database migrates itself"
     )]
     NothingToMigrate,
+    #[error("the tables hold commands up to {tables}, but the journal ends at {journal}")]
+    AheadOfJournal { tables: u64, journal: u64 },
+    #[error("the tables move too fast to be compared from outside: ask the server, GET /api/oms/reconcile")]
+    Moving,
+    #[error("{0} differences")]
+    Different(usize),
 }
 
 /// Which configuration, and which data.
@@ -92,6 +101,7 @@ impl Tables {
         self,
         source: Source<Disk>,
         model: &Arc<SharedReadModel>,
+        requests: Requests,
         stop: &AtomicBool,
     ) -> Result<(), JournalError> {
         let model = Arc::clone(model);
@@ -102,11 +112,13 @@ impl Tables {
         match self {
             Tables::Embedded(path) => {
                 let store = SqliteStore::new(path);
-                projector::run(Projector::new(source, store).with_behind_hook(hook), stop)
+                let projector = Projector::new(source, store).with_behind_hook(hook);
+                projector::run(projector.with_requests(requests), stop)
             }
             Tables::Postgres(settings) => {
                 let store = PostgresStore::new(*settings);
-                projector::run(Projector::new(source, store).with_behind_hook(hook), stop)
+                let projector = Projector::new(source, store).with_behind_hook(hook);
+                projector::run(projector.with_requests(requests), stop)
             }
         }
     }
@@ -168,6 +180,106 @@ pub fn rebuild(args: &TablesArgs) -> Result<Rebuilt, TablesError> {
         rows: status.rows(),
         dead_letters: status.dead_letters(),
     })
+}
+
+/// Answers `/reconcile`: the projector's thread compares, the read model shows what it has.
+pub fn reconcile_probe(reconciler: Reconciler, model: Arc<SharedReadModel>) -> ReconcileProbe {
+    Box::new(move || {
+        let model = Arc::clone(&model);
+        let capture = move |seq| {
+            let model = model.read_at(Seq::new(seq), READ_MODEL_WAIT)?;
+            Some(Standing::of(model.engine(), model.history()))
+        };
+        reconciler
+            .reconcile(capture, RECONCILE_TIMEOUT)
+            .map(reconciliation)
+    })
+}
+
+fn reconciliation(report: Report) -> Reconciliation {
+    let differences = report
+        .differences
+        .into_iter()
+        .map(|difference| ReconcileDifference {
+            side: difference.side,
+            account: difference.account,
+            symbol: difference.symbol,
+            exchange: difference.exchange,
+            issue_type: difference.issue_type,
+            severity: difference.severity,
+            engine_quantity: difference.engine_quantity,
+            other_quantity: difference.other_quantity,
+            message: difference.message,
+        });
+    Reconciliation {
+        seq: report.seq,
+        open_orders: report.open_orders,
+        open_positions: report.open_positions,
+        accounts: report.accounts,
+        orders: report.orders,
+        trades: report.trades,
+        differences: differences.collect(),
+    }
+}
+
+/// `pinion reconcile`: folds the journal up to where the tables stand, and compares. A server may run; while it writes
+/// fast, ask it instead.
+pub fn reconcile(args: &TablesArgs) -> Result<Report, TablesError> {
+    let config = args.load()?;
+    let journal = DataDir::existing_journal(&config.server.data_dir)?;
+    let mut store: Box<dyn TableStore> = match Tables::of(&config)? {
+        Tables::Embedded(path) => Box::new(SqliteStore::new(path)),
+        Tables::Postgres(settings) => Box::new(PostgresStore::new(*settings)),
+    };
+    let (mut tables, _) = reconcile::read_tables(&mut *store, 0)?;
+    let mut fold = Fold::new(u64::MAX);
+    for _ in 0..RECONCILE_ATTEMPTS {
+        fold_to(&mut fold, &journal, tables.seq)?;
+        let engine = Standing::of(fold.engine(), fold.history());
+        let volume;
+        (tables, volume) = reconcile::read_tables(&mut *store, engine.day)?;
+        if tables.seq == engine.seq {
+            let differences = reconcile::compare(&engine, &tables, "tables");
+            let report = Report::new(&engine, volume, fold.volume(), differences);
+            reconcile::log(&mut *store, &report, now())?;
+            return Ok(report);
+        }
+    }
+    Err(TablesError::Moving)
+}
+
+fn fold_to(fold: &mut Fold, journal: &Disk, seq: u64) -> Result<(), TablesError> {
+    journal::walk(journal, Seq::new(fold.seq()), |command| {
+        if command.seq.get() > seq {
+            return ControlFlow::Break(());
+        }
+        fold.apply(command);
+        ControlFlow::Continue(())
+    })?;
+    if fold.seq() == seq {
+        Ok(())
+    } else {
+        Err(TablesError::AheadOfJournal {
+            tables: seq,
+            journal: fold.seq(),
+        })
+    }
+}
+
+/// A report for a person.
+pub fn show(report: &Report) -> String {
+    let mut text = format!(
+        "compared at seq {}: {} open orders, {} open positions, {} accounts; {} orders and {} trades in all\n",
+        report.seq, report.open_orders, report.open_positions, report.accounts, report.orders, report.trades
+    );
+    for difference in &report.differences {
+        let line = format!(
+            "{} {}: {}\n",
+            difference.severity, difference.issue_type, difference.message
+        );
+        text.push_str(&line);
+    }
+    text
 }
 
 /// What a rebuild came to.

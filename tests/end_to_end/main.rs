@@ -21,3 +21,4 @@ mod paper_market;
 mod process;
 mod reads;
 mod support;
+mod tables;

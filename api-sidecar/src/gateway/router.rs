@@ -137,7 +137,10 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
         (["charges"], _) => relay(method, POST, segments),
         (["risk", "kill-switch"], _) => order(OrderRoute::KillSwitch),
         (["risk", "deactivate-kill-switch"], _) => order(OrderRoute::Rearm),
-        (["positions" | "trades" | "account" | "instruments" | "health" | "openapi.json"], _)
+        (
+            ["positions" | "trades" | "account" | "instruments" | "health" | "reconcile" | "openapi.json"],
+            _,
+        )
         | (["docs" | "docs.css" | "docs.js"], _)
         | (["positions" | "depth", _], _)
         | (["positions", _, "explain"], _)

@@ -17,6 +17,7 @@ mod market;
 mod orders;
 mod own_page;
 mod positions;
+mod reconcile;
 mod request;
 mod risk;
 mod routes;
@@ -24,4 +25,5 @@ mod server;
 mod trades;
 
 pub use health::{ProcessHealth, TablesHealth};
+pub use reconcile::{ReconcileDifference, ReconcileProbe, Reconciliation};
 pub use server::{HealthProbe, RestError, RestServer, RestSettings, serve};

@@ -10,10 +10,13 @@ use super::answer::Answer;
 use super::csv::{Download, Table};
 use super::health::{ProcessHealth, health};
 use super::limits::READ_YOUR_WRITES_WAIT;
+use super::reconcile::ReconcileProbe;
 use super::request::{Caller, Query, Target};
 use crate::wire::wants_csv;
 
-use super::{account, alerts, assets, charges, explain, market, orders, own_page, positions, risk, trades};
+use super::{
+    account, alerts, assets, charges, explain, market, orders, own_page, positions, reconcile, risk, trades,
+};
 
 /// What every route may use.
 pub(super) struct Context<'a> {
@@ -21,6 +24,7 @@ pub(super) struct Context<'a> {
     /// Serves other pages than our own.
     pub(super) assets_dir: Option<&'a Path>,
     pub(super) process: &'a (dyn Fn() -> ProcessHealth + Send + Sync),
+    pub(super) reconcile: Option<&'a ReconcileProbe>,
 }
 
 /// An answer, or a download that is made while it is sent.
@@ -129,6 +133,10 @@ pub(super) fn answer<'h>(
             Answer::error(405, "Method is not allowed here").with_header("Allow", "GET, HEAD, OPTIONS")
         }
         ["api", "oms", "health"] => health(&(context.process)(), context.model),
+        ["api", "oms", "reconcile"] => match Caller::parse(header) {
+            Some(caller) => reconcile::answer(&caller, context.reconcile),
+            None => Answer::error(401, "Authentication required"),
+        },
         ["api", "oms", "docs" | "docs.css" | "docs.js" | "openapi.json"] => {
             assets::page(&segments).unwrap_or_else(Answer::not_found)
         }
@@ -161,7 +169,7 @@ fn page(context: &Context<'_>, path: &[&str]) -> Option<Answer> {
 /// Whether a path names something that can be read.
 fn is_known(context: &Context<'_>, path: &[&str]) -> bool {
     match path {
-        ["api", "oms", "health"] => true,
+        ["api", "oms", "health" | "reconcile"] => true,
         ["api", "oms", rest @ ..] if Read::parse(rest).is_some() => true,
         path => page(context, path).is_some(),
     }

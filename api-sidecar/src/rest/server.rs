@@ -19,6 +19,7 @@ use super::answer::Answer;
 use super::csv::Table;
 use super::health::ProcessHealth;
 use super::limits::{GZIP_BYTES_MIN, LISTENER_RETRY, THREADS_MAX};
+use super::reconcile::ReconcileProbe;
 use super::routes::{Context, Reply, answer};
 use crate::limits::BODY_BYTES_MAX;
 
@@ -30,6 +31,8 @@ pub struct RestSettings {
     /// Threads that answer, 1 to 64.
     pub threads: usize,
     pub health: HealthProbe,
+    /// Answers `/reconcile`; `None` where there are no tables to compare.
+    pub reconcile: Option<ReconcileProbe>,
     /// A folder of the trader's own page, served at `/` in place of ours.
     pub assets_dir: Option<PathBuf>,
 }
@@ -212,6 +215,7 @@ impl Shared {
         let context = Context {
             model: &self.model,
             process: &*self.settings.health,
+            reconcile: self.settings.reconcile.as_ref(),
             assets_dir: self.settings.assets_dir.as_deref(),
         };
         loop {
@@ -424,6 +428,7 @@ mod tests {
                     durable: 0,
                     tables: None,
                 }),
+                reconcile: None,
                 assets_dir: None,
             },
             state: Mutex::new(State::default()),

@@ -213,6 +213,7 @@ impl Floor {
 pub(crate) fn start(socket: &Path, model: &Arc<SharedReadModel>, healthy: &Arc<AtomicBool>) -> RestServer {
     let healthy = Arc::clone(healthy);
     let settings = RestSettings {
+        reconcile: None,
         assets_dir: None,
         threads: 4,
         health: Box::new(move || ProcessHealth {

@@ -17,6 +17,7 @@ use super::kill_events::{KillEvent, KillEvents};
 use super::names::Names;
 use super::order_rows::{order_row, trade_row, trade_row_id};
 use super::position_life::PositionLives;
+use super::reconcile::Volume;
 use super::table::{Row, TableId, Value};
 
 /// The strategy that every account has from the beginning (CONTRACT.md section 6).
@@ -66,6 +67,7 @@ pub struct Fold {
     /// Rows are made of the commands after this one; those before are in the tables.
     written_to: u64,
     held: Held,
+    volume: Volume,
     /// Of the present command:
     ordinal: u32,
     last_fill: Option<OrderId>,
@@ -91,6 +93,7 @@ impl Fold {
             batch: Batch::starting_after(written_to),
             written_to,
             held: Held::default(),
+            volume: Volume::default(),
             ordinal: 0,
             last_fill: None,
             refusal: None,
@@ -105,6 +108,15 @@ impl Fold {
 
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Orders and trades since the journal began.
+    pub fn volume(&self) -> Volume {
+        self.volume
     }
 
     /// What the tables hold when they hold the rows made so far, and those left out because they are there.
@@ -261,6 +273,7 @@ impl Fold {
     }
 
     fn order_came(&mut self, order: OrderId, seq: Seq, now: Timestamp) {
+        self.volume.orders += 1;
         if let Some(order) = self.history.orders().order(order) {
             let (id, account, strategy) = (order.id, order.account, order.strategy);
             self.held.add(TableId::Orders, [id.get(), 0]);
@@ -280,6 +293,8 @@ impl Fold {
 
     fn filled(&mut self, fill: &Fill, seq: Seq, now: Timestamp) {
         self.last_fill = Some(fill.order);
+        self.volume.trades += 1;
+        self.volume.quantity += u64::from(fill.last_quantity.shares());
         self.order_changed(fill.order, fill.account, seq, now);
         self.days.traded(fill.account, fill.instrument);
         self.touched.insert(fill.account);

@@ -30,6 +30,9 @@ pub const WATERMARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often an idle projector asks whether the tables are still there, and its own.
 pub const VERIFY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a reconciliation waits for the journal to be durable up to the read model (with `--ack memory`).
+pub const RECONCILE_WAIT: Duration = Duration::from_secs(1);
+
 /// How long the projector sleeps without news before it looks at its stop flag.
 pub const IDLE_WAIT: Duration = Duration::from_millis(50);
 

@@ -16,8 +16,9 @@ use super::fold::Fold;
 use super::held::Held;
 use super::limits::{
     BACK_OFF_MAX, BACK_OFF_MIN, BEHIND, CATCH_UP_LAG, CATCH_UP_ROWS, COMMANDS_PER_BATCH, DRAIN_TIME,
-    FOLD_SLICE, IDLE_WAIT, LIVE_ROWS, VERIFY_INTERVAL, WATERMARK_INTERVAL,
+    FOLD_SLICE, IDLE_WAIT, LIVE_ROWS, RECONCILE_WAIT, VERIFY_INTERVAL, WATERMARK_INTERVAL,
 };
+use super::reconcile::{self, Capture, Report, Request, Requests, Standing};
 use super::status::{ProjectorStatus, State};
 use super::store::{StoreError, TableStore};
 use crate::journal::{JournalError, JournalId, Storage, Tailer};
@@ -56,6 +57,9 @@ pub struct Projector<S: Storage, T: TableStore> {
     halted: bool,
     on_behind: BehindHook,
     behind: bool,
+    requests: Option<Requests>,
+    /// Waits for the tables to be up to date.
+    request: Option<Request>,
 }
 
 /// The fold and its place in the journal.
@@ -92,7 +96,15 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
             halted: false,
             on_behind: Box::new(|_| ()),
             behind: false,
+            requests: None,
+            request: None,
         }
+    }
+
+    /// Has reconciliations asked for.
+    pub fn with_requests(self, requests: Requests) -> Projector<S, T> {
+        let requests = Some(requests);
+        Projector { requests, ..self }
     }
 
     /// Has somebody told when the tables fall behind.
@@ -322,6 +334,82 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
         }
     }
 
+    /// Whether the journal's end is a few batches away, at most.
+    fn is_near_the_end(&self) -> bool {
+        let ready = self.claimed && self.checked && self.unwritten.is_none();
+        let near = |following: &Following<S>| {
+            let seq = following.fold.seq();
+            seq >= following.from && self.durable().saturating_sub(seq) <= CATCH_UP_LAG
+        };
+        ready && self.following.as_ref().is_some_and(near)
+    }
+
+    /// Does one reconciliation, if somebody asks.
+    fn answer_requests(&mut self) -> Result<(), JournalError> {
+        let asked = || self.requests.as_ref().and_then(|asked| asked.0.try_recv().ok());
+        let Some(request) = self.request.take().or_else(asked) else {
+            return Ok(());
+        };
+        if !self.is_near_the_end() && !self.halted && Instant::now() < request.until {
+            self.request = Some(request);
+            return Ok(());
+        }
+        let report = self.reconcile(request.capture)?.map_err(|why| {
+            let (state, reason) = self.source.status.state();
+            match reason.as_str() {
+                "" => format!("{why} (the tables are {})", state.as_str()),
+                reason => format!("{why} (the tables are {}: {reason})", state.as_str()),
+            }
+        });
+        // Whoever asked may have given up.
+        let _ = request.reply.send(report);
+        Ok(())
+    }
+
+    fn reconcile(&mut self, capture: Capture) -> Result<Result<Report, String>, JournalError> {
+        let behind = "the tables are not up to date, so there is nothing to compare";
+        let near = self.is_near_the_end();
+        let Some(following) = self.following.as_mut().filter(|_| near) else {
+            return Ok(Err(behind.to_owned()));
+        };
+        let Some(model) = capture(following.fold.seq()) else {
+            return Ok(Err("the read model has not caught up".to_owned()));
+        };
+        let end = self
+            .source
+            .progress
+            .wait_durable_beyond(model.seq.saturating_sub(1), RECONCILE_WAIT);
+        if end < model.seq {
+            return Ok(Err("the journal is not durable up to the read model".to_owned()));
+        }
+        while following.fold_slice(model.seq, usize::MAX)? {}
+        if following.fold.pending_commands() > 0 {
+            let batch = Arc::new(following.fold.take_batch());
+            if let Err(error) = self.write(batch)? {
+                self.fail(&error);
+                return Ok(Err(behind.to_owned()));
+            }
+        }
+        Ok(self.compare(&model).map_err(|error| {
+            self.fail(&error);
+            behind.to_owned()
+        }))
+    }
+
+    /// All sides stand at the same command now.
+    fn compare(&mut self, model: &Standing) -> Result<Report, StoreError> {
+        let Some(following) = &self.following else {
+            return Err(StoreError::Moved);
+        };
+        let engine = Standing::of(following.fold.engine(), following.fold.history());
+        let (tables, volume) = reconcile::read_tables(&mut self.store, engine.day)?;
+        let mut differences = reconcile::compare(&engine, model, "read_model");
+        differences.extend(reconcile::compare(&engine, &tables, "tables"));
+        let report = Report::new(&engine, volume, following.fold.volume(), differences);
+        reconcile::log(&mut self.store, &report, now())?;
+        Ok(report)
+    }
+
     /// Tells when the tables fall behind, and again only after they have caught up.
     fn watch_lag(&mut self) {
         let status = &self.source.status;
@@ -402,6 +490,7 @@ pub fn run<S: Storage, T: TableStore>(
     loop {
         let step = projector.step()?;
         projector.watch_lag();
+        projector.answer_requests()?;
         if stop.load(Ordering::Acquire) {
             let since = *stopping.get_or_insert_with(Instant::now);
             let hopeless = projector.halted || matches!(step, Step::Failed);

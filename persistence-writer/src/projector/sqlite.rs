@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use engine::Timestamp;
 use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ToSql, Transaction, TransactionBehavior};
 use tracing::warn;
@@ -11,7 +12,8 @@ use tracing::warn;
 use super::batch::Batch;
 use super::held::Held;
 use super::migrations;
-use super::store::{StoreError, TableStore, Takeover, Watermark, Written, judge, seq_of};
+use super::reconcile::RECONCILIATION_LOG;
+use super::store::{StoreError, TableStore, Takeover, TextRows, Watermark, Written, judge, seq_of};
 use super::table::{Column, OnConflict, Row, Table, Value, time_text};
 use crate::journal::JournalId;
 
@@ -132,6 +134,49 @@ impl TableStore for SqliteStore {
         Ok(written)
     }
 
+    fn own_prefix(&self) -> &'static str {
+        "pinion_"
+    }
+
+    fn read(&mut self, queries: Vec<String>) -> Result<Vec<TextRows>, StoreError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => self.connection.insert(open(&self.path)?),
+        };
+        let transaction = connection.transaction()?;
+        let mut answers = Vec::with_capacity(queries.len());
+        for sql in queries {
+            let mut statement = transaction.prepare(&sql)?;
+            let width = statement.column_count();
+            let texts = |row: &rusqlite::Row<'_>| (0..width).map(|place| row.get(place)).collect();
+            let rows: rusqlite::Result<TextRows> = statement.query_map((), texts)?.collect();
+            answers.push(rows?);
+        }
+        Ok(answers)
+    }
+
+    fn log(&mut self, rows: Vec<Row>, now: Timestamp) -> Result<(), StoreError> {
+        let transaction = self
+            .connection()?
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute(
+            "UPDATE reconciliation_log SET resolved = TRUE, resolved_at = ?1, resolution = 'Reconciled again'
+             WHERE seq IS NOT NULL AND NOT resolved",
+            (time_text(now),),
+        )?;
+        let table = &RECONCILIATION_LOG;
+        let insert = format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            table.name,
+            table.column_list(),
+            places(table)
+        );
+        for row in &rows {
+            transaction.execute(&insert, rusqlite::params_from_iter(parameters(table, row)))?;
+        }
+        Ok(transaction.commit()?)
+    }
+
     fn disconnect(&mut self) {
         self.connection = None;
     }
@@ -203,13 +248,10 @@ fn write_table(
     written: &mut Written,
 ) -> Result<(), StoreError> {
     let name = name_of(table);
-    let places: Vec<String> = (1..=table.columns.len())
-        .map(|place| format!("?{place}"))
-        .collect();
     let upsert = format!(
         "INSERT INTO {name} ({}) VALUES ({}) {}",
         table.column_list(),
-        places.join(", "),
+        places(table),
         table.conflict_clause(&name)
     );
     let mut upsert = transaction.prepare_cached(&upsert)?;
@@ -233,6 +275,14 @@ fn write_table(
         }
     }
     Ok(())
+}
+
+/// A parameter for each column.
+fn places(table: &Table) -> String {
+    let places: Vec<String> = (1..=table.columns.len())
+        .map(|place| format!("?{place}"))
+        .collect();
+    places.join(", ")
 }
 
 /// Whether a row of the same key has the same content.

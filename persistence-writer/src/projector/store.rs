@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use engine::Timestamp;
+
 use super::batch::Batch;
 use super::held::Held;
 use super::table::{Row, Table};
@@ -35,8 +37,20 @@ pub trait TableStore: Send {
     /// [`Moved`]: StoreError::Moved
     fn write(&mut self, batch: &Arc<Batch>, held: &Held) -> Result<Written, StoreError>;
 
+    /// What stands before the names of Pinion's own tables.
+    fn own_prefix(&self) -> &'static str;
+
+    /// Answers queries whose columns are all texts, all of them on one snapshot.
+    fn read(&mut self, queries: Vec<String>) -> Result<Vec<TextRows>, StoreError>;
+
+    /// Resolves what Pinion wrote to `reconciliation_log` before, and writes these rows.
+    fn log(&mut self, rows: Vec<Row>, now: Timestamp) -> Result<(), StoreError>;
+
     fn disconnect(&mut self);
 }
+
+/// Rows of texts, or NULLs.
+pub type TextRows = Vec<Vec<Option<String>>>;
 
 /// What a batch came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

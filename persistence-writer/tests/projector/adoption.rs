@@ -131,15 +131,10 @@ fn a_role_of_least_privilege_projects() {
     let journal = Journal::of(1, &session.commands);
     let database = Cluster::shared().database();
     database.store().migrate().unwrap();
-    database.execute(&format!(
-        "CREATE ROLE projector LOGIN; REVOKE ALL ON DATABASE {name} FROM PUBLIC;
-         GRANT CONNECT, TEMPORARY ON DATABASE {name} TO projector;
-         GRANT USAGE ON SCHEMA public, pinion TO projector;
-         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, pinion TO projector;
-         GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO projector",
-        name = database.name
-    ));
-    let url = database.url().replace("postgres@", "projector@");
+    let role = include_str!("../../../deploy/postgres-role.sql");
+    database.execute(&format!("REVOKE ALL ON DATABASE {} FROM PUBLIC", database.name));
+    database.execute(&role.replace("DATABASE xcoin", &format!("DATABASE {}", database.name)));
+    let url = database.url().replace("postgres@", "pinion@");
     let settings = persistence_writer::projector::PostgresSettings::parse(&url).unwrap();
     journal
         .project(persistence_writer::projector::PostgresStore::new(settings))

@@ -7,6 +7,7 @@ mod faults;
 mod journal;
 mod postgres;
 mod proxy;
+mod reconcile;
 mod rows;
 mod session;
 mod sqlite;

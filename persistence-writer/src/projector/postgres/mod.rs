@@ -14,15 +14,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use engine::Timestamp;
 use postgres::types::ToSql;
-use postgres::{GenericClient, Statement};
+use postgres::{GenericClient, IsolationLevel, Statement};
 use tracing::info;
 
 use super::batch::Batch;
 use super::held::Held;
 use super::limits::{ANSWER_TIME, MIGRATION_TIME};
-use super::store::{StoreError, TableStore, Takeover, Watermark, Written, judge};
-use super::table::{OnConflict, TABLES};
+use super::store::{StoreError, TableStore, Takeover, TextRows, Watermark, Written, judge};
+use super::table::{OnConflict, Row, TABLES};
 use crate::journal::JournalId;
 use session::{Connection, Session};
 pub use settings::{PostgresSettings, UrlError};
@@ -150,6 +151,21 @@ impl TableStore for PostgresStore {
         self.ask(move |connection| write::write(connection, &batch, &held, epoch))
     }
 
+    fn own_prefix(&self) -> &'static str {
+        "pinion."
+    }
+
+    fn read(&mut self, queries: Vec<String>) -> Result<Vec<TextRows>, StoreError> {
+        if self.session.is_none() {
+            self.session = Some(Session::open(&self.settings, &self.sessions, self.answer_time)?);
+        }
+        self.ask(move |connection| read(connection, &queries).map_err(unavailable))
+    }
+
+    fn log(&mut self, rows: Vec<Row>, now: Timestamp) -> Result<(), StoreError> {
+        self.ask(move |connection| write::log(connection, &rows, now))
+    }
+
     fn disconnect(&mut self) {
         if let Some(session) = self.session.take() {
             self.left = Some(session.backend);
@@ -183,6 +199,22 @@ fn terminate(connection: &mut Connection, backend: i32) -> Result<(), StoreError
         .query(sql, &[&backend, &ours])
         .map(|_| ())
         .map_err(unavailable)
+}
+
+fn read(connection: &mut Connection, queries: &[String]) -> Result<Vec<TextRows>, postgres::Error> {
+    let mut snapshot = connection
+        .client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()?;
+    let mut answers = Vec::with_capacity(queries.len());
+    for sql in queries {
+        let rows = snapshot.query(sql.as_str(), &[])?;
+        let texts = |row: &postgres::Row| (0..row.len()).map(|place| row.get(place)).collect();
+        answers.push(rows.iter().map(texts).collect());
+    }
+    Ok(answers)
 }
 
 fn take_over(

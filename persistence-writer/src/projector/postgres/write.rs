@@ -4,9 +4,12 @@ use postgres::binary_copy::BinaryCopyInWriter;
 use postgres::types::{ToSql, Type};
 use postgres::{Statement, Transaction};
 
+use engine::Timestamp;
+
 use super::super::batch::Batch;
 use super::super::held::Held;
 use super::super::limits::COPY_ROWS;
+use super::super::reconcile::RECONCILIATION_LOG;
 use super::super::store::{ChunkError, Poison, StoreError, Written, seq_of, write_by_bisection};
 use super::super::table::{OnConflict, Row, Table, Value};
 use super::encode::{arrival_cast, travel_type};
@@ -299,6 +302,29 @@ fn dead_letter(
         )
         .map(|_| ())
         .map_err(|error| ChunkError::Store(unavailable(error)))
+}
+
+/// Resolves what was written to `reconciliation_log` before, and writes these rows.
+pub(super) fn log(connection: &mut Connection, rows: &[Row], now: Timestamp) -> Result<(), StoreError> {
+    let table = &RECONCILIATION_LOG;
+    let mut transaction = connection.client.transaction().map_err(unavailable)?;
+    transaction
+        .execute(
+            "UPDATE reconciliation_log SET resolved = TRUE, resolved_at = $1, resolution = 'Reconciled again'
+             WHERE seq IS NOT NULL AND NOT resolved",
+            &[&Value::Time(now)],
+        )
+        .map_err(unavailable)?;
+    let insert = format!(
+        "INSERT INTO {} ({}) SELECT {} {}",
+        table.name,
+        table.column_list(),
+        arrivals(table),
+        unnest_sql(table)
+    );
+    let rows: Vec<&Row> = rows.iter().collect();
+    with_columns(table, &rows, |columns| transaction.execute(&insert, columns)).map_err(of_chunk)?;
+    transaction.commit().map_err(unavailable)
 }
 
 /// Whether an error is about what a row holds (data exceptions, constraints, a trigger's word), or about anything else.
