@@ -11,7 +11,8 @@ use crate::marking::{Held, Marks, Spread};
 use crate::position::{Position, Standing};
 use crate::state_hash::Entity;
 use crate::terms::{Product, Side};
-use crate::units::{Money, Quantity};
+use crate::triggers::{Direction, Owner};
+use crate::units::{Money, Price, Quantity};
 
 fn ensure(holds: bool, broken: &'static str) -> Result<(), &'static str> {
     if holds { Ok(()) } else { Err(broken) }
@@ -20,7 +21,8 @@ fn ensure(holds: bool, broken: &'static str) -> Result<(), &'static str> {
 impl Engine {
     /// Names the first invariant that does not hold. Only meaningful between commands.
     ///
-    /// Books are sound and not crossed; every open order is in its position's list and (once) in its book; sums of
+    /// Books are sound and not crossed; every open order is in its position's list and (once) in its book, or waits for
+    /// its trigger; no trigger is behind the last price; sums of
     /// orders equal what positions and accounts hold; sums of positions equal what accounts carry; the incremental
     /// state hash equals the one recomputed.
     pub fn audit(&self) -> Result<(), &'static str> {
@@ -42,12 +44,19 @@ impl Engine {
                 }
             }
         }
-        ensure(resting == self.orders.open(), "an open order is in no book")?;
+        let pending = self.audit_triggers()?;
+        ensure(
+            resting.saturating_add(pending) == self.orders.open(),
+            "an open order is in no book",
+        )?;
         let mut totals = Totals::new(self.accounts.len());
         for slot in 0..self.positions.len() {
             self.audit_position(slot, &mut totals)?;
         }
-        ensure(totals.orders == resting, "an open order is in no position's list")?;
+        ensure(
+            totals.orders == self.orders.open(),
+            "an open order is in no position's list",
+        )?;
         for (slot, expected) in totals.accounts.iter().enumerate() {
             let account = self.account_of(AccountId::new(slot_of(slot)));
             ensure(
@@ -87,6 +96,47 @@ impl Engine {
             self.recomputed_hash() == self.state_hash(),
             "the incremental state hash drifted",
         )
+    }
+
+    /// Trees are sound; each trigger belongs to one pending order that waits at that price and has not been reached; the
+    /// prices that prints are compared with are the nearest. Returns the number of pending orders.
+    fn audit_triggers(&self) -> Result<u32, &'static str> {
+        ensure(
+            !self.triggers.has_fired() && self.printed.is_empty(),
+            "a trigger was reached and not set off",
+        )?;
+        let mut pending = 0_u32;
+        for (instrument, id) in self.instruments.iter().zip(0_u32..) {
+            self.triggers.audit(&instrument.triggers)?;
+            let mut sound = instrument.prints.is_none();
+            for direction in [Direction::Rise, Direction::Fall] {
+                let nearest = self.triggers.nearest(&instrument.triggers, direction);
+                sound &= match direction {
+                    Direction::Rise => instrument.rise_at == nearest.map_or(u32::MAX, Price::paise),
+                    Direction::Fall => instrument.fall_at == nearest.map_or(0, Price::paise),
+                };
+                let reached = |price| {
+                    instrument
+                        .last_price
+                        .is_some_and(|last| direction.reaches(last, price))
+                };
+                self.triggers
+                    .in_order(&instrument.triggers, direction, &mut |owner, price, _, node| {
+                        let Owner::Order(slot) = owner;
+                        let order = self.orders.at(slot);
+                        sound &= order.trigger == node
+                            && order.order_type.trigger() == Some(price)
+                            && order.instrument.get() == id
+                            && direction == Direction::of_stop(order.side)
+                            && !order.resting
+                            && !reached(price);
+                        pending = pending.saturating_add(1);
+                    });
+            }
+            ensure(sound, "a trigger disagrees with its order or its instrument")?;
+        }
+        ensure(pending == self.triggers.len(), "a trigger is in no tree")?;
+        Ok(pending)
     }
 
     fn audit_position(&self, slot: u32, totals: &mut Totals) -> Result<(), &'static str> {

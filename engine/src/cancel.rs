@@ -5,7 +5,7 @@ use crate::command::{Actor, CancelOrder, OrderRef};
 use crate::engine::Engine;
 use crate::event::{CancelReason, Event, EventBuffer, OrderCancelled};
 use crate::ids::OrderId;
-use crate::order::Lookup;
+use crate::order::{Lookup, Order};
 use crate::rejection::Refusal;
 use crate::terms::OrderStatus;
 use crate::units::Quantity;
@@ -115,7 +115,8 @@ impl Engine {
             return;
         }
         let mut slot = position.newest;
-        while slot != NIL && !(self.orders.at(slot).resting && self.orders.at(slot).exit_leaves > 0) {
+        let in_the_way = |order: &Order| (order.resting || order.is_pending()) && order.exit_leaves > 0;
+        while slot != NIL && !in_the_way(self.orders.at(slot)) {
             slot = self.orders.at(slot).older;
         }
         if slot == NIL {
@@ -129,7 +130,7 @@ impl Engine {
     }
 
     /// Takes `exit` off the exit part of an open order, hidden quantity first so that its place is kept.
-    fn cancel_exit(&mut self, slot: u32, exit: u32, out: &mut EventBuffer) {
+    pub(crate) fn cancel_exit(&mut self, slot: u32, exit: u32, out: &mut EventBuffer) {
         if exit == self.orders.at(slot).leaves {
             self.cancel_open(slot, CancelReason::ExcessExit, out);
             return;

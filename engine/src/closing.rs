@@ -73,7 +73,9 @@ impl Engine {
             return Err(Refusal::Rejected(Rejection::bare(RejectCode::CircuitBreaker)));
         }
         let open = position.quantity.saturating_abs();
-        let closable = position.closable_by(side);
+        let closable = position
+            .closable_by(side)
+            .saturating_add(self.pending_exits(slot));
         let wanted = close
             .quantity
             .map_or(open, |quantity| i64::from(quantity.shares()));
@@ -98,6 +100,47 @@ impl Engine {
         Ok(())
     }
 
+    /// Shares of a position that exits still waiting for their trigger would close. They make way for a close.
+    fn pending_exits(&self, position: u32) -> i64 {
+        let mut sum = 0_i64;
+        let mut slot = self.newest_pending_exit(position);
+        while let Some(pending) = slot {
+            let order = self.orders.at(pending);
+            sum = sum.saturating_add(i64::from(order.exit_leaves));
+            slot = self.pending_exit_from(order.older);
+        }
+        sum
+    }
+
+    fn newest_pending_exit(&self, position: u32) -> Option<u32> {
+        let position = self.positions.at(position);
+        if position.exits == 0 {
+            return None;
+        }
+        self.pending_exit_from(position.newest)
+    }
+
+    fn pending_exit_from(&self, mut slot: u32) -> Option<u32> {
+        while slot != NIL {
+            let order = self.orders.at(slot);
+            if order.is_pending() && order.exit_leaves > 0 {
+                return Some(slot);
+            }
+            slot = order.older;
+        }
+        None
+    }
+
+    /// Takes what a close lacks off the newest exit that still waits for its trigger; `false` where there is none.
+    fn make_way(&mut self, position: u32, lacking: u32, out: &mut EventBuffer) -> bool {
+        let Some(slot) = self.newest_pending_exit(position) else {
+            return false;
+        };
+        let exit = self.orders.at(slot).exit_leaves.min(lacking);
+        self.cancel_exit(slot, exit, out);
+        true
+    }
+
     fn newest_exit(&self, position: u32) -> OrderId {
         let mut slot = self.positions.at(position).newest;
         while slot != NIL {
@@ -114,6 +157,10 @@ impl Engine {
     pub(crate) fn close_next(&mut self, mut closing: Closing, out: &mut EventBuffer) -> Option<Task> {
         // A fill of an earlier slice may have shrunk the position or freed nothing: look at it as it is now.
         let closable = self.closable(closing.position);
+        let lacking = closing.remaining.saturating_sub(closable);
+        if lacking > 0 && closing.position != NIL && self.make_way(closing.position, lacking, out) {
+            return Some(Task::Close(closing));
+        }
         let slice = closing.remaining.min(closable);
         if slice > 0 {
             let placed = self.place_exit(closing.position, slice, closing.cause(), out);

@@ -95,6 +95,8 @@ pub struct ModifyOrder {
     pub order: OrderRef,
     pub quantity: Option<Quantity>,
     pub price: Option<Price>,
+    /// Of a stop order that is still pending.
+    pub trigger: Option<Price>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

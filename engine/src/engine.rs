@@ -25,7 +25,7 @@ use crate::kill::Rearming;
 use crate::lane::Verdict;
 use crate::limits::{
     ACCOUNT_INSTRUMENTS_MAX, ACCOUNTS_MAX, CLIENT_ORDER_IDS_MAX, INSTRUMENTS_MAX, OPEN_ORDERS_MAX,
-    POSITION_KEYS_MAX,
+    POSITION_KEYS_MAX, TRIGGERS_PER_CALL,
 };
 use crate::order::Orders;
 use crate::position::Positions;
@@ -34,6 +34,7 @@ use crate::risk::ExplainedCheck;
 use crate::state_hash::{Digest, DigestSum};
 use crate::sweep::Sweep;
 use crate::terms::TradingState;
+use crate::triggers::Triggers;
 use crate::units::Timestamp;
 
 /// Sizes of the pools. They decide what is refused, so a journal begins with them ([`Command::SetCapacity`]).
@@ -147,6 +148,8 @@ pub struct Engine {
     pub(crate) strategy_states: Vec<(AccountId, StrategyId, TradingState)>,
     pub(crate) next_trade: u64,
     pub(crate) good_till: Deadlines,
+    /// Pending stop orders and conditions; each instrument has its trees in it.
+    pub(crate) triggers: Triggers,
     /// Places of the accounts in the lists of lower and of upper ends of bands.
     pub(crate) band_nodes: [Nodes; 2],
     /// Instruments whose positions' marks wait to be published, and when the first of them is due.
@@ -163,6 +166,9 @@ pub struct Engine {
     pub(crate) touched: Vec<u32>,
     /// Instruments whose last price is newer than their positions' marks.
     pub(crate) unmarked: Vec<u32>,
+    /// Instruments whose prints reached a trigger, and how many triggers this call has collected.
+    pub(crate) printed: Vec<u32>,
+    pub(crate) collected: u32,
     /// Positions for the monitor to look at.
     pub(crate) watches: Agenda,
     /// Accounts for the monitor to look at.
@@ -196,6 +202,7 @@ impl Engine {
             strategy_states: Vec::with_capacity(STRATEGY_STATES_MAX),
             next_trade: 1,
             good_till: Deadlines::new(capacity.orders),
+            triggers: Triggers::new(capacity.orders),
             band_nodes: [(); 2].map(|()| Nodes::new(capacity.accounts)),
             marks_pending: Vec::with_capacity(index(capacity.instruments)),
             marks_due: None,
@@ -205,6 +212,8 @@ impl Engine {
             excess_exits: Vec::with_capacity(TASKS_MAX),
             touched: Vec::with_capacity(index(capacity.instruments)),
             unmarked: Vec::with_capacity(index(capacity.instruments)),
+            printed: Vec::with_capacity(index(capacity.instruments)),
+            collected: 0,
             watches: Agenda::new(capacity.positions),
             reviews: Agenda::new(capacity.accounts),
             message_of: None,
@@ -274,6 +283,7 @@ impl Engine {
             .word(self.orders.next_id())
             .word(self.next_trade)
             .word(self.tariff.digest())
+            .word(self.triggers.next_sequence())
             .pair(self.day, self.positions.len())
             .pair(
                 u32::from(self.state >= TradingState::Reducing),
@@ -327,10 +337,11 @@ impl Engine {
     }
 
     /// Advances whatever there is to do until all is done or the buffer is full. The order is the ruling of RISK.md:
-    /// fills and positions first, then marks and limits, then what those set off.
+    /// fills and positions first, then marks and limits, then what those set off, then triggers one after the other.
     fn run(&mut self, out: &mut EventBuffer) -> Work {
+        self.collected = 0;
         loop {
-            if !out.has_room_for_a_step() {
+            if !out.has_room_for_a_step() || self.collected >= TRIGGERS_PER_CALL {
                 return Work::More;
             }
             if let Some(&position) = self.excess_exits.last() {
@@ -348,8 +359,12 @@ impl Engine {
                 self.watch_position(position, out);
             } else if let Some(account) = self.reviews.take_first() {
                 self.review_account(account, out);
+            } else if let Some(&instrument) = self.printed.last() {
+                self.collect_triggers(instrument);
             } else if !self.waiting.is_empty() {
                 self.active = self.waiting.pop_front();
+            } else if self.triggers.has_fired() {
+                self.fire_next(out);
             } else if let Some(account) = self.message_of.take() {
                 self.watch_messages(account, out);
             } else {

@@ -42,7 +42,11 @@ impl Engine {
             Ok(plan) => {
                 self.remember_later(order, OrderId::new(self.orders.next_id()));
                 let slot = self.accept(order, plan, out);
-                self.active = Some(Task::Match(slot));
+                if order.order_type.trigger().is_some() {
+                    self.arm_order(slot);
+                } else {
+                    self.active = Some(Task::Match(slot));
+                }
                 self.message_of = Some(order.account);
             }
             Err(rejection) => self.reject(order, rejection, out),
@@ -140,8 +144,13 @@ impl Engine {
     fn attribute_checks(&self, order: &NewOrder, now: Timestamp) -> Result<(), Rejection> {
         let immediate = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
         let is_market = matches!(order.order_type, OrderType::Market);
+        // What is decided against the book as it is cannot wait for a trigger.
+        let is_stop = order.order_type.trigger().is_some();
+        let at_once =
+            order.post_only || order.minimum.is_some() || matches!(order.time_in_force, TimeInForce::Fok);
         let contradiction = order.post_only && (immediate || is_market || order.minimum.is_some())
-            || order.disclosed.is_some() && immediate;
+            || order.disclosed.is_some() && immediate
+            || is_stop && at_once;
         if contradiction {
             return Err(Rejection::bare(RejectCode::Incompatible));
         }
@@ -187,9 +196,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Post-only, fill-or-kill and minimum quantity, against the book as it is.
+    /// Trigger, post-only, fill-or-kill and minimum quantity, against the market as it is.
     pub(crate) fn book_checks(&self, order: &NewOrder, plan: &Plan) -> Result<(), Rejection> {
         let instrument = self.instrument_of(order.instrument);
+        let exit = Quantity::clamped(i64::from(plan.exit_quantity));
+        if let Some((trigger, last)) = Engine::crossed_trigger(instrument, order, exit) {
+            let (trigger, last) = (i64::from(trigger.paise()), i64::from(last.paise()));
+            return Err(Rejection::new(RejectCode::TriggerCrossed, trigger, last));
+        }
         if order.post_only {
             let touch = instrument.sides.best(order.side.opposite()).price;
             let crosses = |touch: Price| match order.side {
@@ -356,6 +370,7 @@ impl Engine {
             post_only: order.post_only,
             venue,
             resting: false,
+            trigger: NIL,
             older: newest,
             newer: NIL,
             digested: Digested::default(),

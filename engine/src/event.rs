@@ -22,6 +22,8 @@ pub enum Event {
     Fill(Fill),
     OrderCancelled(OrderCancelled),
     OrderModified(OrderModified),
+    /// A stop order's price came. It goes into the book at once.
+    OrderTriggered(OrderTriggered),
     Trade(Trade),
     PositionChanged(PositionChanged),
     /// The mark moved without a trade of the position; at most one per position every two seconds.
@@ -208,6 +210,21 @@ pub struct OrderModified {
     pub status: OrderStatus,
     /// The order kept its place in the queue.
     pub kept_priority: bool,
+}
+
+/// The last traded price reached the trigger of a stop order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OrderTriggered {
+    pub order: OrderId,
+    pub account: AccountId,
+    pub instrument: InstrumentId,
+    /// What it matches at from now on: its own limit, or the protected price of an SL-M.
+    pub limit: Price,
+    pub trigger_price: Price,
+    /// The furthest print of the sweep that reached the trigger.
+    pub print_price: Price,
+    /// `None` where the last price came from outside, or had crossed the trigger before the order came.
+    pub trade: Option<TradeId>,
 }
 
 /// A print. `price` is the resting order's.

@@ -155,10 +155,16 @@ pub(crate) fn payload_digest(order: &NewOrder) -> u64 {
     let price = |price: Option<Price>| price.map_or(0, Price::paise);
     let shares =
         |quantity: Option<Quantity>| quantity.map_or(0, |quantity| quantity.shares().wrapping_add(1));
+    let order_type = match order.order_type {
+        OrderType::Limit(_) => 0,
+        OrderType::Market => 1,
+        OrderType::Stop { .. } => 2,
+        OrderType::StopMarket { .. } => 3,
+    };
     let flags = u32::from(order.side == Side::Sell)
         | u32::from(order.product == Product::Cnc) << 1
         | u32::from(order.post_only) << 2
-        | u32::from(matches!(order.order_type, OrderType::Market)) << 3;
+        | order_type << 3;
     let (validity, until) = match order.time_in_force {
         TimeInForce::Day => (0, 0),
         TimeInForce::Ioc => (1, 0),
@@ -171,7 +177,8 @@ pub(crate) fn payload_digest(order: &NewOrder) -> u64 {
         .pair(price(order.stop_loss), price(order.take_profit))
         .pair(shares(order.disclosed), shares(order.minimum))
         .pair(flags, validity)
-        .word(until);
+        .word(until)
+        .word(u64::from(price(order.order_type.trigger())));
     for byte in order.metadata.iter().flat_map(|metadata| metadata.bytes()) {
         digest = digest.word(u64::from(byte));
     }

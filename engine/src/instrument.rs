@@ -5,7 +5,9 @@ use crate::book::ladder::{Best, PriceDomain, Sides};
 use crate::command::InstrumentDefinition;
 use crate::extremes::Extremes;
 use crate::state_hash::{Digest, Digested, Entity};
+use crate::stops::Prints;
 use crate::terms::Side;
+use crate::triggers::Trees;
 use crate::units::{Price, Quantity};
 
 /// The day's trading in an instrument.
@@ -44,6 +46,10 @@ pub(crate) struct Instrument {
     pub(crate) sides: Sides,
     /// The last print or market-price command; never the reference price.
     pub(crate) last_price: Option<Price>,
+    /// The lowest trigger that a rise would reach and the highest that a fall would, in paise: all that a print is
+    /// compared with. `u32::MAX` and 0 where there is none.
+    pub(crate) rise_at: u32,
+    pub(crate) fall_at: u32,
     /// The last price that open positions were marked with, how many marks there have been, and how far they went.
     pub(crate) marked_price: Option<Price>,
     pub(crate) marks: u64,
@@ -51,6 +57,10 @@ pub(crate) struct Instrument {
     /// Ends of the bands of the accounts that hold nothing else: lower ends as bids, upper ends as asks.
     pub(crate) bands: Sides,
     pub(crate) day: DayStatistics,
+    /// Pending stop orders and conditions of positions, by price.
+    pub(crate) triggers: Trees,
+    /// Prints that reached a trigger and were not acted upon yet.
+    pub(crate) prints: Option<Prints>,
     /// First in the list of open positions, venue accounts' excepted.
     pub(crate) first_open: u32,
     /// First in the list of those that are marked on every print.
@@ -81,6 +91,10 @@ impl Instrument {
             definition: definition.clone(),
             sides: Sides::new(domain),
             last_price: None,
+            rise_at: u32::MAX,
+            fall_at: 0,
+            triggers: Trees::EMPTY,
+            prints: None,
             marked_price: None,
             marks: 0,
             extremes: Extremes::new(),
@@ -107,8 +121,12 @@ impl Instrument {
     /// The price a market order is limited to: last price ± p, toward the last price on the tick grid, inside the
     /// band (RISK.md, `market_protection`).
     pub(crate) fn protected_price(&self, side: Side) -> Option<Price> {
-        let last = self.last_price?;
-        let paise = i64::from(last.paise());
+        self.last_price.map(|last| self.protection_from(last, side))
+    }
+
+    /// As [`Instrument::protected_price`], from another price than the last one.
+    pub(crate) fn protection_from(&self, reference: Price, side: Side) -> Price {
+        let paise = i64::from(reference.paise());
         // In thousandths: 2 % under ₹100, 1 % up to ₹500, 0.5 % above.
         let share = if paise < 10_000 {
             20
@@ -119,10 +137,10 @@ impl Instrument {
         };
         let scaled = paise.saturating_mul(share);
         let domain = self.sides.domain();
-        Some(match side {
+        match side {
             Side::Buy => domain.floor(paise.saturating_add(scaled.div_euclid(1_000))),
             Side::Sell => domain.ceil(paise.saturating_sub(scaled.div_euclid(1_000))),
-        })
+        }
     }
 
     /// The band's edge that a close of `side` may go to when there is no last price.

@@ -57,9 +57,11 @@ mod risk_limits;
 mod settlement;
 mod snapshot;
 mod state_hash;
+mod stops;
 mod sweep;
 mod terms;
 mod text;
+mod triggers;
 mod units;
 mod view;
 
@@ -75,8 +77,8 @@ pub use command::{
 pub use engine::{Capacity, Engine, Work};
 pub use event::{
     AccountChanged, CancelReason, Charges, Event, EventBuffer, Fill, KillCause, MassCancelled, OrderAccepted,
-    OrderCancelled, OrderModified, OrderRejected, OrderRepeated, PositionChange, PositionChanged,
-    PositionMarked, TopOfBook, Trade, TradingStateChanged,
+    OrderCancelled, OrderModified, OrderRejected, OrderRepeated, OrderTriggered, PositionChange,
+    PositionChanged, PositionMarked, TopOfBook, Trade, TradingStateChanged,
 };
 pub use ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId, TradeId};
 pub use rejection::{Percent, Refusal, RejectCode, Rejection, Rupees};

@@ -10,6 +10,9 @@ pub const EVENTS_PER_CALL: usize = 4_096;
 /// taking new steps when fewer slots than this remain.
 pub const EVENTS_PER_STEP: usize = 64;
 
+/// Triggers that one call may take out of their trees: collecting them emits nothing, so the buffer does not bound it.
+pub const TRIGGERS_PER_CALL: u32 = 4_096;
+
 /// Largest quantity of an order, in shares: keeps `price × quantity` below 2^63 paise for every representable price.
 pub const QUANTITY_MAX: u32 = 0x7fff_ffff;
 

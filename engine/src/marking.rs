@@ -11,7 +11,7 @@ use crate::account::Account;
 use crate::arena::{NIL, Slots};
 use crate::engine::{Engine, Task};
 use crate::event::{Event, EventBuffer, PositionMarked};
-use crate::ids::{AccountId, InstrumentId};
+use crate::ids::{AccountId, InstrumentId, TradeId};
 use crate::position::{Position, Positions};
 use crate::units::{Money, Price};
 
@@ -101,12 +101,16 @@ pub(crate) fn paise_between(earlier: Price, later: Price) -> i64 {
 impl Engine {
     /// Sets the last traded price; positions are marked before the command ends.
     #[inline]
-    pub(crate) fn set_last_price(&mut self, id: InstrumentId, price: Price) {
+    pub(crate) fn set_last_price(&mut self, id: InstrumentId, price: Price, trade: Option<TradeId>) {
         let instrument = self.instruments.as_mut_slice().at_mut(id.get());
         instrument.last_price = Some(price);
         if !instrument.unmarked && instrument.marked_price != Some(price) {
             instrument.unmarked = true;
             self.unmarked.push(id.get());
+        }
+        let (rise_at, fall_at) = (instrument.rise_at, instrument.fall_at);
+        if price.paise() >= rise_at || price.paise() <= fall_at {
+            self.note_print(id, price, trade);
         }
     }
 

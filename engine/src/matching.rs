@@ -68,7 +68,7 @@ impl Engine {
         let shares = Quantity::clamped(i64::from(quantity));
         let taker_side = self.orders.at(taker).side;
         let instrument_id = self.orders.at(taker).instrument;
-        self.set_last_price(instrument_id, head.price);
+        self.set_last_price(instrument_id, head.price, Some(trade));
         self.instrument_mut(instrument_id).day.record(head.price, shares);
         out.push(Event::Trade(Trade {
             trade,

@@ -1,5 +1,6 @@
 //! Modification (VENUE.md): the quantity given is the new total; down in place keeps priority; a price change or an
-//! increase is checked like an entry of the difference and goes to the tail. A failed modify changes nothing.
+//! increase is checked like an entry of the difference and goes to the tail. A failed modify changes nothing. A pending
+//! stop order keeps its place in the sequence of triggers unless its trigger price changes.
 
 use crate::arena::Slots;
 use crate::command::{ModifyOrder, NewOrder};
@@ -47,10 +48,14 @@ impl Engine {
                 return Err(Refusal::Rejected(rejection));
             }
         }
-        let limit = modify.price.unwrap_or(order.limit);
-        let change = self.change(order, quantity, limit)?;
+        let order_type = self.order_type_after(order, modify).map_err(Refusal::Rejected)?;
+        let change = self.change(order, quantity, order_type)?;
         let leaves = quantity.wrapping_sub(order.cum);
-        let requeues = limit != order.limit || leaves > order.leaves;
+        let moved = change
+            .order_type
+            .trigger()
+            .is_some_and(|_| order_type != order.order_type);
+        let requeues = change.limit != order.limit || leaves > order.leaves || moved;
         if requeues && leaves > 0 {
             self.recheck(slot, &change, leaves)?;
         }
@@ -59,7 +64,25 @@ impl Engine {
         Ok(())
     }
 
-    fn change(&self, order: &Order, quantity: u32, limit: Price) -> Result<Change, Refusal> {
+    /// What kind of order it becomes: a pending stop order stays one, anything else a limit order.
+    fn order_type_after(&self, order: &Order, modify: &ModifyOrder) -> Result<OrderType, Rejection> {
+        match order.order_type {
+            OrderType::Stop { limit, trigger } if order.is_pending() => Ok(OrderType::Stop {
+                limit: modify.price.unwrap_or(limit),
+                trigger: modify.trigger.unwrap_or(trigger),
+            }),
+            OrderType::StopMarket { trigger } if order.is_pending() => match modify.price {
+                Some(_) => Err(Rejection::bare(RejectCode::Incompatible)),
+                None => Ok(OrderType::StopMarket {
+                    trigger: modify.trigger.unwrap_or(trigger),
+                }),
+            },
+            _ if modify.trigger.is_some() => Err(Rejection::bare(RejectCode::NotPending)),
+            _ => Ok(OrderType::Limit(modify.price.unwrap_or(order.limit))),
+        }
+    }
+
+    fn change(&self, order: &Order, quantity: u32, order_type: OrderType) -> Result<Change, Refusal> {
         let instrument = self.instrument_of(order.instrument);
         let lot = instrument.definition.lot_size.shares();
         if quantity.checked_rem(lot) != Some(0) {
@@ -75,13 +98,17 @@ impl Engine {
             );
             return Err(Refusal::Rejected(rejection));
         }
+        let limit = match order_type {
+            OrderType::StopMarket { trigger } => instrument.protection_from(trigger, order.side),
+            other => other.price().unwrap_or(order.limit),
+        };
         let tick = instrument.sides.domain().tick_of(limit);
         // A price outside the grid or band fails the risk pass with its own code; the tick is then not used.
         Ok(Change {
             quantity,
             limit,
             tick: tick.unwrap_or(0),
-            order_type: OrderType::Limit(limit),
+            order_type,
         })
     }
 
@@ -142,7 +169,7 @@ impl Engine {
 
     fn carry_out(&mut self, slot: u32, change: &Change, leaves: u32, requeues: bool, out: &mut EventBuffer) {
         let order = self.orders.at(slot).clone();
-        let unchanged = change.limit == order.limit && leaves == order.leaves;
+        let unchanged = !requeues && leaves == order.leaves;
         let shrinks = leaves < order.leaves && !requeues;
         if shrinks {
             self.shrink(slot, order.leaves.wrapping_sub(leaves));
@@ -159,8 +186,10 @@ impl Engine {
         }
         let modified = self.orders.at_mut(slot);
         modified.quantity = change.quantity;
+        let mut rearms = false;
         if !unchanged || change.quantity != order.quantity {
             modified.modifications = modified.modifications.saturating_add(1);
+            rearms = change.order_type.trigger() != order.order_type.trigger() && order.is_pending();
             modified.order_type = change.order_type;
         }
         let event = OrderModified {
@@ -186,7 +215,10 @@ impl Engine {
         if leaves == 0 {
             self.unlink_from_book(slot);
             self.finish(slot, OrderStatus::Filled);
-        } else if requeues {
+        } else if rearms {
+            self.disarm_order(slot);
+            self.arm_order(slot);
+        } else if requeues && !order.is_pending() {
             self.active = Some(Task::Match(slot));
         }
         self.rehash_account(order.account);
@@ -197,6 +229,9 @@ impl Engine {
         let entry = self.orders.at(slot).entry_leaves().min(by);
         self.release(slot, entry, by.wrapping_sub(entry));
         let order = self.orders.at(slot);
+        if !order.resting {
+            return;
+        }
         let (instrument, side, leaves) = (order.instrument, order.side, order.leaves);
         let visible = self.nodes.at(slot).visible.min(leaves);
         if visible > 0 {

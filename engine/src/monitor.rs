@@ -42,7 +42,7 @@ fn edge(raised: &mut bool, amount: Money, basis: Money, ratio: Ratio, percent: i
 impl Engine {
     pub(crate) fn market_price(&mut self, price: &MarketPrice) -> Result<(), Refusal> {
         self.known_instrument(price.instrument)?;
-        self.set_last_price(price.instrument, price.price);
+        self.set_last_price(price.instrument, price.price, None);
         self.touch(price.instrument);
         Ok(())
     }

@@ -46,11 +46,18 @@ pub(crate) struct Order {
     pub(crate) venue: bool,
     /// In the book (rather than on its way into it).
     pub(crate) resting: bool,
+    /// Its trigger's node while it is a pending stop order, else [`NIL`]. Built again from a snapshot.
+    #[serde(skip, default = "no_trigger")]
+    pub(crate) trigger: u32,
     /// Neighbours in the list of its position's open orders, by acceptance.
     pub(crate) older: u32,
     pub(crate) newer: u32,
     #[serde(skip)]
     pub(crate) digested: Digested,
+}
+
+const fn no_trigger() -> u32 {
+    NIL
 }
 
 impl Order {
@@ -66,18 +73,26 @@ impl Order {
             self.leaves.min(self.disclosed)
         }
     }
+
+    /// A stop order whose trigger has not been reached.
+    pub(crate) const fn is_pending(&self) -> bool {
+        self.trigger != NIL
+    }
 }
 
 impl Entity for Order {
     fn compute_digest(&self) -> u64 {
-        Digest::new(1)
+        let digest = Digest::new(1)
             .word(self.id.get())
             .pair(self.account.get(), self.position)
             .pair(self.limit.paise(), self.leaves)
             .pair(self.quantity, self.exit_leaves)
             .pair(self.cum, self.modifications)
-            .signed(self.cum_notional.paise())
-            .finish()
+            .signed(self.cum_notional.paise());
+        match self.order_type.trigger().filter(|_| self.is_pending()) {
+            None => digest.finish(),
+            Some(trigger) => digest.pair(trigger.paise(), 1).finish(),
+        }
     }
 
     fn digested(&self) -> &Digested {

@@ -67,6 +67,10 @@ pub enum RejectCode {
     GoodTillInPast = 305,
     /// A combination of attributes that contradict each other (post-only with IOC, …).
     Incompatible = 306,
+    /// `observed` is the trigger price of a stop order that enters, `limit` the last traded price, which is past it.
+    TriggerCrossed = 307,
+    /// A trigger price for an order that is not (or no longer) waiting for one.
+    NotPending = 308,
 
     OrderCapacity = 401,
     PositionCapacity = 402,
@@ -112,6 +116,7 @@ impl RejectCode {
             DisclosedQuantity => "disclosed_quantity",
             GoodTillInPast => "good_till",
             Incompatible => "order_attributes",
+            TriggerCrossed | NotPending => "trigger_price",
             OrderCapacity | PositionCapacity | UnknownAccount => "capacity",
             ClientOrderIdReused => "duplicate_client_id",
         }
@@ -166,7 +171,7 @@ impl Rejection {
                 .saturating_sub(self.observed),
             StopLossNotBelowEntry => self.limit.saturating_sub(self.observed),
             StopLossNotAboveEntry => self.observed.saturating_sub(self.limit),
-            TickSize | LotSize | PriceBand | PostOnlyWouldCross | DisclosedQuantity => 0,
+            TickSize | LotSize | PriceBand | PostOnlyWouldCross | DisclosedQuantity | TriggerCrossed => 0,
             _ => self.limit.saturating_sub(self.observed),
         }
     }
@@ -306,6 +311,13 @@ impl fmt::Display for Rejection {
             ),
             GoodTillInPast => f.write_str("good_till must be in the future"),
             Incompatible => f.write_str("These order attributes contradict each other"),
+            TriggerCrossed => write!(
+                f,
+                "Trigger price ₹{} is already crossed by the last traded price ₹{}",
+                Trimmed(observed),
+                Trimmed(limit)
+            ),
+            NotPending => f.write_str("The order is not waiting for a trigger price"),
             OrderCapacity => write!(f, "The engine holds its maximum of {limit} open orders"),
             PositionCapacity => write!(f, "The engine holds its maximum of {limit} positions"),
             UnknownAccount => f.write_str("Unknown account"),

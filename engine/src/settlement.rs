@@ -263,6 +263,7 @@ impl Engine {
             self.orders.at_mut(newer).older = older;
         }
         self.good_till.remove(slot);
+        self.disarm_order(slot);
         self.digests.orders.remove(self.orders.at_mut(slot));
         self.orders.remove(slot, status);
         self.close_count(account);

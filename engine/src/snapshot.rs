@@ -21,6 +21,7 @@ use crate::marking::Spread;
 use crate::order::OrdersImage;
 use crate::position::Position;
 use crate::terms::{Side, TimeInForce, TradingState};
+use crate::triggers::{Direction, Owner};
 use crate::units::{Price, Timestamp};
 
 /// Layout of the bytes. Another layout is refused.
@@ -70,6 +71,7 @@ struct Image {
     strategy_states: Vec<(AccountId, StrategyId, TradingState)>,
     next_trade: u64,
     tariff: Tariff,
+    next_trigger: u64,
     marks_pending: Vec<u32>,
     marks_due: Option<Timestamp>,
     state_hash: u64,
@@ -94,6 +96,8 @@ struct InstrumentImage {
     top: Top,
     /// Order slot and visible quantity by priority, bids then asks.
     queues: [Vec<(u32, u32)>; 2],
+    /// Order slot and place in the sequence of triggers of its pending stop orders.
+    pending: Vec<(u32, u64)>,
 }
 
 impl Engine {
@@ -112,6 +116,7 @@ impl Engine {
             strategy_states: self.strategy_states.clone(),
             next_trade: self.next_trade,
             tariff: self.tariff.clone(),
+            next_trigger: self.triggers.next_sequence(),
             marks_pending: self.marks_pending.clone(),
             marks_due: self.marks_due,
             state_hash: self.state_hash(),
@@ -167,7 +172,20 @@ impl Engine {
             marks_waiting: instrument.marks_waiting,
             top: instrument.top,
             queues: [queue(Side::Buy), queue(Side::Sell)],
+            pending: self.pending_of(instrument),
         }
+    }
+
+    fn pending_of(&self, instrument: &Instrument) -> Vec<(u32, u64)> {
+        let mut pending = Vec::new();
+        for direction in [Direction::Rise, Direction::Fall] {
+            self.triggers
+                .in_order(&instrument.triggers, direction, &mut |owner, _, sequence, _| {
+                    let Owner::Order(slot) = owner;
+                    pending.push((slot, sequence));
+                });
+        }
+        pending
     }
 
     fn from_image(image: Image) -> Option<Engine> {
@@ -190,6 +208,7 @@ impl Engine {
         engine.strategy_states.extend(image.strategy_states);
         engine.next_trade = image.next_trade;
         engine.tariff = image.tariff;
+        engine.triggers.set_next_sequence(image.next_trigger);
         engine.marks_pending.extend(image.marks_pending);
         engine.marks_due = image.marks_due;
         engine.accounts.extend(image.accounts);
@@ -249,6 +268,7 @@ impl Engine {
             key(instrument.first_open)
                 && key(instrument.first_spread)
                 && instrument.queues.iter().flatten().all(|&(slot, _)| slot < orders)
+                && instrument.pending.iter().all(|&(slot, _)| slot < orders)
         });
         let held = accounts
             .iter()
@@ -296,6 +316,14 @@ impl Engine {
             top: image.top,
             ..instrument
         });
+        for (slot, sequence) in image.pending {
+            let order = self.orders.at(slot);
+            let here = order.instrument.get() == slot_of(self.instruments.len()).wrapping_sub(1);
+            if !here || order.is_pending() || order.resting {
+                return None;
+            }
+            self.arm_order_as(slot, sequence);
+        }
         Some(())
     }
 }

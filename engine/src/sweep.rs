@@ -165,8 +165,10 @@ impl Engine {
         let order = self.orders.at(slot);
         filter.side.is_none_or(|side| side == order.side)
             && !(filter.day_only && matches!(order.time_in_force, TimeInForce::Gtd(_)))
-            && filter
-                .outside
-                .is_none_or(|domain| domain.tick_of(order.limit).is_none())
+            && filter.outside.is_none_or(|domain| {
+                let trigger = order.order_type.trigger().filter(|_| order.is_pending());
+                let inside = |price| domain.tick_of(price).is_some();
+                !inside(order.limit) || !trigger.is_none_or(inside)
+            })
     }
 }

@@ -69,6 +69,15 @@ pub enum OrderType {
     /// Becomes a limit at the protected price when it is accepted (RISK.md, `market_protection`).
     Market,
     Limit(Price),
+    /// SL: waits for the last traded price to reach `trigger`, then a limit order.
+    Stop {
+        limit: Price,
+        trigger: Price,
+    },
+    /// SL-M: waits for the last traded price to reach `trigger`, then a protected market order.
+    StopMarket {
+        trigger: Price,
+    },
 }
 
 impl OrderType {
@@ -76,14 +85,24 @@ impl OrderType {
         match self {
             OrderType::Market => "MARKET",
             OrderType::Limit(_) => "LIMIT",
+            OrderType::Stop { .. } => "SL",
+            OrderType::StopMarket { .. } => "SL-M",
         }
     }
 
     /// The price that the sender named, if any.
     pub const fn price(self) -> Option<Price> {
         match self {
-            OrderType::Market => None,
-            OrderType::Limit(price) => Some(price),
+            OrderType::Market | OrderType::StopMarket { .. } => None,
+            OrderType::Limit(price) | OrderType::Stop { limit: price, .. } => Some(price),
+        }
+    }
+
+    /// The price that it waits or waited for, if any.
+    pub const fn trigger(self) -> Option<Price> {
+        match self {
+            OrderType::Market | OrderType::Limit(_) => None,
+            OrderType::Stop { trigger, .. } | OrderType::StopMarket { trigger } => Some(trigger),
         }
     }
 }

@@ -27,8 +27,8 @@ const SEED: u64 = 2;
 /// What the stream comes to. It changes only where a decision of the engine or the stream itself is meant to: then the
 /// failing test prints the new value.
 const GOLDEN: Fingerprint = Fingerprint {
-    events: 1_331_743_821_876_525_010,
-    state: 17_228_792_122_693_069_493,
+    events: 15_573_124_189_284_711_461,
+    state: 7_614_316_271_800_694_195,
 };
 
 const CAPACITY: Capacity = Capacity {
@@ -184,11 +184,12 @@ fn every_kind_happened(run: &Run) {
         ("OrderAccepted", 10_000),
         ("OrderRejected", 1_000),
         ("OrderRepeated", 100),
-        ("Fill", 10_000),
+        ("Fill", 8_000),
         ("Trade", 10_000),
         ("OrderCancelled", 1_000),
         ("OrderModified", 1_000),
-        ("PositionChanged", 10_000),
+        ("OrderTriggered", 300),
+        ("PositionChanged", 8_000),
         ("PositionMarked", 100),
         ("PositionClosing", 100),
         ("AccountChanged", 10),

@@ -426,7 +426,7 @@ fn streams_reach_every_kind_of_event() {
 
 /// Out of reach of random streams: capacities (their own tests), and loss limits that the kill switch forestalls.
 const EXPECTED_KINDS: &str = "
-    OrderAccepted OrderRepeated Fill OrderModified Trade PositionMarked AccountChanged TopOfBook MassCancelled
+    OrderAccepted OrderRepeated Fill OrderModified OrderTriggered Trade PositionMarked AccountChanged TopOfBook MassCancelled
     PositionClosing InstrumentDefined AccountDefined StrategyDefined LimitsSet
     PositionChanged:Opened PositionChanged:Changed PositionChanged:Closed
     OrderCancelled:Requested OrderCancelled:MassCancel OrderCancelled:ImmediateOrCancel OrderCancelled:SelfTrade
@@ -441,7 +441,7 @@ const EXPECTED_KINDS: &str = "
     OrderRejected:GoodTillInPast OrderRejected:Incompatible OrderRejected:OrderRate OrderRejected:DailyOrders
     OrderRejected:OpenOrderValue OrderRejected:DisclosedQuantity OrderRejected:Banned OrderRejected:GrossExposure
     OrderRejected:NetExposure OrderRejected:SymbolPosition OrderRejected:DuplicateBurst
-    OrderRejected:RepeatedExecution
+    OrderRejected:RepeatedExecution OrderRejected:TriggerCrossed
     Refused:UnknownOrder Refused:OrderFinished Refused:BelowFilled Refused:Rejected Refused:UnknownPosition
     Refused:PositionClosed Refused:AboveOpenQuantity Refused:AlreadyClosing Refused:NotAuthorised
     Refused:UnknownAccount Refused:UnknownInstrument

@@ -141,8 +141,8 @@ impl Kind {
     /// Bytes of the fixed part, prefix excluded.
     pub const fn fixed_bytes(self) -> usize {
         match self {
-            Kind::NewOrder => 52,
-            Kind::ModifyOrder => 23,
+            Kind::NewOrder => 56,
+            Kind::ModifyOrder => 27,
             Kind::CancelOrder => 15,
             Kind::CancelAll => 19,
             Kind::ClosePosition => 13,

@@ -149,6 +149,9 @@ impl History {
             Event::Fill(event) => self.filled(event, now),
             Event::OrderCancelled(event) => self.cancelled(event, now),
             Event::OrderModified(event) => self.modified(event, now),
+            Event::OrderTriggered(event) => {
+                self.orders.trigger(event, now);
+            }
             Event::PositionChanged(event) => self.position_changed(event, now),
             Event::Alert(alert) => self.alerted(command, alert),
             Event::TradingStateChanged(event) => self.trading_state_changed(command, event),

@@ -6,8 +6,8 @@ use std::fmt;
 use engine::lane::Warnings;
 use engine::{
     AccountId, CancelReason, Cause, Fill, InstrumentId, Money, NewOrder, OrderAccepted, OrderCancelled,
-    OrderId, OrderModified, OrderRejected, OrderStatus, OrderType, PositionId, Price, Product, Quantity,
-    Rejection, Side, StrategyId, TimeInForce, Timestamp,
+    OrderId, OrderModified, OrderRejected, OrderStatus, OrderTriggered, OrderType, PositionId, Price,
+    Product, Quantity, Rejection, Side, StrategyId, TimeInForce, Timestamp,
 };
 
 /// An order with everything that happened to it.
@@ -25,6 +25,8 @@ pub struct Order {
     pub time_in_force: TimeInForce,
     /// What it matches at: its own limit or the protected price of a market order. `None` for a rejected market order.
     pub limit: Option<Price>,
+    /// A stop order: whether its trigger has been reached. `None` for the other types.
+    pub triggered: Option<bool>,
     /// Total, fills included.
     pub quantity: Quantity,
     pub filled: Quantity,
@@ -97,6 +99,7 @@ impl Order {
             order_type: event.order_type,
             time_in_force: event.time_in_force,
             limit: Some(event.limit),
+            triggered: event.order_type.trigger().map(|_| false),
             quantity: event.quantity,
             filled: Quantity::ZERO,
             notional: Money::ZERO,
@@ -136,6 +139,7 @@ impl Order {
             order_type: sent.order_type,
             time_in_force: sent.time_in_force,
             limit: sent.order_type.price(),
+            triggered: sent.order_type.trigger().map(|_| false),
             quantity: sent.quantity,
             filled: Quantity::ZERO,
             notional: Money::ZERO,
@@ -179,6 +183,12 @@ impl Order {
             self.cancel_reason = Some(event.reason);
             self.cancelled_at = Some(now);
         }
+    }
+
+    fn apply_trigger(&mut self, event: &OrderTriggered, now: Timestamp) {
+        self.limit = Some(event.limit);
+        self.triggered = Some(true);
+        self.updated = now;
     }
 
     fn apply_modify(&mut self, event: &OrderModified, now: Timestamp) {
@@ -298,6 +308,11 @@ impl Orders {
     /// The order after the cancellation.
     pub(crate) fn cancel(&mut self, event: &OrderCancelled, now: Timestamp) -> Option<&Order> {
         self.change(event.order, |order| order.apply_cancel(event, now))
+    }
+
+    /// The order after its trigger was reached.
+    pub(crate) fn trigger(&mut self, event: &OrderTriggered, now: Timestamp) -> Option<&Order> {
+        self.change(event.order, |order| order.apply_trigger(event, now))
     }
 
     /// The order after the modification.

@@ -182,6 +182,7 @@ impl Fold {
                 order: any_order(order),
                 quantity: Quantity::new(shares),
                 price: None,
+                trigger: None,
             }),
             Step::CancelAll(account) => Command::CancelAll(CancelAll {
                 actor: admin,

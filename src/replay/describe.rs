@@ -58,7 +58,8 @@ pub(super) fn command(engine: &Engine, command: &Command) -> Facts {
             .of("modify_order", modify.actor.account)
             .with("order", order_ref(&modify.order))
             .with_some("quantity", modify.quantity.map(|quantity| quantity.shares()))
-            .with_some("price", modify.price.map(price)),
+            .with_some("price", modify.price.map(price))
+            .with_some("trigger_price", modify.trigger.map(price)),
         Command::CancelOrder(cancel) => names
             .of("cancel_order", cancel.actor.account)
             .with("order", order_ref(&cancel.order)),
@@ -134,6 +135,7 @@ fn new_order(names: &Names<'_>, order: &NewOrder) -> Facts {
         .with("quantity", order.quantity.shares())
         .with("order_type", order.order_type.as_str())
         .with_some("price", order.order_type.price().map(price))
+        .with_some("trigger_price", order.order_type.trigger().map(price))
         .with("product", order.product.as_str())
         .with("time_in_force", order.time_in_force.as_str())
         .with_some("stop_loss", order.stop_loss.map(price))
@@ -161,7 +163,8 @@ pub(super) fn event(engine: &Engine, event: &Event) -> Facts {
         | Event::OrderRepeated(_)
         | Event::Fill(_)
         | Event::OrderCancelled(_)
-        | Event::OrderModified(_) => order_event(&names, event),
+        | Event::OrderModified(_)
+        | Event::OrderTriggered(_) => order_event(&names, event),
         Event::Trade(trade) => kind("trade")
             .with("trade", trade.trade.get())
             .with("symbol", names.symbol(trade.instrument))
@@ -282,6 +285,13 @@ fn order_event(names: &Names<'_>, event: &Event) -> Facts {
             .with("limit", price(e.limit))
             .with("kept_priority", e.kept_priority)
             .with("status", e.status.as_str()),
+        Event::OrderTriggered(e) => names
+            .of("order_triggered", e.account)
+            .with("order", e.order.get())
+            .with("limit", price(e.limit))
+            .with("trigger_price", price(e.trigger_price))
+            .with("print_price", price(e.print_price))
+            .with_some("trade", e.trade.map(|trade| trade.get())),
         _ => Facts::new(),
     }
 }

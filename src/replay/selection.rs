@@ -231,6 +231,7 @@ fn event_subject(event: &Event) -> Subject {
         Event::Fill(e) => of(e.order, e.account, e.instrument),
         Event::OrderCancelled(e) => of(e.order, e.account, e.instrument),
         Event::OrderModified(e) => of(e.order, e.account, e.instrument),
+        Event::OrderTriggered(e) => of(e.order, e.account, e.instrument),
         Event::Trade(e) => Subject {
             orders: [Some(e.maker), Some(e.taker)],
             instrument: Some(e.instrument),

@@ -20,5 +20,6 @@ mod orders;
 mod paper_market;
 mod process;
 mod reads;
+mod stops;
 mod support;
 mod tables;

@@ -22,6 +22,7 @@ struct Body<'b> {
     quantity: Raw<'b>,
     order_type: Raw<'b>,
     price: Raw<'b>,
+    trigger_price: Raw<'b>,
     product: Raw<'b>,
     validity: Raw<'b>,
     good_till: Raw<'b>,
@@ -55,6 +56,7 @@ enum Type {
     Market,
     Limit,
     Stop,
+    StopMarket,
 }
 
 #[derive(Clone, Copy)]
@@ -170,16 +172,22 @@ fn parse_order_type(body: &Body<'_>) -> Result<OrderType, Invalid> {
         ("LIMIT", Type::Limit),
         ("MARKET", Type::Market),
         ("SL", Type::Stop),
-        ("SL-M", Type::Stop),
+        ("SL-M", Type::StopMarket),
     ];
     let order_type = fields::word("order_type", "OrderType", body.order_type, &words)?.unwrap_or(Type::Limit);
     let price = fields::optional_price("price", body.price)?;
-    match (order_type, price) {
-        (Type::Market, _) => Ok(OrderType::Market),
-        (Type::Limit, Some(price)) => Ok(OrderType::Limit(price)),
-        (Type::Limit, None) => Err("LIMIT orders require price".to_owned()),
-        (Type::Stop, _) => {
-            Err("SL and SL-M orders are not accepted yet: use stop_loss of the entry order".to_owned())
+    let trigger = fields::optional_price("trigger_price", body.trigger_price)?;
+    match (order_type, price, trigger) {
+        (Type::Market, _, None) => Ok(OrderType::Market),
+        (Type::Limit, Some(price), None) => Ok(OrderType::Limit(price)),
+        (Type::Limit, None, _) => Err("LIMIT orders require price".to_owned()),
+        (Type::Stop, Some(limit), Some(trigger)) => Ok(OrderType::Stop { limit, trigger }),
+        (Type::Stop, None, _) => Err("SL orders require price".to_owned()),
+        (Type::Stop, _, None) => Err("SL orders require trigger_price".to_owned()),
+        (Type::StopMarket, _, Some(trigger)) => Ok(OrderType::StopMarket { trigger }),
+        (Type::StopMarket, _, None) => Err("SL-M orders require trigger_price".to_owned()),
+        (Type::Market | Type::Limit, _, Some(_)) => {
+            Err("trigger_price needs order_type SL or SL-M".to_owned())
         }
     }
 }
@@ -344,7 +352,7 @@ mod tests {
             (with(r#""order_type":"STOP""#), "'STOP' is not a valid OrderType"),
             (
                 with(r#""order_type":"SL-M""#),
-                "SL and SL-M orders are not accepted yet: use stop_loss of the entry order",
+                "SL-M orders require trigger_price",
             ),
             (with(r#""product":"NRML""#), "'NRML' is not a valid ProductType"),
             (with(r#""validity":"GTC""#), "'GTC' is not a valid Validity"),

@@ -125,6 +125,7 @@ struct OneOrder<'b> {
     client_order_id: Raw<'b>,
     quantity: Raw<'b>,
     price: Raw<'b>,
+    trigger_price: Raw<'b>,
 }
 
 impl OneOrder<'_> {
@@ -146,7 +147,7 @@ impl OneOrder<'_> {
     }
 }
 
-/// `{quantity?, price?}`; what is absent, null or 0 stays as it is.
+/// `{quantity?, price?, trigger_price?}`; what is absent, null or 0 stays as it is.
 fn modify(json: &str, name: OrderName, who: &Principal) -> Result<Decoded, Answer> {
     let body: OneOrder<'_> = parse_object(json).map_err(invalid_order)?;
     let (order, id) = body.order(name).map_err(invalid_order)?;
@@ -155,6 +156,7 @@ fn modify(json: &str, name: OrderName, who: &Principal) -> Result<Decoded, Answe
         order,
         quantity: fields::optional_quantity("quantity", body.quantity).map_err(invalid_order)?,
         price: fields::optional_price("price", body.price).map_err(invalid_order)?,
+        trigger: fields::optional_price("trigger_price", body.trigger_price).map_err(invalid_order)?,
     };
     Ok(Decoded {
         input: Input::Command(Command::ModifyOrder(command)),

@@ -205,7 +205,10 @@ impl Outcome {
                 position,
                 order,
                 quantity,
-            } => self.closing = Some((*position, *order, *quantity)),
+            } => {
+                // Later ones are of what this one's prints set off.
+                self.closing.get_or_insert((*position, *order, *quantity));
+            }
             Event::TradingStateChanged(_) => self.state_changes += 1,
             Event::Refused(refusal) => {
                 self.refusal.get_or_insert(*refusal);

@@ -150,7 +150,9 @@ fn summary_fields(row: &mut Object<'_>, order: &Order, model: &ReadModel) {
     row.string("side", order.side.as_str())
         .number("quantity", order.quantity)
         .optional_number("price", order.order_type.price())
-        .string("status", order.status.as_str())
+        .optional_number("trigger_price", order.order_type.trigger());
+    triggered_field(row, order);
+    row.string("status", order.status.as_str())
         .string("order_type", order.order_type.as_str())
         .number("filled_quantity", order.filled)
         .text("created_at", Iso8601(order.created))
@@ -174,8 +176,9 @@ pub(super) fn order_fields(row: &mut Object<'_>, order: &Order, model: &ReadMode
         .number("quantity", order.quantity)
         .string("order_type", order.order_type.as_str())
         .optional_number("price", order.order_type.price())
-        .null("trigger_price")
-        .string("product", order.product.as_str())
+        .optional_number("trigger_price", order.order_type.trigger());
+    triggered_field(row, order);
+    row.string("product", order.product.as_str())
         .string("validity", order.time_in_force.as_str());
     risk_fields(row, order);
     row.string("status", order.status.as_str());
@@ -203,6 +206,13 @@ pub(super) fn order_fields(row: &mut Object<'_>, order: &Order, model: &ReadMode
         .number("modifications", order.modifications)
         .boolean("engine_made", order.cause.is_some());
     optional_text(row, "cause", order.cause.map(Cause::as_str));
+}
+
+/// `triggered`, of stop orders alone: a pending one is OPEN and not in the book.
+fn triggered_field(row: &mut Object<'_>, order: &Order) {
+    if let Some(triggered) = order.triggered {
+        row.boolean("triggered", triggered);
+    }
 }
 
 fn risk_fields(row: &mut Object<'_>, order: &Order) {

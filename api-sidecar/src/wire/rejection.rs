@@ -27,14 +27,15 @@ fn unit(code: RejectCode) -> Unit {
         | OpenOrderValue
         | GrossExposure
         | NetExposure
-        | PostOnlyWouldCross => Unit::Rupees,
+        | PostOnlyWouldCross
+        | TriggerCrossed => Unit::Rupees,
         PositionLimit | QuantityBelowOne | QuantityAboveLimit | OrderToPositionRatio | LotSize
         | FreezeQuantity | SymbolPosition | Holdings | OrderRate | DailyOrders | ModifyCap | FillOrKill
         | MinimumQuantity | DisclosedQuantity | DuplicateBurst | RepeatedExecution | OrderCapacity
         | PositionCapacity => Unit::Count,
         NoLastPrice | StopLossMissing | RiskRewardRatio | RiskZero | PriceSanity | CircuitBreaker
-        | UnknownInstrument | MisNotAllowed | Banned | GoodTillInPast | Incompatible | UnknownAccount
-        | ClientOrderIdReused => Unit::None,
+        | UnknownInstrument | MisNotAllowed | Banned | GoodTillInPast | Incompatible | NotPending
+        | UnknownAccount | ClientOrderIdReused => Unit::None,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::lane::Warnings;
 use crate::limits::{ORDER_VALUE_CAP, POSITION_QUANTITY_MAX};
 use crate::rejection::{RejectCode, Rejection};
 use crate::terms::{Product, Side};
-use crate::units::Ratio;
+use crate::units::{Price, Ratio};
 
 /// A limit this much worse than the last price draws a warning: 3 %.
 const COLLAR: Ratio = Ratio::from_ppm(30_000);
@@ -87,9 +87,19 @@ fn restricted(split: &Split<'_>) -> Check {
 #[inline(always)]
 fn tick_size(split: &Split<'_>) -> Check {
     let instrument = split.subject.instrument;
-    let (paise, tick) = (split.limit.paise(), instrument.definition.tick_size.paise());
+    let domain = instrument.sides.domain();
+    let off_grid = !domain.on_tick(split.limit);
+    let trigger = trigger_price(split).filter(|&trigger| !off_grid && !domain.on_tick(trigger));
+    let paise = trigger.unwrap_or(split.limit).paise();
+    let tick = instrument.definition.tick_size.paise();
     let rejection = Rejection::new(RejectCode::TickSize, i64::from(paise), i64::from(tick));
-    Check::of(!instrument.sides.domain().on_tick(split.limit), rejection)
+    Check::of(off_grid || trigger.is_some(), rejection)
+}
+
+/// The trigger of a stop order; it stands on the tick grid and inside the band like the limit.
+#[inline(always)]
+fn trigger_price(split: &Split<'_>) -> Option<Price> {
+    split.subject.order.order_type.trigger()
 }
 
 #[inline(always)]
@@ -106,12 +116,16 @@ fn lot_size(split: &Split<'_>) -> Check {
 fn price_band(split: &Split<'_>) -> Check {
     let domain = split.subject.instrument.sides.domain();
     let (low, high) = (i64::from(domain.low().paise()), i64::from(domain.high().paise()));
-    let paise = i64::from(split.limit.paise());
+    let outside = |paise: i64| paise < low || paise > high;
+    let limit = i64::from(split.limit.paise());
+    let trigger = trigger_price(split).map(|trigger| i64::from(trigger.paise()));
+    let trigger = trigger.filter(|&trigger| !outside(limit) && outside(trigger));
+    let paise = trigger.unwrap_or(limit);
     let rejection = Rejection {
         basis: high,
         ..Rejection::new(RejectCode::PriceBand, paise, low)
     };
-    Check::of(paise < low || paise > high, rejection)
+    Check::of(outside(paise), rejection)
 }
 
 /// `price_collar`: a warning where the limit is far on the losing side of the last price.

@@ -71,12 +71,8 @@ pub(crate) fn evaluate(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warni
     if subject.order.quantity.is_zero() {
         return (Err(Rejection::new(RejectCode::QuantityBelowOne, 0, 1)), warnings);
     }
-    let limit = match subject.order.order_type {
-        OrderType::Limit(price) => price,
-        OrderType::Market => match subject.instrument.protected_price(subject.order.side) {
-            Some(price) => price,
-            None => return (Err(Rejection::bare(RejectCode::NoLastPrice)), warnings),
-        },
+    let Some(limit) = check_price(subject) else {
+        return (Err(Rejection::bare(RejectCode::NoLastPrice)), warnings);
     };
     let split = split(subject, limit, &mut warnings);
     let plan = || Plan {
@@ -93,6 +89,20 @@ pub(crate) fn evaluate(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warni
         .and_then(|()| layer_b::verdict(&split, &mut warnings))
         .map(|()| plan());
     (result, warnings)
+}
+
+/// The price that an order is checked at: the limit of LIMIT and SL, the protected price of MARKET and SL-M (of an SL-M
+/// that of its trigger). `None` for the latter two without a last price.
+#[inline(always)]
+fn check_price(subject: &Subject<'_>) -> Option<Price> {
+    let (instrument, side) = (subject.instrument, subject.order.side);
+    match subject.order.order_type {
+        OrderType::Limit(price) | OrderType::Stop { limit: price, .. } => Some(price),
+        OrderType::Market => instrument.protected_price(side),
+        OrderType::StopMarket { trigger } => instrument
+            .last_price
+            .map(|_| instrument.protection_from(trigger, side)),
+    }
 }
 
 fn split<'a>(subject: &'a Subject<'a>, limit: Price, warnings: &mut Warnings) -> Split<'a> {
@@ -171,11 +181,7 @@ pub enum CheckOutcome {
 /// Every check of both layers in order, each on its own. Empty where the order has no price to be checked with or no
 /// quantity, which [`evaluate`] refuses first.
 pub(crate) fn explain(subject: &Subject<'_>) -> impl Iterator<Item = ExplainedCheck> {
-    let limit = match subject.order.order_type {
-        OrderType::Limit(price) => Some(price),
-        OrderType::Market => subject.instrument.protected_price(subject.order.side),
-    };
-    let limit = limit.filter(|_| !subject.order.quantity.is_zero());
+    let limit = check_price(subject).filter(|_| !subject.order.quantity.is_zero());
     let split = limit.map(|limit| split(subject, limit, &mut Warnings::default()));
     let checks = layer_a::CHECKS.into_iter().chain(layer_b::CHECKS);
     split

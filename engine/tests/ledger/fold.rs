@@ -21,6 +21,8 @@ pub struct Order {
     pub side: Side,
     pub product: Product,
     pub limit: Price,
+    /// It waits for its trigger.
+    pub pending: bool,
     pub leaves: i128,
     /// Of `leaves`, what only reduces the position.
     pub exit: i128,
@@ -106,6 +108,16 @@ impl Ledger {
             Event::Fill(fill) => self.fill(fill),
             Event::PositionChanged(changed) => self.position_changed(changed),
             Event::OrderModified(modified) => self.modify(modified),
+            Event::OrderTriggered(triggered) => {
+                let order = self
+                    .orders
+                    .get_mut(&triggered.order)
+                    .ok_or("a trigger of no open order")?;
+                ensure(order.pending, || format!("triggered twice: {triggered:?}"))?;
+                order.pending = false;
+                order.limit = triggered.limit;
+                Ok(())
+            }
             Event::OrderCancelled(cancelled) => self.cancel(cancelled),
             Event::Trade(trade) => {
                 self.last_prices.insert(trade.instrument, trade.price);
@@ -151,6 +163,12 @@ impl Ledger {
         (position.quantity.abs() - spoken_for).max(0)
     }
 
+    /// Shares that exits which wait for a trigger would close.
+    pub fn pending_exits(&self, id: PositionId) -> i128 {
+        let pending = self.orders.values().filter(|o| o.position == id && o.pending);
+        pending.map(|o| o.exit).sum()
+    }
+
     fn accept(&mut self, accepted: &OrderAccepted) -> Result<(), String> {
         let quantity = i128::from(accepted.quantity.shares());
         let exit = self.closable(accepted.position, accepted.side).min(quantity);
@@ -183,6 +201,7 @@ impl Ledger {
             side: accepted.side,
             product: accepted.product,
             limit: accepted.limit,
+            pending: accepted.order_type.trigger().is_some(),
             leaves: quantity,
             exit,
             turnover: 0,

@@ -214,7 +214,8 @@ impl Books {
         Ok(())
     }
 
-    /// A close is refused only while halted, or where exits for all of the position already work.
+    /// A close is refused only while halted, or where exits for all of the position already work; those that wait for a
+    /// trigger make way for it.
     fn try_close(&mut self, id: PositionId) -> Result<(), String> {
         let position = &self.ledger.positions[&id];
         let side = if position.quantity > 0 {
@@ -222,7 +223,7 @@ impl Books {
         } else {
             Side::Buy
         };
-        let free = self.ledger.closable(id, side);
+        let free = self.ledger.closable(id, side) + self.ledger.pending_exits(id);
         let state = self.ledger.state_of(position.account, position.strategy);
         let close = ClosePosition {
             actor: Actor {

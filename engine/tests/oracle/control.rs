@@ -30,6 +30,7 @@ impl Oracle {
                     unmarked: false,
                     bids: Default::default(),
                     asks: Default::default(),
+                    prints: None,
                 });
                 self.instruments.len() - 1
             }
@@ -39,8 +40,14 @@ impl Oracle {
         let (low, high) = self.instrument(id).band();
         let tick = self.instrument(id).tick();
         let outside = self.matching_orders(None, |order| {
-            let limit = i128::from(order.limit.paise());
-            order.request.instrument == id && (limit < low || limit > high || limit % tick != 0)
+            let trigger = order.order_type.trigger().filter(|_| order.pending.is_some());
+            let outside = |price: Option<engine::Price>| {
+                price.is_some_and(|price| {
+                    let price = i128::from(price.paise());
+                    price < low || price > high || price % tick != 0
+                })
+            };
+            order.request.instrument == id && (outside(Some(order.limit)) || outside(trigger))
         });
         for order in outside {
             self.cancel(order, CancelReason::PriceBand);
@@ -134,7 +141,7 @@ impl Oracle {
 
     pub(super) fn market_price(&mut self, command: &MarketPrice) {
         if self.knows_instrument(command.instrument) {
-            self.instrument_mut(command.instrument).print(command.price);
+            self.instrument_mut(command.instrument).print(command.price, None);
         } else {
             self.refuse_command(Refusal::UnknownInstrument);
         }
@@ -235,7 +242,7 @@ impl Oracle {
                 && accounts.contains(&position.account)
                 && self.state_of(position.account, position.strategy) != TradingState::Halted
                 && !self.account(position.account).venue;
-            let free = position.quantity.abs() - self.resting_exits(id);
+            let free = position.quantity.abs() - self.working_exits(id);
             if covered && free > 0 {
                 self.place_exits(id, free, Cause::Flatten);
             }

@@ -51,14 +51,20 @@ impl Oracle {
     /// Tick, lot and band.
     pub(super) fn check_grid(&self, c: &Candidate) -> Option<Rejection> {
         let instrument = self.instrument(c.order.instrument);
-        if c.price() % instrument.tick() != 0 {
-            return Some(rejection(RejectCode::TickSize, c.price(), instrument.tick()));
+        let trigger = c
+            .order
+            .order_type
+            .trigger()
+            .map(|price| i128::from(price.paise()));
+        let prices = || [c.price()].into_iter().chain(trigger);
+        if let Some(off) = prices().find(|price| price % instrument.tick() != 0) {
+            return Some(rejection(RejectCode::TickSize, off, instrument.tick()));
         }
         let lot = i128::from(instrument.definition.lot_size.shares());
         if c.quantity() % lot != 0 {
             return Some(rejection(RejectCode::LotSize, c.quantity(), lot));
         }
-        self.check_band(c.order.instrument, c.price())
+        prices().find_map(|price| self.check_band(c.order.instrument, price))
     }
 
     fn check_band(&self, instrument: engine::InstrumentId, price: Paise) -> Option<Rejection> {

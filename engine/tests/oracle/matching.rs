@@ -76,7 +76,7 @@ impl Oracle {
         let instrument = self.orders[&maker].request.instrument;
         self.next_trade += 1;
         let trade = engine::TradeId::new(self.next_trade);
-        self.instrument_mut(instrument).print(price);
+        self.instrument_mut(instrument).print(price, Some(trade));
         self.events.push(Event::Trade(Trade {
             trade,
             instrument,
@@ -350,11 +350,14 @@ impl Oracle {
         }
         if self.is_linked(id) {
             self.settle_maker(id);
+        } else if self.orders[&id].leaves == 0 {
+            self.resting.remove(&id);
         }
     }
 
+    /// In the book, not waiting for a trigger.
     fn is_linked(&self, id: OrderId) -> bool {
-        self.resting.contains(&id)
+        self.resting.contains(&id) && self.orders[&id].pending.is_none()
     }
 
     /// What of `wanted` an order could trade at once with other accounts, own resting orders considered: those that

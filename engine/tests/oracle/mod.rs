@@ -12,6 +12,7 @@ mod monitor;
 mod orders;
 mod risk;
 pub mod state;
+mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -46,6 +47,9 @@ pub struct Oracle {
     next_trade: u64,
     /// By effective date.
     rates: BTreeMap<u32, ChargeRates>,
+    /// Triggers set so far, and those that were reached and wait for their turn.
+    next_sequence: u64,
+    fired: VecDeque<triggers::Fired>,
     /// The trading day of the last command.
     day: Option<u32>,
     events: Vec<Event>,
@@ -91,13 +95,19 @@ impl Oracle {
             Command::SetLimits(limits) => self.set_limits(limits),
             Command::DefineCharges(rates) => self.define_charges(rates),
         }
-        self.mark_and_review();
-        while let Some(later) = self.later.pop_front() {
-            match later {
-                Later::Sweep(scope) => self.sweep(scope),
-                Later::Flatten(scope, accounts) => self.flatten(scope, &accounts),
+        self.follow_up();
+        loop {
+            if let Some(later) = self.later.pop_front() {
+                match later {
+                    Later::Sweep(scope) => self.sweep(scope),
+                    Later::Flatten(scope, accounts) => self.flatten(scope, &accounts),
+                }
+            } else if let Some(fired) = self.fired.pop_front() {
+                self.fire(&fired);
+            } else {
+                break;
             }
-            self.mark_and_review();
+            self.follow_up();
         }
         if let Some(account) = self.message_of.take() {
             self.watch_messages(account);
@@ -107,6 +117,12 @@ impl Oracle {
         }
         self.report_tops(&tops);
         std::mem::take(&mut self.events)
+    }
+
+    /// What comes after each aggressor: the monitor, then triggers.
+    fn follow_up(&mut self) {
+        self.mark_and_review();
+        self.collect();
     }
 
     fn tops(&self) -> Vec<TopOfBook> {

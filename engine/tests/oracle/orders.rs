@@ -57,11 +57,7 @@ impl Oracle {
             self.reject(id, request, rejection(RejectCode::QuantityBelowOne, 0, 1));
             return;
         }
-        let price = match request.order_type {
-            OrderType::Limit(price) => Some(price),
-            OrderType::Market => self.protected_price(request.instrument, request.side),
-        };
-        let Some(price) = price else {
+        let Some(price) = self.check_price(request.instrument, request.side, request.order_type) else {
             self.reject(id, request, Rejection::bare(RejectCode::NoLastPrice));
             return;
         };
@@ -154,7 +150,11 @@ impl Oracle {
             }));
         }
         self.remember(id);
-        self.enter(id);
+        if request.order_type.trigger().is_some() {
+            self.wait_for_trigger(id);
+        } else {
+            self.enter(id);
+        }
     }
 
     /// The position of an accepted order; its key gets an id at first use.
@@ -258,7 +258,6 @@ impl Oracle {
         let order = &self.orders[&id];
         let (old_total, old_limit, filled) = (order.quantity, order.limit, order.filled);
         let total = command.quantity.map_or(old_total, |q| i128::from(q.shares()));
-        let limit = command.price.unwrap_or(old_limit);
         if total < 1 {
             return Err(Refusal::Rejected(rejection(
                 RejectCode::QuantityBelowOne,
@@ -269,16 +268,29 @@ impl Oracle {
         if total < filled {
             return Err(Refusal::BelowFilled(quantity(filled)));
         }
-        let requeues = limit != old_limit || total > old_total;
-        self.check_modify(id, total, limit, requeues)
+        self.check_cap(id).map_err(Refusal::Rejected)?;
+        let order_type = self.modified_type(id, command).map_err(Refusal::Rejected)?;
+        let request = &self.orders[&id].request;
+        let limit = self
+            .check_price(request.instrument, request.side, order_type)
+            .expect("a last price");
+        let order = &self.orders[&id];
+        let (old_trigger, waits) = (order.order_type.trigger(), order.pending.is_some());
+        let moved = waits && (order_type != order.order_type);
+        let requeues = limit != old_limit || total > old_total || moved;
+        self.check_modify(id, total, (limit, order_type), requeues)
             .map_err(Refusal::Rejected)?;
         let order = self.orders.get_mut(&id).expect("an open order");
-        if limit != old_limit || total != old_total {
+        if limit != old_limit || total != old_total || moved {
             order.modifications += 1;
-            order.order_type = OrderType::Limit(limit);
+            order.order_type = order_type;
         }
         if requeues {
-            self.unlink(id);
+            if waits {
+                self.resting.remove(&id);
+            } else {
+                self.unlink(id);
+            }
             let order = self.orders.get_mut(&id).expect("an open order");
             order.limit = limit;
             order.leaves = total - filled;
@@ -300,9 +312,46 @@ impl Oracle {
             self.take_rate_token(account);
         }
         if requeues && self.orders[&id].leaves > 0 {
-            self.enter(id);
+            if !waits {
+                self.enter(id);
+            } else if order_type.trigger() != old_trigger {
+                self.wait_for_trigger(id);
+            } else {
+                self.resting.insert(id);
+            }
         }
         Ok(())
+    }
+
+    /// A stop order that waits stays one, everything else becomes a limit order.
+    fn modified_type(&self, id: OrderId, command: &ModifyOrder) -> Result<OrderType, Rejection> {
+        let order = &self.orders[&id];
+        let waits = order.pending.is_some();
+        match order.order_type {
+            OrderType::Stop { limit, trigger } if waits => Ok(OrderType::Stop {
+                limit: command.price.unwrap_or(limit),
+                trigger: command.trigger.unwrap_or(trigger),
+            }),
+            OrderType::StopMarket { .. } if waits && command.price.is_some() => {
+                Err(Rejection::bare(RejectCode::Incompatible))
+            }
+            OrderType::StopMarket { trigger } if waits => Ok(OrderType::StopMarket {
+                trigger: command.trigger.unwrap_or(trigger),
+            }),
+            _ if command.trigger.is_some() => Err(Rejection::bare(RejectCode::NotPending)),
+            _ => Ok(OrderType::Limit(command.price.unwrap_or(order.limit))),
+        }
+    }
+
+    /// Modifications of one order.
+    fn check_cap(&self, id: OrderId) -> Result<(), Rejection> {
+        let order = &self.orders[&id];
+        let most = self.account(order.request.account).limits.modifications_max;
+        let count = i128::from(order.modifications) + 1;
+        match most.map(i128::from).filter(|most| count > *most) {
+            Some(most) => Err(rejection(RejectCode::ModifyCap, count, most)),
+            None => Ok(()),
+        }
     }
 
     /// A smaller total in place: what is shown goes last.
@@ -344,23 +393,16 @@ impl Oracle {
         }
     }
 
-    /// What can refuse a modification: the cap, the lot, and for what goes to the tail everything that a new order of
+    /// What can refuse a modification besides the cap: the lot, and for what goes to the tail everything that a new order of
     /// what will be open would meet, on the state without the old one.
     fn check_modify(
         &mut self,
         id: OrderId,
         total: Shares,
-        limit: Price,
+        becomes: (Price, OrderType),
         requeues: bool,
     ) -> Result<(), Rejection> {
         let order = &self.orders[&id];
-        let account = order.request.account;
-        if let Some(most) = self.account(account).limits.modifications_max {
-            let count = i128::from(order.modifications) + 1;
-            if count > i128::from(most) {
-                return Err(rejection(RejectCode::ModifyCap, count, i128::from(most)));
-            }
-        }
         let lot = self.instrument(order.request.instrument).definition.lot_size;
         let lot = i128::from(lot.shares());
         if total % lot != 0 {
@@ -374,13 +416,18 @@ impl Oracle {
             return Ok(());
         }
         let leaves = total - order.filled;
-        self.check_requeue(id, leaves, limit)
+        self.check_requeue(id, leaves, becomes)
     }
 
-    fn check_requeue(&mut self, id: OrderId, leaves: Shares, limit: Price) -> Result<(), Rejection> {
+    fn check_requeue(
+        &mut self,
+        id: OrderId,
+        leaves: Shares,
+        (limit, order_type): (Price, OrderType),
+    ) -> Result<(), Rejection> {
         let order = &self.orders[&id];
         let mut as_new = order.request.clone();
-        as_new.order_type = OrderType::Limit(limit);
+        as_new.order_type = order_type;
         as_new.quantity = quantity(leaves);
         as_new.stop_loss = order.stop_loss;
         as_new.take_profit = order.take_profit;
@@ -479,7 +526,7 @@ impl Oracle {
         if wanted > held.abs() || wanted < 1 {
             return Err(Refusal::AboveOpenQuantity(quantity(held.abs())));
         }
-        let free = held.abs() - self.resting_exits(command.position);
+        let free = held.abs() - self.working_exits(command.position);
         if free < 1 {
             let working = self
                 .open_orders(account)
@@ -492,6 +539,31 @@ impl Oracle {
         }
         self.place_exits(command.position, wanted.min(free), Cause::Close);
         Ok(())
+    }
+
+    /// Exits that do not wait for a trigger.
+    pub(super) fn working_exits(&self, id: PositionId) -> Shares {
+        let working = self
+            .open()
+            .filter(|(_, o)| o.position == id && o.pending.is_none());
+        working.map(|(_, o)| o.exit_leaves).sum()
+    }
+
+    /// Exits that wait for a trigger give way to a close of `wanted` shares, newest first.
+    fn make_way(&mut self, id: PositionId, wanted: Shares) {
+        let mut lacking = wanted - (self.position(id).quantity.abs() - self.resting_exits(id));
+        let waiting: Vec<_> = self
+            .open()
+            .filter(|(_, o)| o.position == id && o.pending.is_some())
+            .map(|(order, o)| (order, o.exit_leaves))
+            .collect();
+        for (order, exit) in waiting.into_iter().rev() {
+            let cut = lacking.min(exit);
+            if cut > 0 {
+                lacking -= cut;
+                self.take_off(order, cut, CancelReason::ExcessExit);
+            }
+        }
     }
 
     /// Protected market exits in slices of the freeze quantity.
@@ -509,6 +581,7 @@ impl Oracle {
         let (low, high) = self.instrument(instrument).band();
         let edge = if side == Side::Buy { high } else { low };
         let edge = Price::from_paise_clamped(i64::try_from(edge).expect("a price"));
+        self.make_way(id, wanted);
         let first = self.orders.next_id();
         let mut left = wanted;
         while left > 0 {
@@ -545,7 +618,7 @@ impl Oracle {
                     entry: 0,
                 },
             );
-            self.mark_and_review();
+            self.follow_up();
         }
         if !self.account(account).venue {
             self.events.push(Event::PositionClosing {
@@ -576,5 +649,6 @@ fn blank(request: &NewOrder, limit: Price) -> Order {
         status: OrderStatus::Submitted,
         first_status: OrderStatus::Submitted,
         rejection: None,
+        pending: None,
     }
 }

@@ -74,6 +74,7 @@ impl Oracle {
     /// What can refuse an order that rested already, on the state without it.
     pub(super) fn refuse_modified(&self, candidate: &Candidate) -> Option<Rejection> {
         self.refuse_by_risk(candidate)
+            .or_else(|| self.check_crossed(candidate))
             .or_else(|| self.check_post_only(candidate))
     }
 
@@ -310,8 +311,11 @@ impl Oracle {
         let order = &c.order;
         let immediate = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
         let market = order.order_type == OrderType::Market;
+        let stop = order.order_type.trigger().is_some();
+        let fok = order.time_in_force == TimeInForce::Fok;
         let contradicts = order.post_only && (immediate || market || order.minimum.is_some())
-            || order.disclosed.is_some() && immediate;
+            || order.disclosed.is_some() && immediate
+            || stop && (order.post_only || order.minimum.is_some() || fok);
         if contradicts {
             return Some(Rejection::bare(RejectCode::Incompatible));
         }
@@ -335,6 +339,31 @@ impl Oracle {
         }
     }
 
+    /// An entry's trigger that is crossed already.
+    fn check_crossed(&self, c: &Candidate) -> Option<Rejection> {
+        let (trigger, last) = self.crossed(&c.order)?;
+        let paise = |price: Price| i128::from(price.paise());
+        c.enters()
+            .then(|| rejection(RejectCode::TriggerCrossed, paise(trigger), paise(last)))
+    }
+
+    /// The limit of LIMIT and SL; the protected price of MARKET and SL-M, which need a last price.
+    pub(super) fn check_price(
+        &self,
+        instrument: engine::InstrumentId,
+        side: Side,
+        order_type: OrderType,
+    ) -> Option<Price> {
+        match order_type {
+            OrderType::Limit(price) | OrderType::Stop { limit: price, .. } => Some(price),
+            OrderType::Market => self.protected_price(instrument, side),
+            OrderType::StopMarket { trigger } => {
+                self.instrument(instrument).last_price?;
+                Some(self.protection(instrument, side, trigger))
+            }
+        }
+    }
+
     fn check_post_only(&self, c: &Candidate) -> Option<Rejection> {
         let best = self.would_cross(c.order.instrument, c.order.side, c.price)?;
         (c.order.post_only).then(|| {
@@ -348,8 +377,9 @@ impl Oracle {
 
     fn check_against_book(&self, c: &Candidate) -> Option<Rejection> {
         let order = &c.order;
-        if let Some(rejection) = self.check_post_only(c) {
-            return Some(rejection);
+        let refused = self.check_crossed(c).or_else(|| self.check_post_only(c));
+        if let Some(refused) = refused {
+            return Some(refused);
         }
         if order.time_in_force != TimeInForce::Fok && order.minimum.is_none() {
             return None;
@@ -365,8 +395,14 @@ impl Oracle {
     /// The limit that a market order works at: some way through the last traded price, on the tick grid towards it,
     /// inside the band (RISK.md, `market_protection`).
     pub(super) fn protected_price(&self, instrument: engine::InstrumentId, side: Side) -> Option<Price> {
+        let last = self.instrument(instrument).last_price?;
+        Some(self.protection(instrument, side, last))
+    }
+
+    /// The same way through another price.
+    fn protection(&self, instrument: engine::InstrumentId, side: Side, from: Price) -> Price {
         let instrument = self.instrument(instrument);
-        let last = i128::from(instrument.last_price?.paise());
+        let last = i128::from(from.paise());
         let share = match last {
             ..10_000 => 20_000,
             10_000..=50_000 => 10_000,
@@ -379,7 +415,7 @@ impl Oracle {
         };
         let (low, high) = instrument.band();
         let price = through.max(low).min(high);
-        Some(Price::from_paise_clamped(narrow(price)))
+        Price::from_paise_clamped(narrow(price))
     }
 
     /// How much of an order would only reduce the open position, given the exits that already rest.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use engine::{
     AccountId, ChargeRate, ChargeRates, Charges, ClientOrderId, InstrumentDefinition, InstrumentId, NewOrder,
     OrderId, OrderStatus, OrderType, PositionId, Price, Product, Quantity, Rejection, RiskLimits, Side,
-    StrategyId, TimeInForce, Timestamp, TradingState,
+    StrategyId, TimeInForce, Timestamp, TradeId, TradingState,
 };
 
 pub type Paise = i128;
@@ -21,6 +21,15 @@ pub struct Instrument {
     pub unmarked: bool,
     pub bids: BTreeMap<Price, VecDeque<OrderId>>,
     pub asks: BTreeMap<Price, VecDeque<OrderId>>,
+    /// Prints of the last aggressor.
+    pub prints: Option<Range>,
+}
+
+/// The lowest and the highest print, each with its trade where there was one.
+#[derive(Clone)]
+pub struct Range {
+    pub low: (Price, Option<TradeId>),
+    pub high: (Price, Option<TradeId>),
 }
 
 impl Instrument {
@@ -40,8 +49,19 @@ impl Instrument {
         (low, high)
     }
 
-    pub fn print(&mut self, price: Price) {
+    pub fn print(&mut self, price: Price, trade: Option<TradeId>) {
         self.last_price = Some(price);
+        let print = (price, trade);
+        let range = self.prints.get_or_insert(Range {
+            low: print,
+            high: print,
+        });
+        if price < range.low.0 {
+            range.low = print;
+        }
+        if price > range.high.0 {
+            range.high = print;
+        }
         self.unmarked |= self.marked_price != Some(price);
     }
 
@@ -188,6 +208,8 @@ pub struct Order {
     pub take_profit: Option<Price>,
     pub modifications: u32,
     pub status: OrderStatus,
+    /// Place in the sequence of triggers while it waits for its own.
+    pub pending: Option<u64>,
     /// What the sender was first answered.
     pub first_status: OrderStatus,
     pub rejection: Option<Rejection>,

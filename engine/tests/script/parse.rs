@@ -314,6 +314,13 @@ impl Parser {
                 "post-only" => order.post_only = true,
                 "show" => order.disclosed = Some(self.shares(words.next())),
                 "min" => order.minimum = Some(self.shares(words.next())),
+                "trigger" => {
+                    let trigger = self.price(words.next());
+                    order.order_type = match order.order_type {
+                        OrderType::Limit(limit) => OrderType::Stop { limit, trigger },
+                        _ => OrderType::StopMarket { trigger },
+                    }
+                }
                 "stop" => order.stop_loss = Some(self.price(words.next())),
                 "target" => order.take_profit = Some(self.price(words.next())),
                 "id" => order.client_order_id = ClientOrderId::cut(words.next()),
@@ -332,10 +339,12 @@ impl Parser {
             order,
             quantity: None,
             price: None,
+            trigger: None,
         };
         while let Some(word) = words.peek() {
             words.next();
             match word {
+                "trigger" => modify.trigger = Some(self.price(words.next())),
                 "to" => modify.quantity = Some(self.shares(words.next())),
                 "@" => modify.price = Some(self.price(words.next())),
                 other => self.fail(&format!("unknown change `{other}`")),

@@ -16,18 +16,20 @@ fn show_order_event(event: &Event, names: &Names) -> Option<String> {
     let name = |id| names.account(id);
     let line = match event {
         Event::OrderAccepted(e) => format!(
-            "accepted {} {} {} {}{} {}@ {}{}{}",
+            "accepted {} {} {} {}{} {}@ {}{}{}{}",
             e.order,
             name(e.account),
             side(e.side),
             names.book(e.instrument),
             e.quantity,
-            if e.order_type == OrderType::Market {
-                "market "
-            } else {
-                ""
+            match e.order_type {
+                OrderType::Market | OrderType::StopMarket { .. } => "market ",
+                OrderType::Limit(_) | OrderType::Stop { .. } => "",
             },
             e.limit,
+            e.order_type
+                .trigger()
+                .map_or(String::new(), |trigger| format!(" trigger {trigger}")),
             match e.time_in_force {
                 TimeInForce::Day => "",
                 TimeInForce::Ioc => " IOC",
@@ -75,6 +77,16 @@ fn show_order_event(event: &Event, names: &Names) -> Option<String> {
             e.limit,
             e.status,
             if e.kept_priority { "in place" } else { "requeued" }
+        ),
+        Event::OrderTriggered(e) => format!(
+            "triggered {} {} {} by {}{} @ {}",
+            e.order,
+            name(e.account),
+            e.trigger_price,
+            e.print_price,
+            e.trade
+                .map_or(String::new(), |trade| format!(" of trade {trade}")),
+            e.limit
         ),
         _ => return None,
     };

@@ -318,11 +318,7 @@ impl Stream {
             } else {
                 Product::Cnc
             },
-            order_type: if random.percent(12) {
-                OrderType::Market
-            } else {
-                OrderType::Limit(price(at))
-            },
+            order_type: order_type(random, instrument, side, at),
             time_in_force: self.time_in_force(random),
             quantity: shares(quantity),
             post_only: random.percent(8),
@@ -378,8 +374,32 @@ impl Stream {
             actor,
             order,
             quantity: random.percent(60).then(|| shares(order_quantity(random))),
-            price: random.percent(60).then(|| price(order_price(random, instrument))),
+            price: random.percent(50).then(|| price(order_price(random, instrument))),
+            trigger: random.percent(25).then(|| price(order_price(random, instrument))),
         }
+    }
+}
+
+/// Stops wait mostly on their own side of the price, near it.
+fn order_type(random: &mut Random, instrument: u32, side: Side, at: u32) -> OrderType {
+    let kind = random.below(100);
+    if kind < 70 {
+        return OrderType::Limit(price(at));
+    }
+    if kind < 81 {
+        return OrderType::Market;
+    }
+    let tick = i64::from([5, 10, 5][instrument as usize]);
+    let ahead = tick * i64::from(random.below(14)) * side.sign();
+    let trigger = Price::from_paise_clamped(i64::from(order_price(random, instrument)) + ahead);
+    if kind < 92 {
+        let through = tick * i64::from(random.below(10)) * side.sign();
+        OrderType::Stop {
+            limit: Price::from_paise_clamped(i64::from(trigger.paise()) + through),
+            trigger,
+        }
+    } else {
+        OrderType::StopMarket { trigger }
     }
 }
 

@@ -215,6 +215,7 @@ impl Fold {
             Event::Fill(fill) => self.filled(fill, seq, now),
             Event::OrderCancelled(event) => self.order_changed(event.order, event.account, seq, now),
             Event::OrderModified(event) => self.order_changed(event.order, event.account, seq, now),
+            Event::OrderTriggered(event) => self.order_changed(event.order, event.account, seq, now),
             Event::PositionChanged(event) => self.position_changed(event, seq, now),
             Event::PositionMarked(event) => {
                 self.positions.mark(event, now);

@@ -237,6 +237,7 @@ pub static TABLES: [Table; TABLES_LEN] = [
             column("order_type", Kind::Text),
             column("price", Kind::Decimal2),
             column("limit_price", Kind::Decimal2),
+            column("trigger_price", Kind::Decimal2),
             column("product", Kind::Text),
             column("validity", Kind::Text),
             column("good_till", Kind::Time),

@@ -2,7 +2,8 @@
 
 use engine::{
     AccountDefinition, AccountId, Actor, CancelAll, Capacity, InstrumentDefinition, InstrumentId, KillScope,
-    KillSwitch, ModifyOrder, NewOrder, OrderId, OrderRef, OrderType, StrategyId, TimeInForce, Timestamp,
+    KillSwitch, ModifyOrder, NewOrder, OrderId, OrderRef, OrderType, Price, StrategyId, TimeInForce,
+    Timestamp,
 };
 
 use super::RecordError;
@@ -12,6 +13,8 @@ use super::limits_layout::{put_limits, take_limits};
 
 const MARKET: u8 = 0;
 const LIMIT: u8 = 1;
+const STOP: u8 = 2;
+const STOP_MARKET: u8 = 3;
 
 const DAY: u8 = 0;
 const IOC: u8 = 1;
@@ -44,9 +47,11 @@ pub(super) fn put_new_order(e: &mut Encoder<'_>, order: &NewOrder) {
         metadata_len <= engine::limits::METADATA_LEN_MAX,
         "metadata of {metadata_len} bytes"
     );
-    let (type_code, limit) = match order_type {
-        OrderType::Market => (MARKET, None),
-        OrderType::Limit(price) => (LIMIT, Some(*price)),
+    let type_code = match order_type {
+        OrderType::Market => MARKET,
+        OrderType::Limit(_) => LIMIT,
+        OrderType::Stop { .. } => STOP,
+        OrderType::StopMarket { .. } => STOP_MARKET,
     };
     let (force_code, good_till) = match time_in_force {
         TimeInForce::Day => (DAY, Timestamp::ZERO),
@@ -58,7 +63,8 @@ pub(super) fn put_new_order(e: &mut Encoder<'_>, order: &NewOrder) {
     e.u32(strategy.get());
     e.u32(instrument.get());
     e.quantity(*quantity);
-    e.optional_price(limit);
+    e.optional_price(order_type.price());
+    e.optional_price(order_type.trigger());
     e.optional_quantity(*disclosed);
     e.optional_quantity(*minimum);
     e.optional_price(*stop_loss);
@@ -80,7 +86,7 @@ pub(super) fn take_new_order(d: &mut Decoder<'_>) -> Result<NewOrder, RecordErro
     let strategy = StrategyId::new(d.u32()?);
     let instrument = InstrumentId::new(d.u32()?);
     let quantity = d.quantity("quantity")?;
-    let limit = d.optional_price()?;
+    let prices = (d.optional_price()?, d.optional_price()?);
     let disclosed = d.optional_quantity("disclosed")?;
     let minimum = d.optional_quantity("minimum")?;
     let stop_loss = d.optional_price()?;
@@ -88,18 +94,7 @@ pub(super) fn take_new_order(d: &mut Decoder<'_>) -> Result<NewOrder, RecordErro
     let good_till = Timestamp::from_nanos(d.u64()?);
     let side = side(d.u8()?)?;
     let product = product(d.u8()?)?;
-    let order_type = match (d.u8()?, limit) {
-        (MARKET, None) => OrderType::Market,
-        (MARKET, Some(_)) => return Err(RecordError::NotCanonical { field: "price" }),
-        (LIMIT, Some(price)) => OrderType::Limit(price),
-        (LIMIT, None) => return Err(RecordError::OutOfRange { field: "price" }),
-        (code, _) => {
-            return Err(RecordError::UnknownCode {
-                field: "order_type",
-                code,
-            });
-        }
-    };
+    let order_type = order_type(d.u8()?, prices)?;
     let time_in_force = match (d.u8()?, good_till) {
         (GTD, until) => TimeInForce::Gtd(until),
         (DAY, Timestamp::ZERO) => TimeInForce::Day,
@@ -149,17 +144,39 @@ pub(super) fn take_new_order(d: &mut Decoder<'_>) -> Result<NewOrder, RecordErro
     })
 }
 
+/// The type of a code, with the limit and trigger prices that it has.
+fn order_type(code: u8, prices: (Option<Price>, Option<Price>)) -> Result<OrderType, RecordError> {
+    let needs = |field| Err(RecordError::OutOfRange { field });
+    let has_no = |field| Err(RecordError::NotCanonical { field });
+    match (code, prices) {
+        (MARKET, (None, None)) => Ok(OrderType::Market),
+        (LIMIT, (Some(limit), None)) => Ok(OrderType::Limit(limit)),
+        (STOP, (Some(limit), Some(trigger))) => Ok(OrderType::Stop { limit, trigger }),
+        (STOP_MARKET, (None, Some(trigger))) => Ok(OrderType::StopMarket { trigger }),
+        (MARKET | STOP_MARKET, (Some(_), _)) => has_no("price"),
+        (LIMIT | STOP, (None, _)) => needs("price"),
+        (MARKET | LIMIT, (_, Some(_))) => has_no("trigger"),
+        (STOP | STOP_MARKET, (_, None)) => needs("trigger"),
+        _ => Err(RecordError::UnknownCode {
+            field: "order_type",
+            code,
+        }),
+    }
+}
+
 pub(super) fn put_modify_order(e: &mut Encoder<'_>, modify: &ModifyOrder) {
     let ModifyOrder {
         actor,
         order,
         quantity,
         price,
+        trigger,
     } = modify;
     put_actor(e, actor);
     put_order_ref(e, order);
     e.optional_quantity(*quantity);
     e.optional_price(*price);
+    e.optional_price(*trigger);
     put_order_ref_tail(e, order);
 }
 
@@ -170,6 +187,7 @@ pub(super) fn take_modify_order(d: &mut Decoder<'_>) -> Result<ModifyOrder, Reco
         actor,
         quantity: d.optional_quantity("quantity")?,
         price: d.optional_price()?,
+        trigger: d.optional_price()?,
         order: take_order_ref_tail(d, named)?,
     })
 }

@@ -102,7 +102,12 @@ fn limits() -> impl Strategy<Value = RiskLimits> {
 }
 
 fn new_order() -> impl Strategy<Value = Command> {
-    let order_type = prop_oneof![Just(OrderType::Market), price().prop_map(OrderType::Limit)];
+    let order_type = prop_oneof![
+        Just(OrderType::Market),
+        price().prop_map(OrderType::Limit),
+        (price(), price()).prop_map(|(limit, trigger)| OrderType::Stop { limit, trigger }),
+        price().prop_map(|trigger| OrderType::StopMarket { trigger }),
+    ];
     let time_in_force = prop_oneof![
         Just(TimeInForce::Day),
         Just(TimeInForce::Ioc),
@@ -269,8 +274,10 @@ fn command() -> impl Strategy<Value = Command> {
     );
     prop_oneof![
         4 => new_order(),
-        1 => (actor(), order_ref(), option::of(quantity()), option::of(price())).prop_map(
-            |(actor, order, quantity, price)| Command::ModifyOrder(ModifyOrder { actor, order, quantity, price })
+        1 => (actor(), order_ref(), option::of(quantity()), option::of(price()), option::of(price())).prop_map(
+            |(actor, order, quantity, price, trigger)| {
+                Command::ModifyOrder(ModifyOrder { actor, order, quantity, price, trigger })
+            }
         ),
         1 => (actor(), order_ref()).prop_map(|(actor, order)| Command::CancelOrder(CancelOrder { actor, order })),
         1 => cancel_all.prop_map(|(actor, account, strategy, instrument, side)| Command::CancelAll(CancelAll {
@@ -430,7 +437,10 @@ fn golden() -> Vec<(Command, &'static str)> {
                 instrument: InstrumentId::new(3),
                 side: Side::Sell,
                 product: Product::Cnc,
-                order_type: OrderType::Limit(paise(245_005)),
+                order_type: OrderType::Stop {
+                    limit: paise(245_005),
+                    trigger: paise(245_000),
+                },
                 time_in_force: TimeInForce::Gtd(Timestamp::from_nanos(9)),
                 quantity: shares(10),
                 post_only: true,
@@ -442,8 +452,8 @@ fn golden() -> Vec<(Command, &'static str)> {
                 metadata: Some("{}".into()),
             }),
             "01 01 0807060504030201
-             01000000 02000000 03000000 0a000000 0dbd0300 05000000 ffffffff f0c00300 00000000 0900000000000000
-             01 01 01 03 03 03 0200  632d31 7b7d",
+             01000000 02000000 03000000 0a000000 0dbd0300 08bd0300 05000000 ffffffff f0c00300 00000000 0900000000000000
+             01 01 02 03 03 03 0200  632d31 7b7d",
         ),
         (
             Command::ModifyOrder(ModifyOrder {
@@ -451,8 +461,9 @@ fn golden() -> Vec<(Command, &'static str)> {
                 order: OrderRef::Id(OrderId::new(77)),
                 quantity: None,
                 price: Some(paise(1)),
+                trigger: Some(paise(2)),
             }),
-            "02 01 0807060504030201  03000000 01 00 4d00000000000000 00 ffffffff 01000000",
+            "02 01 0807060504030201  03000000 01 00 4d00000000000000 00 ffffffff 01000000 02000000",
         ),
         (
             Command::CancelOrder(CancelOrder {

@@ -152,6 +152,7 @@ impl Session {
                 order: self.some_order(),
                 quantity: Quantity::new(u32::try_from(self.below(60)).unwrap() + 1),
                 price: None,
+                trigger: None,
             }),
             86..=91 => Command::ClosePosition(ClosePosition {
                 actor: self.admin(),

@@ -2,8 +2,8 @@
 
 use engine::{
     AccountChanged, AccountId, Alert, Event, Fill, InstrumentId, KillCause, KillScope, Money, OrderAccepted,
-    OrderCancelled, OrderId, OrderModified, OrderRejected, PositionChange, PositionChanged, PositionId,
-    PositionMarked, Seq, Timestamp, TradingStateChanged,
+    OrderCancelled, OrderId, OrderModified, OrderRejected, OrderTriggered, PositionChange, PositionChanged,
+    PositionId, PositionMarked, Seq, Timestamp, TradingStateChanged,
 };
 
 use super::super::directory::Directory;
@@ -23,6 +23,7 @@ pub(crate) enum Push {
     OrderCancelled,
     OrderRejected,
     OrderModified,
+    OrderTriggered,
     PositionOpened,
     PositionUpdated,
     PositionClosed,
@@ -35,12 +36,13 @@ pub(crate) enum Push {
 }
 
 impl Push {
-    const ALL: [Push; 13] = [
+    const ALL: [Push; 14] = [
         Push::OrderPlaced,
         Push::OrderFilled,
         Push::OrderCancelled,
         Push::OrderRejected,
         Push::OrderModified,
+        Push::OrderTriggered,
         Push::PositionOpened,
         Push::PositionUpdated,
         Push::PositionClosed,
@@ -64,6 +66,7 @@ impl Push {
             Push::OrderCancelled => "order:cancelled",
             Push::OrderRejected => "order:rejected",
             Push::OrderModified => "order:modified",
+            Push::OrderTriggered => "order:triggered",
             Push::PositionOpened => "position:opened",
             Push::PositionUpdated => "position:updated",
             Push::PositionClosed => "position:closed",
@@ -99,6 +102,7 @@ pub(crate) fn is_pushed(event: &Event) -> bool {
             | Event::Fill(_)
             | Event::OrderCancelled(_)
             | Event::OrderModified(_)
+            | Event::OrderTriggered(_)
             | Event::PositionChanged(_)
             | Event::PositionMarked(_)
             | Event::AccountChanged(_)
@@ -140,7 +144,8 @@ pub(crate) fn encode(
         | Event::OrderRejected(_)
         | Event::Fill(_)
         | Event::OrderCancelled(_)
-        | Event::OrderModified(_) => encode_order(event, &mut out),
+        | Event::OrderModified(_)
+        | Event::OrderTriggered(_) => encode_order(event, &mut out),
         Event::PositionChanged(changed) => encode_position(changed, &mut out),
         Event::PositionMarked(marked) => {
             let figures = PositionFigures::marked(marked);
@@ -232,6 +237,11 @@ fn encode_order(event: &Event, out: &mut Out<'_, '_>) {
         Event::OrderModified(modified) => out.send(Push::OrderModified, Some(modified.account), &|data| {
             modified_order(data, modified, context);
         }),
+        Event::OrderTriggered(triggered) => {
+            out.send(Push::OrderTriggered, Some(triggered.account), &|data| {
+                triggered_order(data, triggered, context);
+            })
+        }
         _ => {}
     }
 }
@@ -272,6 +282,7 @@ fn placed(data: &mut Object<'_>, accepted: &OrderAccepted, context: &PushContext
         .string("status", "OPEN")
         .string("order_type", accepted.order_type.as_str())
         .number("price", accepted.limit)
+        .optional_number("trigger_price", accepted.order_type.trigger())
         .string("product", accepted.product.as_str())
         .string("validity", accepted.time_in_force.as_str());
 }
@@ -316,7 +327,18 @@ fn modified_order(data: &mut Object<'_>, modified: &OrderModified, context: &Pus
         .number("price", modified.limit)
         .number("leaves_quantity", modified.leaves_quantity)
         .string("order_type", modified.order_type.as_str())
+        .optional_number("trigger_price", modified.order_type.trigger())
         .string("status", modified.status.as_str());
+}
+
+/// `price` is what it matches at from now on.
+fn triggered_order(data: &mut Object<'_>, triggered: &OrderTriggered, context: &PushContext<'_>) {
+    order_fields(data, triggered.order, triggered.instrument, context);
+    data.number("price", triggered.limit)
+        .number("trigger_price", triggered.trigger_price)
+        .number("print_price", triggered.print_price)
+        .optional_number("trade_id", triggered.trade)
+        .string("status", "OPEN");
 }
 
 struct PositionFigures {

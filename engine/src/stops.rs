@@ -1,0 +1,207 @@
+//! Stop orders (SL, SL-M): pending until the last traded price reaches their trigger, then LIMIT or protected MARKET.
+//!
+//! Rulings of VENUE.md: triggers are looked for after the aggressor has finished, on the range of its prints; what a rise
+//! reaches goes by ascending trigger, then what a fall reaches by descending, then sequence; each runs to its end before
+//! the next, and what its own prints reach queues behind.
+
+use crate::arena::{NIL, Slots};
+use crate::command::NewOrder;
+use crate::engine::{Engine, Task};
+use crate::event::{CancelReason, Event, EventBuffer, OrderTriggered};
+use crate::ids::{InstrumentId, TradeId};
+use crate::instrument::Instrument;
+use crate::order::Order;
+use crate::terms::OrderType;
+use crate::triggers::{Direction, Fired, Owner, Print};
+use crate::units::{Price, Quantity};
+
+/// The range of the prints that were not yet looked at for triggers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prints {
+    low: Print,
+    high: Print,
+}
+
+impl Prints {
+    fn first(print: Print) -> Prints {
+        Prints {
+            low: print,
+            high: print,
+        }
+    }
+
+    fn add(&mut self, print: Print) {
+        if print.price < self.low.price {
+            self.low = print;
+        }
+        if print.price > self.high.price {
+            self.high = print;
+        }
+    }
+}
+
+impl Engine {
+    /// Notes a print that reaches the nearest trigger; it is acted upon when the aggressor has finished.
+    #[cold]
+    pub(crate) fn note_print(&mut self, id: InstrumentId, price: Price, trade: Option<TradeId>) {
+        let print = Print { price, trade };
+        let instrument = self.instrument_mut(id);
+        match &mut instrument.prints {
+            Some(prints) => prints.add(print),
+            None => {
+                instrument.prints = Some(Prints::first(print));
+                self.printed.push(id.get());
+            }
+        }
+    }
+
+    /// Moves one trigger that the instrument's prints reached to the queue, or finds that there is none left.
+    pub(crate) fn collect_triggers(&mut self, slot: u32) {
+        let id = InstrumentId::new(slot);
+        let instrument = self.instruments.as_mut_slice().at_mut(slot);
+        if let Some(Prints { low, high }) = instrument.prints {
+            let trees = &mut instrument.triggers;
+            if self.triggers.collect_one(trees, Direction::Rise, high)
+                || self.triggers.collect_one(trees, Direction::Fall, low)
+            {
+                self.collected = self.collected.saturating_add(1);
+                return;
+            }
+            instrument.prints = None;
+        }
+        self.printed.retain(|&waiting| waiting != slot);
+        self.near_triggers(id);
+    }
+
+    /// Brings the prices that a print is compared with up to date.
+    pub(crate) fn near_triggers(&mut self, id: InstrumentId) {
+        let trees = self.instrument_of(id).triggers;
+        let rise = self.triggers.nearest(&trees, Direction::Rise);
+        let fall = self.triggers.nearest(&trees, Direction::Fall);
+        let instrument = self.instrument_mut(id);
+        instrument.rise_at = rise.map_or(u32::MAX, Price::paise);
+        instrument.fall_at = fall.map_or(0, Price::paise);
+    }
+
+    /// Sets off what has waited longest.
+    pub(crate) fn fire_next(&mut self, out: &mut EventBuffer) {
+        let Some(fired) = self.triggers.next_fired() else {
+            return;
+        };
+        match fired.owner {
+            Owner::Order(slot) => self.trigger_order(slot, &fired, out),
+        }
+    }
+
+    /// Lets a stop order wait for its trigger; an exit whose trigger is crossed already goes at once.
+    pub(crate) fn arm_order(&mut self, slot: u32) {
+        let sequence = self.triggers.take_sequence();
+        self.arm_order_as(slot, sequence);
+        self.rehash_account_of(slot);
+    }
+
+    /// As [`Engine::arm_order`], at a place in the sequence that the order has already.
+    pub(crate) fn arm_order_as(&mut self, slot: u32, sequence: u64) {
+        let order = self.orders.at(slot);
+        let Some(trigger) = order.order_type.trigger() else {
+            return;
+        };
+        let (id, direction) = (order.instrument, Direction::of_stop(order.side));
+        let instrument = self.instruments.as_mut_slice().at_mut(id.get());
+        let reached = instrument
+            .last_price
+            .filter(|&last| direction.reaches(last, trigger));
+        let owner = Owner::Order(slot);
+        let node = match reached {
+            Some(price) => {
+                let print = Print { price, trade: None };
+                self.triggers
+                    .add_reached(owner, direction, trigger, sequence, print)
+            }
+            None => self
+                .triggers
+                .add(&mut instrument.triggers, owner, direction, trigger, sequence),
+        };
+        self.orders.at_mut(slot).trigger = node;
+        self.near_triggers(id);
+        self.rehash_order(slot);
+    }
+
+    /// Takes an order's trigger away, where it has one.
+    pub(crate) fn disarm_order(&mut self, slot: u32) {
+        let order = self.orders.at_mut(slot);
+        let node = core::mem::replace(&mut order.trigger, NIL);
+        if node != NIL {
+            let id = order.instrument;
+            let instrument = self.instruments.as_mut_slice().at_mut(id.get());
+            self.triggers.remove(&mut instrument.triggers, node);
+            self.near_triggers(id);
+        }
+    }
+
+    /// A stop order's price came: an SL goes on as a limit order, an SL-M as a market order protected from the last
+    /// price. Its margin follows the new limit without another check, because it passed them all when it came.
+    fn trigger_order(&mut self, slot: u32, fired: &Fired, out: &mut EventBuffer) {
+        let order = self.orders.at_mut(slot);
+        order.trigger = NIL;
+        let (id, side, old) = (order.instrument, order.side, order.limit);
+        let (account, venue) = (order.account, order.venue);
+        let market = matches!(order.order_type, OrderType::StopMarket { .. });
+        let instrument = self.instrument_of(id);
+        let limit = match instrument.protected_price(side).filter(|_| market) {
+            Some(protected) => protected,
+            None => old,
+        };
+        let tick = instrument
+            .sides
+            .domain()
+            .tick_of(limit)
+            .filter(|&tick| instrument.sides.can_rest(side, tick));
+        if limit != old {
+            self.move_reservation(slot, limit);
+        }
+        if !venue {
+            out.push(Event::OrderTriggered(OrderTriggered {
+                order: self.orders.at(slot).id,
+                account,
+                instrument: id,
+                limit,
+                trigger_price: fired.trigger,
+                print_price: fired.print.price,
+                trade: fired.print.trade,
+            }));
+        }
+        match tick {
+            Some(tick) => {
+                self.orders.at_mut(slot).tick = tick;
+                self.rehash_order(slot);
+                self.active = Some(Task::Match(slot));
+            }
+            None => self.cancel_open(slot, CancelReason::PriceBand, out),
+        }
+    }
+
+    /// Holds margin at another limit for all that is open of an order.
+    fn move_reservation(&mut self, slot: u32, limit: Price) {
+        let Order {
+            leaves, exit_leaves, ..
+        } = *self.orders.at(slot);
+        let entry = leaves.wrapping_sub(exit_leaves);
+        self.release(slot, entry, exit_leaves);
+        let order = self.orders.at_mut(slot);
+        order.limit = limit;
+        (order.leaves, order.exit_leaves) = (leaves, exit_leaves);
+        self.reserve(slot, entry, exit_leaves);
+    }
+
+    /// The trigger price that an entry would find crossed already.
+    pub(crate) fn crossed_trigger(
+        instrument: &Instrument,
+        order: &NewOrder,
+        exit: Quantity,
+    ) -> Option<(Price, Price)> {
+        let (trigger, last) = (order.order_type.trigger()?, instrument.last_price?);
+        let crossed = Direction::of_stop(order.side).reaches(last, trigger);
+        (crossed && exit < order.quantity).then_some((trigger, last))
+    }
+}
