@@ -5,7 +5,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use engine::lane::{Input, JournalEntry, Outbound, Request, Token};
+use api_sidecar::latency::StampClock;
+use engine::lane::{Input, JournalEntry, Outbound, Request, Stamp, Token};
 use engine::limits::EVENTS_PER_CALL;
 use engine::{Command, Engine, Event, EventBuffer, NewOrder, Seq, Sequenced, Timestamp, Work};
 use rtrb::Producer;
@@ -25,6 +26,7 @@ pub struct Sequencer {
     events: EventBuffer,
     journal: Producer<JournalEntry>,
     outbound: Producer<Outbound>,
+    clock: StampClock,
     /// Free slots known of each ring; looked up again only when they run low.
     journal_free: usize,
     outbound_free: usize,
@@ -41,7 +43,12 @@ impl std::fmt::Debug for Sequencer {
 impl Sequencer {
     /// # Panics
     /// Where a ring is too small for one call.
-    pub fn new(engine: Engine, journal: Producer<JournalEntry>, outbound: Producer<Outbound>) -> Sequencer {
+    pub fn new(
+        engine: Engine,
+        journal: Producer<JournalEntry>,
+        outbound: Producer<Outbound>,
+        clock: StampClock,
+    ) -> Sequencer {
         assert!(
             outbound.buffer().capacity() >= OUTBOUND_SLOTS_PER_CALL,
             "the outbound ring holds less than a call"
@@ -55,6 +62,7 @@ impl Sequencer {
             events: EventBuffer::new(),
             journal,
             outbound,
+            clock,
             journal_free: 0,
             outbound_free: 0,
         }
@@ -112,6 +120,7 @@ impl Sequencer {
     }
 
     fn validate(&mut self, token: Token, order: &NewOrder, explain: bool, now: Timestamp) {
+        let dequeued = self.clock.stamp();
         if explain {
             let outbound = &mut self.outbound;
             let mut sent = 0;
@@ -125,6 +134,8 @@ impl Sequencer {
             token,
             seq: self.engine.last_seq(),
             verdict,
+            dequeued,
+            decided: self.clock.stamp(),
         });
         self.enter(JournalEntry::Sync);
     }
@@ -132,6 +143,7 @@ impl Sequencer {
     /// Gives a command its place, applies it to the end, and publishes events and journal entry. The caller has seen
     /// [`Sequencer::has_room`].
     pub fn sequence(&mut self, command: Command, token: Option<Token>, now: Timestamp) {
+        let dequeued = self.stamp_for(token);
         let seq = Seq::new(self.engine.last_seq().get() + 1);
         let command = Sequenced {
             seq,
@@ -147,6 +159,7 @@ impl Sequencer {
                 seq,
                 time: command.time,
                 token,
+                dequeued,
             });
         }
         self.publish();
@@ -158,7 +171,8 @@ impl Sequencer {
             self.publish();
         }
         if speaks {
-            self.send(Outbound::End { seq });
+            let decided = self.stamp_for(token);
+            self.send(Outbound::End { seq, decided });
         }
         self.enter(JournalEntry::Command {
             command,
@@ -167,6 +181,12 @@ impl Sequencer {
         if seq.get().is_multiple_of(HASH_CHECK_INTERVAL) {
             self.check_hash(now);
         }
+    }
+
+    /// Only what a client waits for is timed.
+    #[inline]
+    fn stamp_for(&self, token: Option<Token>) -> Stamp {
+        token.map_or(0, |_| self.clock.stamp())
     }
 
     fn check_hash(&mut self, now: Timestamp) {

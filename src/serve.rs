@@ -128,17 +128,20 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let address = gateway.local_addr();
 
     // 6. Thread `writer`: from here on what is sequenced becomes durable.
-    let doorbell = gateway.doorbell();
+    let (doorbell, latency) = (gateway.doorbell(), gateway.latency());
     let journal_writer = Writer::new(
         opened,
         journal_out,
         Arc::clone(&progress),
-        Box::new(move || doorbell.ring()),
+        Box::new(move || {
+            latency.note_release();
+            doorbell.ring();
+        }),
     );
     let writer = spawn("writer", &ends, move || writer::run(journal_writer))?;
 
     // 7. Genesis: the configuration, as commands, before anyone else's. An earlier failure stops trading first.
-    let mut sequencer = Sequencer::new(engine, journal_in, outbound_in);
+    let mut sequencer = Sequencer::new(engine, journal_in, outbound_in, gateway.latency().clock().clone());
     let genesis = Genesis::plan(
         &config,
         &instruments,
@@ -191,6 +194,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         threads: REST_THREADS,
         health,
         reconcile: Some(tables::reconcile_probe(reconciler, Arc::clone(&model))),
+        latency: gateway.latency(),
         assets_dir: match &config.dashboard {
             Dashboard::Folder(folder) => Some(folder.clone()),
             Dashboard::BuiltIn | Dashboard::Upstream(_) => None,

@@ -118,6 +118,12 @@ pub const HELD_TIME_MAX: Duration = Duration::from_secs(5);
 /// Time given to answers in flight at a stop: they may be held for the journal, and then must reach their client.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(7);
 
+/// Longest latency that is told apart from longer ones, in nanoseconds: held answers are given up far earlier.
+pub const LATENCY_NS_MAX: u64 = 60_000_000_000;
+
+/// Requests whose latency waits while a reader copies the histograms, which takes about 0.1 ms.
+pub const LATENCY_SPILL_MAX: usize = 4_096;
+
 /// How often deadlines are looked at; all of them are at least twenty times longer.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 

@@ -11,6 +11,10 @@ use crate::units::Timestamp;
 /// A caller's mark on a request, returned with everything that answers it. Meaningless to the engine.
 pub type Token = u64;
 
+/// A reading of the edge's clock, taken around the engine's work for a client and returned with its outcome.
+/// Meaningless to the engine, and never part of its state.
+pub type Stamp = u64;
+
 /// One request from the gateway (or the control plane) to the engine thread.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
@@ -50,10 +54,14 @@ pub enum Outbound {
         seq: Seq,
         time: Timestamp,
         token: Option<Token>,
+        /// When the engine thread took the request; 0 without a token.
+        dequeued: Stamp,
     },
     Event(Event),
     End {
         seq: Seq,
+        /// When its last event was published; 0 without a token.
+        decided: Stamp,
     },
     /// One check of an [`Input::Validate`] that asked for explanations; all of them come before its `Checked`.
     Explained {
@@ -65,6 +73,8 @@ pub enum Outbound {
         token: Token,
         seq: Seq,
         verdict: Verdict,
+        dequeued: Stamp,
+        decided: Stamp,
     },
 }
 

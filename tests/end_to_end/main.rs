@@ -15,6 +15,7 @@ mod crash;
 mod crash_load;
 mod disk_full;
 mod kill_switch;
+mod latency;
 mod life_of_an_order;
 mod orders;
 mod paper_market;

@@ -4,11 +4,13 @@ use std::io;
 use std::net::{IpAddr, Shutdown};
 use std::time::Instant;
 
+use engine::lane::Stamp;
 use mio::net::TcpStream;
 
 use super::buffers::{Input, Output, ReadStep};
 use super::http::HttpSession;
 use super::ws::session::WsSession;
+use crate::latency::{Recorder, Stamps};
 use crate::limits::{
     LINGER_TIME_MAX, PIPELINE_MAX, RELAY_QUEUE_BYTES_MAX, WS_CONFLATE_BYTES, WS_QUEUE_BYTES_MAX,
 };
@@ -34,6 +36,10 @@ pub(crate) struct Connection {
     pub(crate) queued_bulk: bool,
     /// What serving stopped at.
     pub(crate) pause: Pause,
+    /// When bytes last came off the socket.
+    pub(crate) read_at: Stamp,
+    /// Requests whose answers the socket has not taken whole.
+    pub(crate) unwritten: Vec<Stamps>,
     /// When the client last sent something, or its last answer was relayed.
     pub(crate) heard: Instant,
     /// Since when the client has taken nothing of what is queued for it.
@@ -77,6 +83,8 @@ impl Connection {
             queued: false,
             queued_bulk: false,
             pause: Pause::Input,
+            read_at: 0,
+            unwritten: Vec::new(),
             heard: now,
             stalled: None,
         }
@@ -125,7 +133,7 @@ impl Connection {
     }
 
     /// Reads once, if there may be something and it is wanted.
-    pub(crate) fn fill(&mut self, scratch: &mut [u8], now: Instant) -> io::Result<()> {
+    pub(crate) fn fill(&mut self, scratch: &mut [u8], recorder: &Recorder, now: Instant) -> io::Result<()> {
         if !self.readable || !self.wants_input() {
             return Ok(());
         }
@@ -134,6 +142,7 @@ impl Connection {
                 // The edge that told of the end is gone: only reading shows it now.
                 self.readable = !drained || self.hung_up;
                 self.heard = now;
+                self.read_at = recorder.shared().clock().stamp();
             }
             ReadStep::WouldBlock => self.readable = false,
             ReadStep::End => {
@@ -159,6 +168,13 @@ impl Connection {
             self.stalled.get_or_insert(now);
         }
         Ok(written)
+    }
+
+    /// Records the requests whose answers are out.
+    pub(crate) fn note_written(&mut self, recorder: &mut Recorder) {
+        if !self.unwritten.is_empty() && self.output.is_empty() {
+            recorder.record(&mut self.unwritten);
+        }
     }
 
     /// Says that no more will come, and waits a while for the client to agree: closing at once could reset the

@@ -21,6 +21,7 @@ use super::ws::handshake::OriginPolicy;
 use super::ws::history::History;
 use super::{AckMode, Settings};
 use crate::auth::{Authenticator, Principal};
+use crate::latency::{Latency, Recorder};
 use crate::limits::READ_BYTES;
 use crate::wire::HttpDate;
 
@@ -34,6 +35,7 @@ pub(crate) struct Core {
     /// New orders are refused while it is set.
     disk_low: Arc<AtomicBool>,
     pub(crate) replies: Replies,
+    pub(crate) recorder: Recorder,
     pub(crate) market: MarketData,
     pub(crate) history: History,
     pub(crate) registry: Registry,
@@ -53,6 +55,7 @@ pub(crate) struct Core {
 
 impl Core {
     /// `settings.listen` is the address as bound.
+    #[expect(clippy::too_many_arguments, reason = "the ends of what a gateway is wired to")]
     pub(crate) fn new(
         settings: Settings,
         authenticator: Authenticator,
@@ -60,6 +63,7 @@ impl Core {
         requests: Producer<Request>,
         disk_low: Arc<AtomicBool>,
         interest: Option<Arc<Interest>>,
+        latency: Arc<Latency>,
         registry: Registry,
     ) -> Core {
         let history = History::new(Cursor::end_of(directory.seq().get()));
@@ -71,6 +75,7 @@ impl Core {
             requests,
             disk_low,
             replies: Replies::default(),
+            recorder: Recorder::new(latency),
             market: MarketData::new(interest),
             history,
             registry,
@@ -111,7 +116,7 @@ impl Core {
     }
 
     /// Sends a request to the engine; its answer will go to `to`. `Err` is the answer where it could not be sent.
-    pub(crate) fn submit(&mut self, decoded: Decoded, to: ReplyTo) -> Result<(), Answer> {
+    pub(crate) fn submit(&mut self, decoded: Decoded, mut to: ReplyTo) -> Result<(), Answer> {
         if self.requests.is_abandoned() {
             return Err(Answer::coded(503, "The engine has stopped", "stopped"));
         }
@@ -123,6 +128,7 @@ impl Core {
             let error = "The disk is nearly full: new orders are refused, cancels and closes are not";
             return Err(Answer::coded(503, error, "disk_low"));
         }
+        to.stamps.sent = self.recorder.shared().clock().stamp();
         let token = self.replies.register(to, action, self.now);
         match self.requests.push(Request { token, input }) {
             Ok(()) => Ok(()),

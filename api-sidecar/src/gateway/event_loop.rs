@@ -283,7 +283,7 @@ impl EventLoop {
         // What went out may make room for answers, and so for requests.
         let flushed = connection.flush(BULK_BYTES_PER_TURN, core.now);
         if flushed
-            .and_then(|_| connection.fill(&mut core.scratch, core.now))
+            .and_then(|_| connection.fill(&mut core.scratch, &core.recorder, core.now))
             .is_err()
         {
             return self.remove(index);
@@ -295,6 +295,7 @@ impl EventLoop {
             loopback: connection.peer.is_loopback(),
             address: connection.peer,
             relay_token,
+            read_at: connection.read_at,
         };
         let (input, output) = (&mut connection.input, &mut connection.output);
         match &mut connection.protocol {
@@ -335,6 +336,7 @@ impl EventLoop {
         if connection.flush(BULK_BYTES_PER_TURN, now).is_err() {
             return self.remove(index);
         }
+        connection.note_written(&mut self.core.recorder);
         let quiet = connection.output.is_empty();
         let done = match &mut connection.protocol {
             Protocol::Http(session) => {

@@ -57,6 +57,7 @@ use self::event_loop::{EventLoop, LISTENER, WAKER};
 use self::figures::{Figure, Interest as FigureInterest};
 use self::outbound::Decisions;
 use crate::auth::{AuthError, AuthTable};
+use crate::latency::Latency;
 use crate::limits::FIGURES_RING;
 
 /// When an answer may leave the process. The position itself is [`Lanes::released`]; this only says what answers claim.
@@ -116,6 +117,7 @@ pub struct Gateway {
     settings: Settings,
     disk_low: Arc<AtomicBool>,
     figures: Option<(Consumer<Figure>, Arc<FigureInterest>)>,
+    latency: Arc<Latency>,
 }
 
 impl Gateway {
@@ -142,6 +144,7 @@ impl Gateway {
             settings,
             disk_low: Arc::default(),
             figures: None,
+            latency: Arc::default(),
         })
     }
 
@@ -163,6 +166,11 @@ impl Gateway {
     /// The address that clients reach, with the port that was picked.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What is recorded of each request's way; its clock is the one whose stamps the engine thread returns.
+    pub fn latency(&self) -> Arc<Latency> {
+        Arc::clone(&self.latency)
     }
 
     pub fn doorbell(&self) -> Doorbell {
@@ -189,6 +197,7 @@ impl Gateway {
             lanes.requests,
             self.disk_low,
             interest,
+            self.latency,
             registry,
         );
         let decisions = Decisions::new(lanes.outbound, lanes.released);

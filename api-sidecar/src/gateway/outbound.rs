@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use engine::lane::{Outbound, Token, Verdict};
+use engine::lane::{Outbound, Stamp, Token, Verdict};
 use engine::{Event, ExplainedCheck, Seq, Timestamp};
 use rtrb::Consumer;
 
@@ -29,6 +29,7 @@ struct Open {
     seq: Seq,
     time: Timestamp,
     token: Option<Token>,
+    dequeued: Stamp,
     outcome: Outcome,
 }
 
@@ -45,12 +46,16 @@ pub(crate) enum Decision {
         seq: Seq,
         token: Token,
         outcome: Outcome,
+        dequeued: Stamp,
+        decided: Stamp,
     },
     Checked {
         token: Token,
         verdict: Verdict,
         /// Every check on its own, where that was asked for.
         explained: Vec<ExplainedCheck>,
+        dequeued: Stamp,
+        decided: Stamp,
     },
 }
 
@@ -85,11 +90,17 @@ impl Decisions {
             let Ok(item) = self.ring.pop() else { return None };
             *items -= 1;
             match item {
-                Outbound::Begin { seq, time, token } => {
+                Outbound::Begin {
+                    seq,
+                    time,
+                    token,
+                    dequeued,
+                } => {
                     self.open = Some(Open {
                         seq,
                         time,
                         token,
+                        dequeued,
                         outcome: Outcome::default(),
                     });
                 }
@@ -105,24 +116,39 @@ impl Decisions {
                         token: open.token,
                     });
                 }
-                Outbound::End { seq } => {
+                Outbound::End { seq, decided } => {
                     let finished = self.open.take();
                     if let Some(Open {
                         token: Some(token),
+                        dequeued,
                         outcome,
                         ..
                     }) = finished
                     {
-                        return Some(Decision::Finished { seq, token, outcome });
+                        return Some(Decision::Finished {
+                            seq,
+                            token,
+                            outcome,
+                            dequeued,
+                            decided,
+                        });
                     }
                 }
                 Outbound::Explained { check, .. } => self.explained.push(check),
-                Outbound::Checked { token, verdict, .. } => {
+                Outbound::Checked {
+                    token,
+                    verdict,
+                    dequeued,
+                    decided,
+                    ..
+                } => {
                     let explained = std::mem::take(&mut self.explained);
                     return Some(Decision::Checked {
                         token,
                         verdict,
                         explained,
+                        dequeued,
+                        decided,
                     });
                 }
             }
@@ -145,20 +171,27 @@ mod tests {
             seq: Seq::new(seq),
             time: Timestamp::ZERO,
             token,
+            dequeued: 0,
+        };
+        let end = |seq: u64| Outbound::End {
+            seq: Seq::new(seq),
+            decided: 0,
         };
         let event = Outbound::Event(Event::InstrumentDefined(InstrumentId::new(1)));
         for item in [
             begin(1, None),
             event,
-            Outbound::End { seq: Seq::new(1) },
+            end(1),
             Outbound::Checked {
                 token: 8,
                 seq: Seq::new(1),
                 verdict: Verdict::default(),
+                dequeued: 0,
+                decided: 0,
             },
             begin(2, Some(9)),
             event,
-            Outbound::End { seq: Seq::new(2) },
+            end(2),
         ] {
             engine.push(item).unwrap();
         }

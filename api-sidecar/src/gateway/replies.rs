@@ -10,6 +10,7 @@ use engine::{
 };
 use slab::Slab;
 
+use crate::latency::Stamps;
 use crate::limits::{HELD_TIME_MAX, PENDING_MAX};
 use crate::wire::{
     BrokerOrderId, Object, OrderAction, check_fields, refusal_answer, rejection_fields, rejection_status,
@@ -47,6 +48,8 @@ pub(crate) struct ReplyTo {
     pub(crate) connection: usize,
     pub(crate) serial: u64,
     pub(crate) address: Address,
+    /// What is known so far of when it was where.
+    pub(crate) stamps: Stamps,
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ pub(crate) enum Address {
     WebSocket {
         request: &'static str,
         correlation: Option<Box<str>>,
+        /// Whether the answer tells how long each stage took.
+        timings: bool,
     },
 }
 
@@ -380,6 +385,7 @@ mod tests {
             connection: 0,
             serial: 0,
             address: Address::Http { slot },
+            stamps: Stamps::default(),
         }
     }
 

@@ -92,7 +92,7 @@ pub(crate) fn is_ours(raw_path: &str) -> bool {
         path.strip_prefix(root)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     };
-    raw_path == "*" || below(b"/api/oms") || below(b"/ws/oms")
+    raw_path == "*" || below(b"/api/oms") || below(b"/ws/oms") || path == b"/metrics"
 }
 
 /// The path without percent-encoding. An encoded separator or control character names nothing of ours.
@@ -142,6 +142,7 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
             _,
         )
         | (["docs" | "docs.css" | "docs.js"], _)
+        | (["latency" | "latency.hgrm" | "latency.html" | "latency.js"], _)
         | (["positions" | "depth", _], _)
         | (["positions", _, "explain"], _)
         | (["stats", "today"], _)
@@ -170,13 +171,13 @@ fn relay(method: Method, allow: &'static str, segments: &[&str]) -> Route {
         return Route::MethodNotAllowed { allow };
     }
     // Pages and scripts hold no secret; whether the process is well must be visible to whatever watches it.
-    let open = !matches!(segments.first(), Some(&("api" | "ws")))
+    let open = !matches!(segments.first(), Some(&("api" | "ws" | "metrics")))
         || matches!(
             segments,
             [
                 "api",
                 "oms",
-                "health" | "openapi.json" | "docs" | "docs.css" | "docs.js"
+                "health" | "openapi.json" | "docs" | "docs.css" | "docs.js" | "latency.html" | "latency.js"
             ]
         );
     let mut path = String::new();

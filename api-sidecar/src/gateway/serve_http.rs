@@ -1,6 +1,6 @@
 //! Serving an HTTP connection: requests out of its input, each to its lane.
 
-use engine::lane;
+use engine::lane::{self, Stamp};
 use std::net::{IpAddr, SocketAddr};
 
 use mio::Token;
@@ -18,6 +18,7 @@ use super::router::{OrderRoute, Route, is_ours, route};
 use super::ws::cursor::Cursor;
 use super::ws::handshake::{Origin, check_upgrade, write_upgrade};
 use super::ws::session::WsSession;
+use crate::latency::Stamps;
 use crate::limits::{BODY_BYTES_MAX, DOWNLOADS_MAX, HEADERS_MAX, RELAY_QUEUE_BYTES_MAX, RELAYS_MAX};
 use crate::wire::wants_csv;
 
@@ -30,6 +31,17 @@ pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// For the private socket of a relayed request.
     pub(crate) relay_token: Token,
+    /// When its last bytes came off the socket.
+    pub(crate) read_at: Stamp,
+}
+
+impl Peer {
+    pub(crate) fn stamps(&self) -> Stamps {
+        Stamps {
+            read: self.read_at,
+            ..Stamps::default()
+        }
+    }
 }
 
 /// How a look at the input ended.
@@ -275,6 +287,7 @@ fn order_lane(
         address: Address::Http {
             slot: session.next_slot(),
         },
+        stamps: peer.stamps(),
     };
     core.submit(decoded, to)?;
     session.reserve(shape.clone());

@@ -16,6 +16,7 @@ use super::ws::channels::Channel;
 use super::ws::message::{self, OrderRequest, Request};
 use super::ws::session::{Heard, WsSession, append_text_frame};
 use crate::auth::Principal;
+use crate::latency::{Durations, Stage};
 use crate::limits::{PIPELINE_MAX, WS_QUEUE_BYTES_MAX};
 use crate::wire::Object;
 
@@ -65,6 +66,7 @@ fn hear(
         Some(Request::Order {
             kind,
             correlation,
+            timings,
             data,
         }) => {
             let to = ReplyTo {
@@ -73,13 +75,22 @@ fn hear(
                 address: Address::WebSocket {
                     request: kind.as_str(),
                     correlation: correlation.map(Box::from),
+                    timings,
                 },
+                stamps: peer.stamps(),
             };
             let result = decode(kind, data, &session.who, core).and_then(|decoded| core.submit(decoded, to));
             match result {
                 Ok(()) => session.in_flight += 1,
                 Err(answer) => {
-                    write_reply(scratch, kind.as_str(), correlation, answer.status, &answer.body);
+                    write_reply(
+                        scratch,
+                        kind.as_str(),
+                        correlation,
+                        answer.status,
+                        &answer.body,
+                        None,
+                    );
                     output.append(|tail| append_text_frame(tail, scratch));
                 }
             }
@@ -137,13 +148,14 @@ fn decode(kind: OrderRequest, data: &str, who: &Principal, core: &Core) -> Resul
     order_lane::decode(route, data.as_bytes(), None, who, &core.directory)
 }
 
-/// Writes `{"type":"reply", …}` over what `out` held.
+/// Writes `{"type":"reply", …}` over what `out` held; with `timings` where they were asked for.
 pub(crate) fn write_reply(
     out: &mut Vec<u8>,
     request: &str,
     correlation: Option<&str>,
     status: u16,
     body: &[u8],
+    timings: Option<&Durations>,
 ) {
     out.clear();
     let mut reply = Object::begin(out);
@@ -153,4 +165,11 @@ pub(crate) fn write_reply(
         None => reply.null("id"),
     };
     reply.number("status", status).raw("data", body);
+    if let Some(durations) = timings {
+        reply.object("timings_ns", |row| {
+            for (stage, nanos) in Stage::ALL.into_iter().zip(durations) {
+                row.optional_number(stage.as_str(), *nanos);
+            }
+        });
+    }
 }

@@ -38,6 +38,8 @@ const ASSETS: &[Asset] = &[
     asset!("api/docs.html" => "api/oms/docs", HTML),
     asset!("api/docs.css" => "api/oms/docs.css", CSS),
     asset!("api/docs.js" => "api/oms/docs.js", JAVASCRIPT),
+    asset!("api/latency.html" => "api/oms/latency.html", HTML),
+    asset!("api/latency.js" => "api/oms/latency.js", JAVASCRIPT),
     asset!("api/openapi.json" => "api/oms/openapi.json", JSON),
     asset!("static/css/dashboard.css", CSS),
     asset!("static/favicon.svg", SVG),

@@ -12,6 +12,7 @@ mod charges;
 mod csv;
 mod explain;
 mod health;
+mod latency;
 pub mod limits;
 mod market;
 mod orders;

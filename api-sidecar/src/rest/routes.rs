@@ -9,9 +9,11 @@ use read_model::{ReadModel, SharedReadModel};
 use super::answer::Answer;
 use super::csv::{Download, Table};
 use super::health::{ProcessHealth, health};
+use super::latency;
 use super::limits::READ_YOUR_WRITES_WAIT;
 use super::reconcile::ReconcileProbe;
 use super::request::{Caller, Query, Target};
+use crate::latency::Latency;
 use crate::wire::wants_csv;
 
 use super::{
@@ -23,6 +25,7 @@ pub(super) struct Context<'a> {
     pub(super) model: &'a Arc<SharedReadModel>,
     /// Serves other pages than our own.
     pub(super) assets_dir: Option<&'a Path>,
+    pub(super) latency: &'a Latency,
     pub(super) process: &'a (dyn Fn() -> ProcessHealth + Send + Sync),
     pub(super) reconcile: Option<&'a ReconcileProbe>,
 }
@@ -137,9 +140,16 @@ pub(super) fn answer<'h>(
             Some(caller) => reconcile::answer(&caller, context.reconcile),
             None => Answer::error(401, "Authentication required"),
         },
-        ["api", "oms", "docs" | "docs.css" | "docs.js" | "openapi.json"] => {
-            assets::page(&segments).unwrap_or_else(Answer::not_found)
+        ["metrics"] => latency::metrics(context.latency, &(context.process)()),
+        ["api", "oms", "latency"] => latency::json(context.latency),
+        ["api", "oms", "latency.hgrm"] => {
+            latency::hgrm(context.latency, &target.query).unwrap_or_else(|refused| refused)
         }
+        [
+            "api",
+            "oms",
+            "docs" | "docs.css" | "docs.js" | "openapi.json" | "latency.html" | "latency.js",
+        ] => assets::page(&segments).unwrap_or_else(Answer::not_found),
         ["api", "oms", rest @ ..] => match Read::parse(rest) {
             Some(read) => return answer_read(context, &read, target.query, header),
             None => Answer::not_found(),
@@ -169,7 +179,7 @@ fn page(context: &Context<'_>, path: &[&str]) -> Option<Answer> {
 /// Whether a path names something that can be read.
 fn is_known(context: &Context<'_>, path: &[&str]) -> bool {
     match path {
-        ["api", "oms", "health" | "reconcile"] => true,
+        ["api", "oms", "health" | "reconcile" | "latency" | "latency.hgrm"] | ["metrics"] => true,
         ["api", "oms", rest @ ..] if Read::parse(rest).is_some() => true,
         path => page(context, path).is_some(),
     }

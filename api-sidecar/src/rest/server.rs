@@ -21,6 +21,7 @@ use super::health::ProcessHealth;
 use super::limits::{GZIP_BYTES_MIN, LISTENER_RETRY, THREADS_MAX};
 use super::reconcile::ReconcileProbe;
 use super::routes::{Context, Reply, answer};
+use crate::latency::Latency;
 use crate::limits::BODY_BYTES_MAX;
 
 /// Asks the composition root how the process is; called for each `GET /health`.
@@ -33,6 +34,8 @@ pub struct RestSettings {
     pub health: HealthProbe,
     /// Answers `/reconcile`; `None` where there are no tables to compare.
     pub reconcile: Option<ReconcileProbe>,
+    /// What the gateway records.
+    pub latency: Arc<Latency>,
     /// A folder of the trader's own page, served at `/` in place of ours.
     pub assets_dir: Option<PathBuf>,
 }
@@ -216,6 +219,7 @@ impl Shared {
             model: &self.model,
             process: &*self.settings.health,
             reconcile: self.settings.reconcile.as_ref(),
+            latency: &self.settings.latency,
             assets_dir: self.settings.assets_dir.as_deref(),
         };
         loop {
@@ -429,6 +433,7 @@ mod tests {
                     tables: None,
                 }),
                 reconcile: None,
+                latency: Arc::default(),
                 assets_dir: None,
             },
             state: Mutex::new(State::default()),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use api_sidecar::auth::{AccountAccess, AuthTable, KeyHash, Role};
 use api_sidecar::gateway::{AckMode, Directory, Doorbell, Gateway, GatewayError, Lanes, Settings};
+use api_sidecar::latency::StampClock;
 use engine::lane::{Input, Outbound, Request, Verdict};
 use engine::{
     AccountId, AccountName, Command, Event, InstrumentId, Money, OrderAccepted, OrderId, PositionId,
@@ -125,6 +126,7 @@ impl Fixture {
         let disk_low = Arc::new(AtomicBool::new(false));
         let gateway = gateway.with_disk_low(Arc::clone(&disk_low));
         let (address, doorbell) = (gateway.local_addr(), gateway.doorbell());
+        let latency = gateway.latency();
         let (requests, engine_requests) = rtrb::RingBuffer::new(setup.request_ring);
         let (engine_outbound, outbound) = rtrb::RingBuffer::new(1 << 16);
         let released = Arc::new(AtomicU64::new(0));
@@ -139,6 +141,7 @@ impl Fixture {
             released: Arc::clone(&released),
             release: setup.release,
             doorbell: doorbell.clone(),
+            clock: latency.clock().clone(),
             paused: Arc::clone(&engine_paused),
             stop: Arc::clone(&engine_stop),
             seq: 0,
@@ -277,6 +280,7 @@ struct ScriptedEngine {
     released: Arc<AtomicU64>,
     release: bool,
     doorbell: Doorbell,
+    clock: StampClock,
     paused: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     seq: u64,
@@ -310,6 +314,8 @@ impl ScriptedEngine {
                     token: request.token,
                     seq: Seq::new(self.seq),
                     verdict,
+                    dequeued: self.clock.stamp(),
+                    decided: self.clock.stamp(),
                 });
                 self.doorbell.ring();
             }
@@ -322,12 +328,14 @@ impl ScriptedEngine {
             seq: Seq::new(self.seq),
             time: Timestamp::from_nanos(self.seq),
             token,
+            dequeued: self.clock.stamp(),
         });
         for event in events {
             self.push(Outbound::Event(event));
         }
         self.push(Outbound::End {
             seq: Seq::new(self.seq),
+            decided: self.clock.stamp(),
         });
         if self.release {
             self.released.store(self.seq, Ordering::Release);

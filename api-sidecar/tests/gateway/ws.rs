@@ -386,3 +386,35 @@ fn a_stop_says_goodbye() {
     assert_eq!(socket.closing_code(), CloseCode::Away);
     fixture.join_gateway();
 }
+
+#[test]
+fn an_answer_tells_its_timings_when_asked() {
+    let fixture = Fixture::start(Setup::default());
+    let mut socket = Socket::local(&fixture);
+    let mut ask = |fields: &str| {
+        socket.say(format!(
+            r#"{{"type":"order:place","id":1,{fields}"data":{ORDER}}}"#
+        ));
+        loop {
+            let message = socket.hear();
+            if message["type"] == "reply" {
+                return message;
+            }
+        }
+    };
+    assert_eq!(ask("").get("timings_ns"), None);
+    assert_eq!(ask(r#""timings":false,"#).get("timings_ns"), None);
+    let timings = &ask(r#""timings":true,"#)["timings_ns"];
+    let nanos = |stage: &str| {
+        timings[stage]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{stage}: {timings}"))
+    };
+    let parts = ["decode", "queue", "decide", "journal", "reply"].map(nanos);
+    let sum: u64 = parts.iter().sum();
+    // The scripted journal releases without a stamp, so its time is that of the look at it.
+    assert!(
+        nanos("total") > 0 && sum.abs_diff(nanos("total")) <= 10,
+        "{timings}"
+    );
+}

@@ -5,6 +5,7 @@ mod authority;
 mod charges;
 mod csv;
 mod floor;
+mod latency;
 mod paging;
 mod server;
 mod shapes;

@@ -1,5 +1,7 @@
 //! The engine's decisions out of the ring: answers to those who wait for them, events to those who may see them.
 
+use engine::lane::Stamp;
+
 use super::super::connection::Protocol;
 use super::super::outbound::Decision;
 use super::super::replies::{Address, ReplyTo, encode_reply, encode_verdict};
@@ -7,6 +9,7 @@ use super::super::serve_ws::write_reply;
 use super::super::ws::events;
 use super::super::ws::session::append_text_frame;
 use super::EventLoop;
+use crate::latency::Stamps;
 use crate::limits::OUTBOUND_PER_TURN;
 
 impl EventLoop {
@@ -29,7 +32,13 @@ impl EventLoop {
                         self.push_market(&event);
                     }
                 }
-                Decision::Finished { seq, token, outcome } => {
+                Decision::Finished {
+                    seq,
+                    token,
+                    outcome,
+                    dequeued,
+                    decided,
+                } => {
                     self.core.visible_seq = seq.get();
                     let Some((action, to)) = self.core.replies.take(token) else {
                         continue;
@@ -37,7 +46,8 @@ impl EventLoop {
                     self.body.clear();
                     let durable = self.core.acknowledges_durable();
                     let status = encode_reply(&mut self.body, &action, &outcome, durable);
-                    if let Some(to) = to {
+                    if let Some(mut to) = to {
+                        self.complete_stamps(&mut to.stamps, dequeued, decided);
                         self.deliver(&to, status);
                     }
                 }
@@ -45,19 +55,32 @@ impl EventLoop {
                     token,
                     verdict,
                     explained,
+                    dequeued,
+                    decided,
                 } => {
                     let Some((_, to)) = self.core.replies.take(token) else {
                         continue;
                     };
                     self.body.clear();
                     let status = encode_verdict(&mut self.body, &verdict, &explained);
-                    if let Some(to) = to {
+                    if let Some(mut to) = to {
+                        self.complete_stamps(&mut to.stamps, dequeued, decided);
                         self.deliver(&to, status);
                     }
                 }
             }
         }
         items < OUTBOUND_PER_TURN
+    }
+
+    fn complete_stamps(&self, stamps: &mut Stamps, dequeued: Stamp, decided: Stamp) {
+        let latency = self.core.recorder.shared();
+        stamps.dequeued = dequeued;
+        stamps.decided = decided;
+        stamps.released = self
+            .core
+            .acknowledges_durable()
+            .then(|| latency.released_after(decided));
     }
 
     /// Gives the answer in `self.body` to the request that waits for it, if its connection still lives.
@@ -69,20 +92,34 @@ impl EventLoop {
         else {
             return;
         };
+        if to.stamps.decided != 0 {
+            connection.unwritten.push(to.stamps);
+        }
         let output = &mut connection.output;
         match (&to.address, &mut connection.protocol) {
             (Address::Http { slot }, Protocol::Http(session)) => {
                 session.complete(*slot, status, None, &self.body, output, &self.core.date);
             }
-            (Address::WebSocket { request, correlation }, Protocol::WebSocket(session)) => {
+            (
+                Address::WebSocket {
+                    request,
+                    correlation,
+                    timings,
+                },
+                Protocol::WebSocket(session),
+            ) => {
                 session.in_flight -= 1;
                 if !session.closed {
+                    let latency = self.core.recorder.shared();
+                    let durations =
+                        timings.then(|| to.stamps.durations(latency.clock(), latency.clock().stamp()));
                     write_reply(
                         &mut self.message,
                         request,
                         correlation.as_deref(),
                         status,
                         &self.body,
+                        durations.as_ref(),
                     );
                     output.append(|tail| append_text_frame(tail, &self.message));
                 }

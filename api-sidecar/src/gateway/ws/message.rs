@@ -15,6 +15,7 @@ struct Envelope<'b> {
     #[serde(borrow, rename = "type")]
     kind: Raw<'b>,
     id: Raw<'b>,
+    timings: Raw<'b>,
     data: Raw<'b>,
     events: Raw<'b>,
     channels: Raw<'b>,
@@ -35,6 +36,8 @@ pub(crate) enum Request<'b> {
         kind: OrderRequest,
         /// JSON text of the client's correlation id.
         correlation: Option<&'b str>,
+        /// Whether the answer shall tell how long each stage took.
+        timings: bool,
         /// JSON text of `data`; empty where it is absent.
         data: &'b str,
     },
@@ -91,6 +94,7 @@ pub(crate) fn parse(text: &str) -> Option<Request<'_>> {
     Some(Request::Order {
         kind,
         correlation: envelope.id.and_then(correlation),
+        timings: envelope.timings.is_some_and(|raw| raw.get() == "true"),
         data: envelope.data.map_or("", RawValue::get),
     })
 }
@@ -132,6 +136,7 @@ mod tests {
             Some(Request::Order {
                 kind,
                 correlation,
+                timings: false,
                 data,
             })
         };
