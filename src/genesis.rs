@@ -10,7 +10,8 @@ use std::fmt;
 use engine::limits::CHARGE_RATES_MAX;
 use engine::{
     AccountDefinition, AccountId, AccountName, Actor, Capacity, ChargeRates, Command, Engine,
-    InstrumentDefinition, RiskLimits, Seq, SetLimits, StrategyDefinition, StrategyId, Symbol, Text,
+    InstrumentDefinition, LimitFields, RiskLimits, Seq, SetLimits, StrategyDefinition, StrategyId, Symbol,
+    Text,
 };
 use read_model::Definitions;
 
@@ -215,6 +216,7 @@ impl Genesis {
                 self.commands.push(Command::SetLimits(Box::new(SetLimits {
                     actor,
                     account,
+                    fields: LimitFields::ALL,
                     limits,
                 })));
             }

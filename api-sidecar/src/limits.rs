@@ -137,6 +137,16 @@ pub const SLEEP_IN_FLIGHT: Duration = Duration::from_millis(1);
 /// Longest sleep otherwise: bounds how late a stop is seen when nobody rings.
 pub const SLEEP_IDLE: Duration = Duration::from_millis(250);
 
+/// Largest amount that a limit in rupees or a cash adjustment may name, ₹10^12: a thousand of them still sum below the
+/// 2^63 paise of [`engine::Money`].
+pub const CASH_MAX: engine::Money = engine::Money::from_paise(100_000_000_000_000);
+
+/// Highest MIS leverage that may be set: what a configuration file may say.
+pub const LEVERAGE_MAX: u32 = 100;
+
+/// Highest reward-to-risk ratio that may be demanded.
+pub const RISK_REWARD_MAX: u32 = 1_000;
+
 const _: () = assert!(WS_CONFLATE_BYTES < WS_QUEUE_BYTES_MAX);
 const _: () = assert!(WS_HISTORY_BYTES_MAX > WS_QUEUE_BYTES_MAX);
 const _: () = assert!(READ_BYTES <= INPUT_BYTES_MAX);

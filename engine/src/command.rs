@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use crate::charge_rates::ChargeRates;
 use crate::engine::Capacity;
 use crate::ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId};
-use crate::risk_limits::RiskLimits;
+use crate::risk_limits::{LimitFields, RiskLimits};
 use crate::terms::{OrderType, Product, Side, TimeInForce, TradingState};
 use crate::text::{AccountName, ClientOrderId, Symbol, Text};
 use crate::units::{Money, Price, Quantity, Ratio, Timestamp};
@@ -161,8 +161,12 @@ pub struct Rearm {
 /// Adds to (or takes from) an account's balance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AdjustCash {
+    /// An admin.
+    pub actor: Actor,
     pub account: AccountId,
+    /// Negative takes.
     pub amount: Money,
+    pub reason: Text<100>,
 }
 
 /// Defines the next instrument, or changes the one of the same symbol and exchange.
@@ -206,10 +210,11 @@ pub struct StrategyDefinition {
     pub name: Text<100>,
 }
 
-/// Replaces an account's limits, effective from this command on.
+/// Changes an account's limits, effective from this command on: `fields` of them, to what they are in `limits`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SetLimits {
     pub actor: Actor,
     pub account: AccountId,
+    pub fields: LimitFields,
     pub limits: RiskLimits,
 }

@@ -160,13 +160,15 @@ impl Engine {
         if !set.actor.admin {
             return Err(Refusal::NotAuthorised);
         }
-        if set.limits.mis_leverage == 0 {
+        let mut limits = self.account_of(set.account).limits.clone();
+        limits.take(set.fields, &set.limits);
+        if limits.mis_leverage == 0 {
             return Err(Refusal::InvalidDefinition("MIS leverage must be at least 1"));
         }
         let now = self.time;
         let account = self.account_mut(set.account);
         account.forget_old_executions(now);
-        account.limits = set.limits.clone();
+        account.limits = limits;
         self.look_at_everything(set.account);
         out.push(Event::LimitsSet(set.account));
         Ok(())
@@ -174,6 +176,9 @@ impl Engine {
 
     pub(crate) fn adjust_cash(&mut self, cash: &AdjustCash, out: &mut EventBuffer) -> Result<(), Refusal> {
         self.known_account(cash.account)?;
+        if !cash.actor.admin {
+            return Err(Refusal::NotAuthorised);
+        }
         self.refresh(cash.account);
         let account = self.account_mut(cash.account);
         account.balance = account.balance.saturating_add(cash.amount);

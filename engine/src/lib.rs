@@ -83,7 +83,7 @@ pub use event::{
 pub use ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId, TradeId};
 pub use rejection::{Percent, Refusal, RejectCode, Rejection, Rupees};
 pub use risk::{CheckOutcome, ExplainedCheck};
-pub use risk_limits::RiskLimits;
+pub use risk_limits::{LimitFields, RiskLimits};
 pub use snapshot::RestoreError;
 pub use terms::{OrderStatus, OrderType, Product, SelfTrade, Side, TimeInForce, TradingState};
 pub use text::{AccountName, ClientOrderId, Symbol, Text};

@@ -142,3 +142,122 @@ impl RiskLimits {
         }
     }
 }
+
+/// Which limits a [`crate::SetLimits`] changes: one bit for each field of [`RiskLimits`], in their order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LimitFields(u32);
+
+macro_rules! limit_fields {
+    ($($bit:literal $field:ident,)+) => {
+        impl LimitFields {
+            const COUNT: u32 = 0 $(+ { let _ = $bit; 1 })+;
+
+            /// The limit of that field's name alone; `None` for a name that is none.
+            pub fn named(name: &str) -> Option<LimitFields> {
+                match name {
+                    $(stringify!($field) => Some(LimitFields(1 << $bit)),)+
+                    _ => None,
+                }
+            }
+
+            /// The names of its fields, in order.
+            pub fn names(self) -> impl Iterator<Item = &'static str> {
+                [$((1_u32 << $bit, stringify!($field)),)+]
+                    .into_iter()
+                    .filter(move |(bit, _)| self.0 & bit != 0)
+                    .map(|(_, name)| name)
+            }
+        }
+
+        impl RiskLimits {
+            /// Takes `fields` from another value and leaves the others as they are.
+            pub fn take(&mut self, fields: LimitFields, from: &RiskLimits) {
+                $(if fields.0 & (1 << $bit) != 0 {
+                    self.$field = from.$field;
+                })+
+            }
+        }
+    };
+}
+
+limit_fields! {
+    0 balance_check,
+    1 mis_leverage,
+    2 positions_max,
+    3 risk_per_trade_max,
+    4 daily_loss_max,
+    5 stop_loss_required,
+    6 risk_reward_min,
+    7 price_sanity_max,
+    8 order_quantity_max,
+    9 orders_per_position_max,
+    10 drawdown_max,
+    11 position_loss_max,
+    12 order_value_max,
+    13 open_order_value_max,
+    14 orders_per_second_max,
+    15 daily_orders_max,
+    16 modifications_max,
+    17 symbol_position_max,
+    18 gross_exposure_max,
+    19 net_exposure_max,
+    20 duplicate_burst_max,
+    21 repeated_executions_max,
+    22 order_to_trade_alert,
+    23 self_trade,
+    24 flatten_on_kill,
+}
+
+impl LimitFields {
+    pub const NONE: LimitFields = LimitFields(0);
+    pub const ALL: LimitFields = LimitFields((1 << LimitFields::COUNT) - 1);
+
+    /// `None` where a bit stands for no field.
+    pub const fn from_bits(bits: u32) -> Option<LimitFields> {
+        if bits & !LimitFields::ALL.0 == 0 {
+            Some(LimitFields(bits))
+        } else {
+            None
+        }
+    }
+
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    #[must_use]
+    pub const fn with(self, other: LimitFields) -> LimitFields {
+        LimitFields(self.0 | other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_taken_one_by_one() {
+        let (maker, dashboard) = (RiskLimits::maker(), RiskLimits::dashboard());
+        let mut mixed = dashboard.clone();
+        let two = LimitFields::named("positions_max")
+            .unwrap()
+            .with(LimitFields::named("stop_loss_required").unwrap());
+        mixed.take(two, &maker);
+        let expected = RiskLimits {
+            positions_max: maker.positions_max,
+            stop_loss_required: maker.stop_loss_required,
+            ..dashboard.clone()
+        };
+        assert_eq!(mixed, expected);
+        mixed.take(LimitFields::NONE, &RiskLimits::unlimited_paper());
+        assert_eq!(mixed, expected);
+        mixed.take(LimitFields::ALL, &maker);
+        assert_eq!(mixed, maker);
+        assert_eq!(LimitFields::named("positions"), None);
+        assert_eq!(LimitFields::from_bits(1 << LimitFields::COUNT), None);
+        let all: std::vec::Vec<_> = LimitFields::ALL.names().filter_map(LimitFields::named).collect();
+        assert_eq!(all.len(), 25);
+        let joined = all.into_iter().fold(LimitFields::NONE, LimitFields::with);
+        assert_eq!(joined, LimitFields::ALL);
+    }
+}

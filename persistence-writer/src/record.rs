@@ -23,8 +23,8 @@ mod limits_layout;
 mod tests;
 
 use engine::{
-    AccountId, AdjustCash, CancelOrder, ClosePosition, Command, InstrumentId, MarketPrice, PositionId, Rearm,
-    Seq, Sequenced, SetLimits, StrategyDefinition, StrategyId, Timestamp,
+    AccountId, AdjustCash, CancelOrder, ClosePosition, Command, InstrumentId, LimitFields, MarketPrice,
+    PositionId, Rearm, Seq, Sequenced, SetLimits, StrategyDefinition, StrategyId, Timestamp,
 };
 
 use charges_layout::{put_charge_rates, take_charge_rates};
@@ -150,11 +150,11 @@ impl Kind {
             Kind::Tick => 0,
             Kind::KillSwitch => 18,
             Kind::Rearm => 6,
-            Kind::AdjustCash => 12,
+            Kind::AdjustCash => 18,
             Kind::DefineInstrument => 24,
             Kind::DefineAccount => 108,
             Kind::DefineStrategy => 9,
-            Kind::SetLimits => 106,
+            Kind::SetLimits => 110,
             Kind::HashCheck => 8,
             Kind::SetCapacity => 20,
             Kind::DefineCharges => 64,
@@ -206,9 +206,17 @@ pub fn encode(time: Timestamp, command: &Command, out: &mut Vec<u8>) {
             e.text_len(deactivated_by);
             e.text(deactivated_by);
         }
-        Command::AdjustCash(AdjustCash { account, amount }) => {
+        Command::AdjustCash(AdjustCash {
+            actor,
+            account,
+            amount,
+            reason,
+        }) => {
+            put_actor(&mut e, actor);
             e.u32(account.get());
             e.money(*amount);
+            e.text_len(reason);
+            e.text(reason);
         }
         Command::DefineInstrument(definition) => put_instrument(&mut e, definition),
         Command::DefineAccount(definition) => put_account(&mut e, definition),
@@ -227,10 +235,12 @@ pub fn encode(time: Timestamp, command: &Command, out: &mut Vec<u8>) {
             let SetLimits {
                 actor,
                 account,
+                fields,
                 limits,
             } = &**set;
             put_actor(&mut e, actor);
             e.u32(account.get());
+            e.u32(fields.bits());
             put_limits(&mut e, limits);
         }
         Command::HashCheck(hash) => e.u64(*hash),
@@ -288,10 +298,18 @@ fn take_command(kind: Kind, d: &mut Decoder<'_>) -> Result<Command, RecordError>
                 deactivated_by: d.text(len, "deactivated_by")?,
             })
         }
-        Kind::AdjustCash => Command::AdjustCash(AdjustCash {
-            account: AccountId::new(d.u32()?),
-            amount: d.money()?,
-        }),
+        Kind::AdjustCash => {
+            let actor = take_actor(d)?;
+            let account = AccountId::new(d.u32()?);
+            let amount = d.money()?;
+            let len = d.u8()?;
+            Command::AdjustCash(AdjustCash {
+                actor,
+                account,
+                amount,
+                reason: d.text(len, "reason")?,
+            })
+        }
         Kind::DefineInstrument => Command::DefineInstrument(Box::new(take_instrument(d)?)),
         Kind::DefineAccount => Command::DefineAccount(Box::new(take_account(d)?)),
         Kind::DefineStrategy => {
@@ -307,6 +325,7 @@ fn take_command(kind: Kind, d: &mut Decoder<'_>) -> Result<Command, RecordError>
         Kind::SetLimits => Command::SetLimits(Box::new(SetLimits {
             actor: take_actor(d)?,
             account: AccountId::new(d.u32()?),
+            fields: LimitFields::from_bits(d.u32()?).ok_or(RecordError::OutOfRange { field: "fields" })?,
             limits: take_limits(d)?,
         })),
         Kind::HashCheck => Command::HashCheck(d.u64()?),

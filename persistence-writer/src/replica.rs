@@ -170,7 +170,9 @@ mod tests {
     use std::time::Duration;
 
     use engine::lane::JournalEntry;
-    use engine::{AccountDefinition, AccountId, AdjustCash, Capacity, Money, RiskLimits, Text, Timestamp};
+    use engine::{
+        AccountDefinition, AccountId, Actor, AdjustCash, Capacity, Money, RiskLimits, Text, Timestamp,
+    };
     use read_model::ReadModel;
 
     use super::*;
@@ -198,6 +200,11 @@ mod tests {
                 venue: false,
             })),
             _ => Command::AdjustCash(AdjustCash {
+                actor: Actor {
+                    account: AccountId::new(0),
+                    admin: true,
+                },
+                reason: Text::EMPTY,
                 account: AccountId::new(0),
                 amount: Money::from_paise(1),
             }),

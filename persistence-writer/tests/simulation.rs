@@ -290,6 +290,8 @@ impl World {
         match random.below(20) {
             0 => Command::HashCheck(engine.state_hash()),
             1 => Command::AdjustCash(AdjustCash {
+                actor: Actor { admin: true, ..actor },
+                reason: Text::EMPTY,
                 account: actor.account,
                 amount: Money::from_paise(random.below(1_000) as i64 - 500),
             }),

@@ -84,6 +84,7 @@ impl World {
         self.apply(&Command::SetLimits(Box::new(SetLimits {
             actor,
             account,
+            fields: LimitFields::ALL,
             limits,
         })));
     }
@@ -274,6 +275,11 @@ fn other_commands_are_not_configuration() {
     let mut applied = Definitions::default();
     applied.observe(&Command::Tick);
     applied.observe(&Command::AdjustCash(AdjustCash {
+        actor: Actor {
+            account: AccountId::new(0),
+            admin: true,
+        },
+        reason: Text::EMPTY,
         account: AccountId::new(0),
         amount: Money::from_paise(1),
     }));

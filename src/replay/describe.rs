@@ -92,7 +92,9 @@ pub(super) fn command(engine: &Engine, command: &Command) -> Facts {
             .with("deactivated_by", rearm.deactivated_by.as_str()),
         Command::AdjustCash(cash) => names
             .of("adjust_cash", cash.account)
-            .with("amount", number(cash.amount)),
+            .with("amount", number(cash.amount))
+            .with("by", account_name(engine, cash.actor.account))
+            .with("reason", cash.reason.as_str()),
         Command::DefineInstrument(definition) => kind("define_instrument")
             .with("symbol", definition.symbol.as_str())
             .with("exchange", definition.exchange.as_str())
@@ -112,6 +114,8 @@ pub(super) fn command(engine: &Engine, command: &Command) -> Facts {
             .with("name", definition.name.as_str()),
         Command::SetLimits(set) => names
             .of("set_limits", set.account)
+            .with("by", account_name(engine, set.actor.account))
+            .with("fields", set.fields.names().map(Value::from).collect::<Vec<_>>())
             .with("limits", limits(&set.limits)),
         Command::DefineCharges(rates) => kind("define_charges")
             .with("effective_from", TradingDate(rates.effective_from).to_string())

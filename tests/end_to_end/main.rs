@@ -7,6 +7,7 @@
     reason = "a test panics where its own data is wrong, and nothing outside sees it"
 )]
 
+mod administration;
 mod authority;
 mod bad_input;
 mod browser;

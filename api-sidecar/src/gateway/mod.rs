@@ -12,6 +12,7 @@
 //! output is always drained up to the released position.
 
 mod accept;
+mod administration;
 mod answer;
 mod buffers;
 mod connection;

@@ -7,6 +7,7 @@ use engine::{
 };
 use serde::Deserialize;
 
+use super::administration;
 use super::answer::Answer;
 use super::directory::Directory;
 use super::fields::{self, Invalid, Raw};
@@ -50,6 +51,8 @@ pub(crate) fn decode(
         OrderRoute::ClosePositionBySymbol => close_by_symbol(json, who, directory),
         OrderRoute::KillSwitch => kill(or_empty(json), who, directory),
         OrderRoute::Rearm => rearm(or_empty(json), who),
+        OrderRoute::SetLimits => administration::set_limits(json, who, directory),
+        OrderRoute::AdjustCash => administration::adjust_cash(json, who, directory),
     }
 }
 
@@ -62,7 +65,7 @@ fn invalid_order(details: Invalid) -> Answer {
     Answer::invalid("Invalid order data", &details)
 }
 
-fn invalid_request(details: Invalid) -> Answer {
+pub(super) fn invalid_request(details: Invalid) -> Answer {
     Answer::invalid("Invalid request", &details)
 }
 
@@ -192,7 +195,7 @@ struct Scope<'b> {
 }
 
 /// The account that a request is about: the caller's own unless an admin names another.
-fn account_of(raw: Raw<'_>, who: &Principal, directory: &Directory) -> Result<AccountId, Answer> {
+pub(super) fn account_of(raw: Raw<'_>, who: &Principal, directory: &Directory) -> Result<AccountId, Answer> {
     let Some(name) = fields::string("account", raw).map_err(invalid_request)? else {
         return Ok(who.account);
     };
@@ -404,7 +407,7 @@ fn rearm(json: &str, who: &Principal) -> Result<Decoded, Answer> {
 }
 
 /// Free text that ends up inside an alert; `default` where nothing of it is left.
-fn person_text(name: &str, raw: Raw<'_>, default: &str) -> Result<String, Answer> {
+pub(super) fn person_text(name: &str, raw: Raw<'_>, default: &str) -> Result<String, Answer> {
     let text = fields::string(name, raw).map_err(invalid_request)?;
     let safe = alert_safe(text.as_deref().unwrap_or_default().trim());
     Ok(if safe.is_empty() { default.to_owned() } else { safe })

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use engine::lane::{Token, Verdict};
 use engine::{
-    Event, ExplainedCheck, KillScope, OrderId, OrderModified, OrderStatus, PositionId, Quantity, Refusal,
-    Rejection, Text, TradingState,
+    Event, ExplainedCheck, KillScope, Money, OrderId, OrderModified, OrderStatus, PositionId, Quantity,
+    Refusal, Rejection, Seq, Text, TradingState,
 };
 use slab::Slab;
 
@@ -38,6 +38,8 @@ pub(crate) enum Action {
     Rearm {
         author: Text<50>,
     },
+    SetLimits,
+    AdjustCash,
     Validate,
 }
 
@@ -175,6 +177,9 @@ pub(crate) struct Outcome {
     mass_cancelled: Option<u32>,
     closing: Option<(PositionId, OrderId, Quantity)>,
     state_changes: u32,
+    limits_set: bool,
+    /// The balance after a cash adjustment.
+    balance: Option<Money>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -215,6 +220,8 @@ impl Outcome {
                 self.closing.get_or_insert((*position, *order, *quantity));
             }
             Event::TradingStateChanged(_) => self.state_changes += 1,
+            Event::LimitsSet(_) => self.limits_set = true,
+            Event::AccountChanged(changed) => self.balance = Some(changed.balance),
             Event::Refused(refusal) => {
                 self.refusal.get_or_insert(*refusal);
             }
@@ -237,8 +244,14 @@ impl Outcome {
     }
 }
 
-/// Writes the JSON body of an answer and gives its status. `durable` says whether the journal holds the command.
-pub(crate) fn encode_reply(out: &mut Vec<u8>, action: &Action, outcome: &Outcome, durable: bool) -> u16 {
+/// Writes the JSON body of an answer and gives its status. `seq` is the command's; `durable` says whether the journal holds the command.
+pub(crate) fn encode_reply(
+    out: &mut Vec<u8>,
+    action: &Action,
+    outcome: &Outcome,
+    seq: Seq,
+    durable: bool,
+) -> u16 {
     if let Some(refusal) = &outcome.refusal {
         let (verb, order) = match action {
             Action::Modify { order } => (OrderAction::Modify, *order),
@@ -251,7 +264,7 @@ pub(crate) fn encode_reply(out: &mut Vec<u8>, action: &Action, outcome: &Outcome
         return placed_reply(out, placed, durable);
     }
     let mut body = Object::begin(out);
-    match success_fields(&mut body, action, outcome) {
+    match success_fields(&mut body, action, outcome, seq) {
         Some(()) => {
             body.boolean("durable", durable);
             200
@@ -267,7 +280,7 @@ pub(crate) fn encode_reply(out: &mut Vec<u8>, action: &Action, outcome: &Outcome
 }
 
 /// The fields of an answer to a command that was carried out. `None`, and nothing written, where it has no outcome.
-fn success_fields(body: &mut Object<'_>, action: &Action, outcome: &Outcome) -> Option<()> {
+fn success_fields(body: &mut Object<'_>, action: &Action, outcome: &Outcome, seq: Seq) -> Option<()> {
     match action {
         Action::Place | Action::Validate => return None,
         Action::Modify { .. } => {
@@ -301,6 +314,16 @@ fn success_fields(body: &mut Object<'_>, action: &Action, outcome: &Outcome) -> 
         Action::Rearm { .. } => {
             body.string("message", "Kill switch deactivated")
                 .boolean("was_active", outcome.state_changes > 0);
+        }
+        Action::SetLimits => {
+            outcome.limits_set.then_some(())?;
+            body.string("message", "Limits changed")
+                .number("effective_seq", seq);
+        }
+        Action::AdjustCash => {
+            body.number("balance", outcome.balance?)
+                .string("message", "Balance changed")
+                .number("effective_seq", seq);
         }
     }
     Some(())
@@ -435,7 +458,10 @@ mod tests {
         outcome.absorb(&cancelled(6, OrderStatus::Filled));
         outcome.absorb(&cancelled(7, OrderStatus::Cancelled));
         let mut out = Vec::new();
-        assert_eq!(encode_reply(&mut out, &Action::Place, &outcome, true), 201);
+        assert_eq!(
+            encode_reply(&mut out, &Action::Place, &outcome, Seq::new(1), true),
+            201
+        );
         assert_eq!(
             String::from_utf8(out).unwrap(),
             r#"{"order_id":7,"broker_order_id":"PIN0000000007","status":"CANCELLED","message":"Order placed successfully","durable":true}"#

@@ -25,6 +25,8 @@ pub(crate) enum OrderRoute {
     ClosePositionBySymbol,
     KillSwitch,
     Rearm,
+    SetLimits,
+    AdjustCash,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,6 +51,7 @@ pub(crate) enum Route {
 
 const READ: &str = "GET, HEAD, OPTIONS";
 const POST: &str = "POST, OPTIONS";
+const LIMITS: &str = "GET, HEAD, PUT, OPTIONS";
 const ORDERS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 const ONE_ORDER: &str = "GET, HEAD, PUT, DELETE, OPTIONS";
 const ANY: &str = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
@@ -135,6 +138,9 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
             None => Route::NotFound,
         },
         (["charges"], _) => relay(method, POST, segments),
+        (["account", "cash"], _) => order(OrderRoute::AdjustCash),
+        (["risk", "limits"], Method::Put) => Route::Order(OrderRoute::SetLimits),
+        (["risk", "limits"], _) => relay(method, LIMITS, segments),
         (["risk", "kill-switch"], _) => order(OrderRoute::KillSwitch),
         (["risk", "deactivate-kill-switch"], _) => order(OrderRoute::Rearm),
         (
@@ -146,7 +152,7 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
         | (["positions" | "depth", _], _)
         | (["positions", _, "explain"], _)
         | (["stats", "today"], _)
-        | (["risk", "summary" | "limits" | "alerts"], _) => relay(method, READ, segments),
+        | (["risk", "summary" | "alerts"], _) => relay(method, READ, segments),
         // The handlers know what else there is, or that there is nothing.
         _ => relay(method, ANY, segments),
     }
@@ -296,6 +302,15 @@ mod tests {
                 "/api/oms/positions/3",
                 relayed("/api/oms/positions/3", false),
             ),
+            (Put, "/api/oms/risk/limits", order(SetLimits)),
+            (
+                Get,
+                "/api/oms/risk/limits",
+                relayed("/api/oms/risk/limits", false),
+            ),
+            (Post, "/api/oms/risk/limits", not_allowed(LIMITS)),
+            (Post, "/api/oms/account/cash", order(AdjustCash)),
+            (Get, "/api/oms/account/cash", not_allowed(POST)),
             (Post, "/api/oms/risk/kill-switch", order(KillSwitch)),
             (Post, "/api/oms/risk/deactivate-kill-switch", order(Rearm)),
             (

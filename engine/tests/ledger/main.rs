@@ -89,6 +89,7 @@ impl Books {
     /// Money that entered or left: openings, cash adjustments, charges.
     fn count_cash(&mut self, command: &Sequenced<Command>, events: &[Event]) {
         if let Command::AdjustCash(adjust) = &command.command
+            && adjust.actor.admin
             && self.defined.contains(&adjust.account)
         {
             self.given += adjust.amount.wide();

@@ -121,7 +121,9 @@ impl Oracle {
             self.refuse_command(Refusal::NotAuthorised);
         } else {
             self.forget_old_executions(command.account);
-            self.account_mut(command.account).limits = command.limits.clone();
+            self.account_mut(command.account)
+                .limits
+                .take(command.fields, &command.limits);
             self.events.push(Event::LimitsSet(command.account));
             self.look_at_everything(command.account);
         }
@@ -130,6 +132,10 @@ impl Oracle {
     pub(super) fn adjust_cash(&mut self, command: &AdjustCash) {
         if !self.knows_account(command.account) {
             self.refuse_command(Refusal::UnknownAccount);
+            return;
+        }
+        if !command.actor.admin {
+            self.refuse_command(Refusal::NotAuthorised);
             return;
         }
         let account = self.account_mut(command.account);

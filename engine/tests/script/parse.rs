@@ -2,10 +2,10 @@
 
 use engine::{
     AccountDefinition, AccountId, AccountName, Actor, CancelAll, CancelOrder, ClientOrderId, ClosePosition,
-    Command, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice, ModifyOrder, Money,
-    NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio, Rearm, RiskLimits,
-    SelfTrade, Seq, Sequenced, SetLimits, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp,
-    TradingState,
+    Command, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, LimitFields, MarketPrice,
+    ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio,
+    Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SetLimits, Side, StrategyId, Symbol, Text, TimeInForce,
+    Timestamp, TradingState,
 };
 
 use super::{Names, Scenario, Shown, Step};
@@ -422,6 +422,7 @@ impl Parser {
         SetLimits {
             actor,
             account,
+            fields: LimitFields::ALL,
             limits,
         }
     }

@@ -6,9 +6,9 @@
 use engine::{
     AccountDefinition, AccountId, AccountName, Actor, AdjustCash, CancelAll, CancelOrder, ChargeRate,
     ChargeRates, ClientOrderId, ClosePosition, Command, InstrumentDefinition, InstrumentId, KillScope,
-    KillSwitch, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price,
-    Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SetLimits, Side,
-    StrategyDefinition, StrategyId, Symbol, Text, TimeInForce, Timestamp, TradingState,
+    KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType,
+    PositionId, Price, Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced,
+    SetLimits, Side, StrategyDefinition, StrategyId, Symbol, Text, TimeInForce, Timestamp, TradingState,
 };
 
 const MS: u64 = 1_000_000;
@@ -260,6 +260,8 @@ impl Stream {
                 deactivated_by: Text::cut("tester"),
             }),
             976..984 => Command::AdjustCash(AdjustCash {
+                actor: actor(random),
+                reason: Text::EMPTY,
                 account: AccountId::new(random.below(ACCOUNTS + 1)),
                 amount: Money::from_paise(i64::from(random.below(2_000_001)) - 1_000_000),
             }),
@@ -556,6 +558,11 @@ fn set_limits(random: &mut Random) -> SetLimits {
     SetLimits {
         actor: actor(random),
         account: AccountId::new(random.below(ACCOUNTS + 1)),
+        fields: if random.percent(50) {
+            LimitFields::ALL
+        } else {
+            LimitFields::from_bits(random.below(LimitFields::ALL.bits())).expect("bits of fields")
+        },
         limits: limits(random),
     }
 }

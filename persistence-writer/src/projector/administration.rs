@@ -107,14 +107,22 @@ fn administered(command: &Command) -> Option<(Option<AccountId>, &'static str, J
             }),
         ),
         Command::AdjustCash(cash) => (
-            Some(cash.account),
+            by(&cash.actor),
             "adjust_cash",
-            json!({"amount": number(cash.amount)}),
+            json!({
+                "account_id": cash.account.get(),
+                "amount": number(cash.amount),
+                "reason": cash.reason.as_str(),
+            }),
         ),
         Command::SetLimits(set) => (
             by(&set.actor),
             "set_limits",
-            json!({"account_id": set.account.get(), "limits": limits(&set.limits)}),
+            json!({
+                "account_id": set.account.get(),
+                "fields": set.fields.names().collect::<Vec<_>>(),
+                "limits": limits(&set.limits),
+            }),
         ),
         Command::DefineAccount(account) => (
             None,

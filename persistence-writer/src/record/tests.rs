@@ -1,8 +1,8 @@
 use engine::{
     AccountDefinition, AccountId, Actor, AdjustCash, CancelAll, CancelOrder, Capacity, ChargeRate,
     ChargeRates, ClosePosition, Command, InstrumentDefinition, InstrumentId, KillScope, KillSwitch,
-    MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product,
-    ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SetLimits, Side,
+    LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price,
+    Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SetLimits, Side,
     StrategyDefinition, StrategyId, Text, TimeInForce, Timestamp, TradingState,
 };
 use proptest::collection::vec;
@@ -174,8 +174,14 @@ fn control() -> impl Strategy<Value = Command> {
             actor,
             deactivated_by
         })),
-        (account(), money())
-            .prop_map(|(account, amount)| Command::AdjustCash(AdjustCash { account, amount })),
+        (actor(), account(), money(), text()).prop_map(|(actor, account, amount, reason)| {
+            Command::AdjustCash(AdjustCash {
+                actor,
+                account,
+                amount,
+                reason,
+            })
+        }),
         any::<u64>().prop_map(Command::HashCheck),
         any::<[u32; 5]>().prop_map(|n| Command::SetCapacity(Capacity {
             accounts: n[0],
@@ -187,13 +193,14 @@ fn control() -> impl Strategy<Value = Command> {
         Just(Command::Tick),
         (instrument(), price())
             .prop_map(|(instrument, price)| Command::MarketPrice(MarketPrice { instrument, price })),
-        (actor(), account(), limits()).prop_map(|(actor, account, limits)| Command::SetLimits(Box::new(
-            SetLimits {
+        (actor(), account(), 0..=LimitFields::ALL.bits(), limits()).prop_map(
+            |(actor, account, bits, limits)| Command::SetLimits(Box::new(SetLimits {
                 actor,
                 account,
+                fields: LimitFields::from_bits(bits).unwrap(),
                 limits
-            }
-        ))),
+            }))
+        ),
     ]
 }
 
@@ -362,6 +369,7 @@ fn fixed_parts_have_their_documented_sizes() {
                 definition.name.as_str().len() + definition.profile.as_str().len()
             }
             Command::DefineStrategy(definition) => definition.name.as_str().len(),
+            Command::AdjustCash(cash) => cash.reason.as_str().len(),
             _ => 0,
         };
         let bytes = encoded(Timestamp::ZERO, &command);
@@ -518,10 +526,12 @@ fn golden() -> Vec<(Command, &'static str)> {
         ),
         (
             Command::AdjustCash(AdjustCash {
+                actor,
                 account: AccountId::new(1),
                 amount: Money::from_paise(-2),
+                reason: Text::cut("fee"),
             }),
-            "0a 01 0807060504030201  01000000 feffffffffffffff",
+            "0a 01 0807060504030201  03000000 01 01000000 feffffffffffffff 03  666565",
         ),
         (
             Command::DefineInstrument(Box::new(InstrumentDefinition {
@@ -563,9 +573,10 @@ fn golden() -> Vec<(Command, &'static str)> {
             Command::SetLimits(Box::new(SetLimits {
                 actor,
                 account: AccountId::new(2),
+                fields: LimitFields::named("positions_max").unwrap(),
                 limits: RiskLimits::unlimited_paper(),
             })),
-            "0e 01 0807060504030201  03000000 01 02000000
+            "0e 01 0807060504030201  03000000 01 02000000 04000000
              00000000 05000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000
              0000000000000000 0000000000000000 00000000 00000000 00000000
              00000000 00000000 00000000 00000000 00000000 00000000 00",

@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use engine::{
-    AccountDefinition, AccountId, AdjustCash, Capacity, Command, Money, RiskLimits, Sequenced, Text,
+    AccountDefinition, AccountId, Actor, AdjustCash, Capacity, Command, Money, RiskLimits, Sequenced, Text,
     Timestamp,
 };
 
@@ -26,6 +26,11 @@ fn command(seq: u64, amount: i64) -> Sequenced<Command> {
             venue: false,
         })),
         _ => Command::AdjustCash(AdjustCash {
+            actor: Actor {
+                account: AccountId::new(0),
+                admin: true,
+            },
+            reason: Text::EMPTY,
             account: AccountId::new(0),
             amount: Money::from_paise(amount),
         }),

@@ -172,6 +172,11 @@ impl Session {
                 deactivated_by: Text::cut("ops"),
             }),
             97 => Command::AdjustCash(AdjustCash {
+                actor: Actor {
+                    account: AccountId::new(0),
+                    admin: true,
+                },
+                reason: Text::EMPTY,
                 account: MAIN,
                 amount: Money::from_paise(i64::try_from(self.below(1_000_000)).unwrap() - 500_000),
             }),

@@ -45,7 +45,7 @@ impl EventLoop {
                     };
                     self.body.clear();
                     let durable = self.core.acknowledges_durable();
-                    let status = encode_reply(&mut self.body, &action, &outcome, durable);
+                    let status = encode_reply(&mut self.body, &action, &outcome, seq, durable);
                     if let Some(mut to) = to {
                         self.complete_stamps(&mut to.stamps, dequeued, decided);
                         self.deliver(&to, status);

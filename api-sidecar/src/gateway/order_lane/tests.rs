@@ -224,3 +224,108 @@ fn commands_carry_what_was_asked() {
         400
     );
 }
+
+#[test]
+fn limits_change_by_the_names_that_reads_show() {
+    let put = |limits: &str| format!(r#"{{"account":"other","limits":{limits}}}"#);
+    let json = put(
+        r#"{"positions_max":3,"daily_loss_max":0.03,"order_value_max":250000.50,"price_sanity_max":null,
+            "stop_loss_required":false,"self_trade":"decrement","mis_leverage":2,"risk_reward_min":2.5}"#,
+    );
+    let Ok(Input::Command(Command::SetLimits(set))) = run(OrderRoute::SetLimits, &json, Role::Admin) else {
+        panic!("{json}");
+    };
+    assert_eq!(set.account, AccountId::new(1));
+    let names: Vec<&str> = set.fields.names().collect();
+    assert_eq!(
+        names,
+        [
+            "mis_leverage",
+            "positions_max",
+            "daily_loss_max",
+            "stop_loss_required",
+            "risk_reward_min",
+            "price_sanity_max",
+            "order_value_max",
+            "self_trade"
+        ]
+    );
+    let limits = &set.limits;
+    assert_eq!((limits.positions_max, limits.mis_leverage), (Some(3), 2));
+    assert_eq!(limits.daily_loss_max.map(|ratio| ratio.ppm()), Some(30_000));
+    assert_eq!(limits.order_value_max.map(Money::paise), Some(25_000_050));
+    assert_eq!(
+        (limits.price_sanity_max, limits.stop_loss_required),
+        (None, false)
+    );
+    assert_eq!(limits.self_trade, engine::SelfTrade::Decrement);
+
+    let wrong =
+        |limits: &str, part: &str| refused(OrderRoute::SetLimits, &put(limits), Role::Admin, 400, part);
+    wrong("{}", "at least one limit");
+    wrong("[]", "not valid JSON");
+    wrong(r#"{"max_positions":3}"#, "'max_positions' is not a limit");
+    wrong(r#"{"positions_max":0}"#, "positions_max must be at least 1");
+    wrong(r#"{"positions_max":2.5}"#, "positions_max must be a number");
+    wrong(r#"{"positions_max":"3"}"#, "positions_max must be a number");
+    wrong(r#"{"positions_max":-3}"#, "positions_max must be a number");
+    wrong(r#"{"daily_loss_max":1.1}"#, "at most 1.0");
+    wrong(r#"{"daily_loss_max":0}"#, "above 0");
+    wrong(
+        r#"{"daily_loss_max":0.0000001}"#,
+        "daily_loss_max must be a number",
+    );
+    wrong(r#"{"order_value_max":0.001}"#, "order_value_max must be a number");
+    wrong(r#"{"order_quantity_max":4294967295}"#, "out of range");
+    wrong(r#"{"stop_loss_required":null}"#, "must be true or false");
+    wrong(r#"{"mis_leverage":0}"#, "from 1 to 100");
+    wrong(r#"{"mis_leverage":null}"#, "from 1 to 100");
+    wrong(r#"{"self_trade":"none"}"#, "'NONE' is not a valid SelfTrade");
+    refused(
+        OrderRoute::SetLimits,
+        r#"{"strategy_id":1,"limits":{"positions_max":3}}"#,
+        Role::Admin,
+        400,
+        "strategy_id",
+    );
+    for role in [Role::Viewer, Role::Trader] {
+        refused(
+            OrderRoute::SetLimits,
+            r#"{"limits":{"positions_max":3}}"#,
+            role,
+            403,
+            "error",
+        );
+        refused(
+            OrderRoute::AdjustCash,
+            r#"{"amount":1,"reason":"x"}"#,
+            role,
+            403,
+            "error",
+        );
+    }
+}
+
+#[test]
+fn cash_is_an_exact_amount_with_a_reason() {
+    let json = r#"{"account":"other","amount":-1250.05,"reason":"data <fee>"}"#;
+    let Ok(Input::Command(Command::AdjustCash(cash))) = run(OrderRoute::AdjustCash, json, Role::Admin) else {
+        panic!("{json}");
+    };
+    assert_eq!((cash.account, cash.amount.paise()), (AccountId::new(1), -125_005));
+    assert_eq!((cash.reason.as_str(), cash.actor.admin), ("data fee", true));
+    let wrong = |json: &str, status: u16, part: &str| {
+        refused(OrderRoute::AdjustCash, json, Role::Admin, status, part)
+    };
+    wrong(r#"{"reason":"x"}"#, 400, "amount must be");
+    wrong(r#"{"amount":0,"reason":"x"}"#, 400, "amount must be");
+    wrong(r#"{"amount":0.001,"reason":"x"}"#, 400, "amount must be");
+    wrong(r#"{"amount":1e13,"reason":"x"}"#, 400, "amount must be");
+    wrong(r#"{"amount":true,"reason":"x"}"#, 400, "amount must be");
+    wrong(r#"{"amount":1}"#, 400, "reason is required");
+    wrong(
+        r#"{"amount":1,"reason":"x","account":"nobody"}"#,
+        404,
+        "Account not found",
+    );
+}
