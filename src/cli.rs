@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::archive::ArchiveArgs;
 use crate::bench::engine_bench::EngineBenchArgs;
 use crate::bench::journal_bench::{JournalBenchArgs, RecoveryBenchArgs};
 use crate::diff::DiffArgs;
@@ -34,6 +35,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show what could be done about a damaged journal, and do it with --yes.
     Repair(RepairArgs),
+    /// Compress the segments that the journal has finished, beside a running server or without one.
+    Archive(ArchiveArgs),
     /// Find the first command at which two journals, or two builds, part ways.
     Diff(DiffArgs),
     /// Bring the schema of the database in DATABASE_URL up to date.
@@ -141,6 +144,7 @@ mod tests {
             "pinion bench journal --json",
             "pinion bench recovery --commands 100000",
             "pinion repair --data-dir ./data --yes",
+            "pinion archive --data-dir ./data --json",
             "pinion diff ./data ./other",
             "pinion migrate --config pinion.toml",
             "pinion rebuild-tables --data-dir ./data",
@@ -157,6 +161,7 @@ mod tests {
             "pinion serve --lisen 127.0.0.1:1",
             "pinion serve --ack",
             "pinion keys new",
+            "pinion archive",
             "pinion replay",
             "pinion replay --data-dir ./data --until yesterday",
         ] {

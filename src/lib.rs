@@ -1,5 +1,6 @@
 //! The composition root of Pinion: configuration, command line, genesis, and [`serve`], which wires rings and threads.
 
+pub mod archive;
 pub mod bench;
 pub mod cli;
 pub mod config;

@@ -7,7 +7,7 @@ use pinion::bench::{engine_bench, journal_bench};
 use pinion::cli::{BenchCommand, Cli, Command, KeysCommand};
 use pinion::keys::NewKey;
 use pinion::tables::TablesError;
-use pinion::{diff, repair, replay, serve, tables, verify};
+use pinion::{archive, diff, repair, replay, serve, tables, verify};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Verify(args) => verify::run(&args).map_err(|error| error.to_string()),
         Command::Repair(args) => repair::run(&args).map_err(|error| error.to_string()),
+        Command::Archive(args) => archive::run(&args).map_err(|error| error.to_string()),
         Command::Migrate(args) => tables::migrate(&args)
             .map(|applied| match applied.is_empty() {
                 true => println!("the schema is up to date"),

@@ -43,6 +43,7 @@ pub fn run(args: &RepairArgs) -> Result<(), RepairError> {
     // Looked for first, because opening a data directory would create one.
     DataDir::existing_journal(&args.data_dir)?;
     let data_dir = DataDir::open(&args.data_dir)?;
+    let _archives = DataDir::lock_archives(&args.data_dir)?;
     let storage = data_dir.journal();
     let mut out = std::io::stdout().lock();
     let Some(repair) = journal::survey(&storage)? else {

@@ -274,3 +274,45 @@ fn diff_names_the_first_difference() {
     assert_eq!(diff("a", "hashes", true)["same_up_to_seq"], 206);
     assert_eq!(diff("b", "hashes", false)["first_difference_seq"], 100);
 }
+
+/// A journal of several segments is archived; every tool says the same of it as before, and zstd-compressed files have
+/// taken the place of all segments but the last.
+#[test]
+fn an_archived_journal_tells_the_same_story() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    write(&data, &story());
+    let arguments = ["--data-dir", data.to_str().unwrap()];
+    let run = |command: &'static str, more: &[&str]| json(&[&[command], &arguments[..], more].concat(), true);
+    let looks: [(&'static str, &[&str]); 4] = [
+        ("verify", &[]),
+        ("replay", &["--dump", "hashes"]),
+        ("replay", &["--order", "1"]),
+        ("replay", &["--until", "150", "--dump", "book"]),
+    ];
+    let before = looks.map(|(command, more)| run(command, more));
+    let files = || {
+        let mut names: Vec<String> = std::fs::read_dir(data.join("journal"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.contains("segment"))
+            .collect();
+        names.sort();
+        names
+    };
+    let segments = files();
+    assert!(segments.len() > 4, "{segments:?}");
+    let archived = run("archive", &[]).swap_remove(0);
+    assert_eq!(
+        archived["archived"].as_array().unwrap().len(),
+        segments.len() - 1
+    );
+    assert!(archived["archive_bytes"].as_u64() < archived["bytes"].as_u64());
+    let now = files();
+    let (last, archives) = now.split_last().unwrap();
+    assert_eq!(Some(last), segments.last());
+    assert!(archives.iter().all(|name| name.ends_with(".segment.zst")), "{now:?}");
+    assert_eq!(looks.map(|(command, more)| run(command, more)), before);
+    assert_eq!(run("archive", &[])[0]["archived"], serde_json::json!([]));
+    assert_eq!(run("repair", &[])[0]["damage"], "none");
+}

@@ -3,6 +3,7 @@
 //! ```text
 //! data/           0700
 //!   lock          held by the running server
+//!   archive.lock  held by whoever archives, prunes or repairs
 //!   journal/      see crate::journal
 //!   snapshots/    see crate::snapshot
 //! ```
@@ -24,6 +25,8 @@ pub enum DataDirError {
     },
     #[error("another server is running on the data directory {}", path.display())]
     InUse { path: PathBuf },
+    #[error("another program archives, prunes or repairs the journal in {}", path.display())]
+    ArchivesInUse { path: PathBuf },
     #[error("there is no journal in the data directory {}", path.display())]
     NoJournal { path: PathBuf },
 }
@@ -43,24 +46,9 @@ impl DataDir {
             move |source| DataDirError::Io { action, path, source }
         };
         create_private(path).map_err(at("create", path))?;
-        let lock_path = path.join("lock");
-        let lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&lock_path)
-            .map_err(at("open", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(DataDirError::InUse {
-                    path: path.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(source)) => return Err(at("lock", &lock_path)(source)),
-        }
+        let lock = lock_file(&path.join("lock"))?.ok_or_else(|| DataDirError::InUse {
+            path: path.to_owned(),
+        })?;
         for name in ["journal", "snapshots"] {
             let directory = path.join(name);
             create_private(&directory).map_err(at("create", &directory))?;
@@ -69,6 +57,15 @@ impl DataDir {
             path: path.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Keeps others from archiving, pruning and repairing. A server may run meanwhile: it only writes the last segment.
+    pub fn lock_archives(path: &Path) -> Result<ArchiveLock, DataDirError> {
+        let lock = lock_file(&path.join("archive.lock"))?;
+        lock.map(ArchiveLock)
+            .ok_or_else(|| DataDirError::ArchivesInUse {
+                path: path.to_owned(),
+            })
     }
 
     pub fn path(&self) -> &Path {
@@ -99,6 +96,31 @@ impl DataDir {
                 path: path.to_owned(),
             })
         }
+    }
+}
+
+/// The lock over closed segments, held until it is dropped.
+#[derive(Debug)]
+pub struct ArchiveLock(#[expect(dead_code, reason = "it is held, not read")] File);
+
+/// Creates the file where it is missing, and locks it; `None` where another process holds it.
+fn lock_file(path: &Path) -> Result<Option<File>, DataDirError> {
+    let at = |action| {
+        let path = path.to_owned();
+        move |source| DataDirError::Io { action, path, source }
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(at("open"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(at("lock")(source)),
     }
 }
 
@@ -143,7 +165,11 @@ mod tests {
             DataDir::existing_journal(&path).unwrap().directory(),
             first.journal().directory()
         );
-        drop(first);
+        let archiving = DataDir::lock_archives(&path).unwrap();
+        let again = DataDir::lock_archives(&path).unwrap_err();
+        assert!(matches!(again, DataDirError::ArchivesInUse { .. }), "{again}");
+        drop((first, archiving));
         DataDir::open(&path).unwrap();
+        DataDir::lock_archives(&path).unwrap();
     }
 }

@@ -18,5 +18,5 @@ pub mod replica;
 pub mod snapshot;
 pub mod writer;
 
-pub use data_dir::{DataDir, DataDirError};
+pub use data_dir::{ArchiveLock, DataDir, DataDirError};
 pub use progress::{Ack, Progress};

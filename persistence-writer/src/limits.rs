@@ -54,6 +54,15 @@ pub const RESERVE_SEGMENTS: u64 = 4;
 pub const WALK_CHUNK_BYTES: usize = 1024 * 1024;
 pub const TAIL_CHUNK_BYTES: usize = 64 * 1024;
 
+/// Bytes of a segment in one frame of its archive: what a reader unpacks at a time, and enough for a good ratio.
+pub const ARCHIVE_CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Longest frame of an archive. Bytes that cannot be compressed grow by far less than this leaves.
+pub const ARCHIVE_FRAME_BYTES_MAX: usize = ARCHIVE_CHUNK_BYTES + 64 * 1024;
+
+/// Zstandard's own default: records shrink to about a seventh at several hundred MB/s; higher levels gain little.
+pub const ARCHIVE_LEVEL: i32 = 3;
+
 /// Commands that the replica folds under one write lock of the read model: bounds how long a reader waits (about
 /// 50 µs).
 pub const REPLICA_SLICE: usize = 256;

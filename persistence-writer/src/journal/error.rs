@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use engine::Seq;
 
+use super::archive::BadArchive;
+use super::header::archive_name;
 use super::storage::Storage;
 use crate::record::RecordError;
 
@@ -36,6 +38,12 @@ pub enum JournalError {
     },
     #[error("the journal in {} has no record {wanted}", path.display())]
     Missing { path: PathBuf, wanted: Seq },
+    /// Removed on purpose; see [`super::floor`].
+    #[error(
+        "the journal in {} was pruned and begins at record {floor}: record {wanted} is gone, and no good snapshot \
+         stands in for it", path.display()
+    )]
+    Pruned { path: PathBuf, wanted: Seq, floor: Seq },
     /// An earlier write or sync failed. Nothing is written after that, since it is unknown what the disk holds.
     #[error("the journal has failed and accepts nothing more")]
     Failed,
@@ -62,6 +70,10 @@ pub enum Flaw {
     Gap,
     #[error("there is something between two batches")]
     Padding,
+    #[error("the archive cannot be unpacked")]
+    Archive,
+    #[error("the record of where the journal begins is not one")]
+    Floor,
 }
 
 /// Adds what was being done, and to which file, to an I/O error.
@@ -69,12 +81,29 @@ pub(super) trait Context<T> {
     fn context<S: Storage>(self, storage: &S, action: &'static str, name: &str) -> Result<T, JournalError>;
 }
 
-impl<T> Context<T> for io::Result<T> {
-    fn context<S: Storage>(self, storage: &S, action: &'static str, name: &str) -> Result<T, JournalError> {
-        self.map_err(|source| JournalError::Io {
+/// An I/O error with its context; damage where it says that an archive is not one.
+pub(super) fn io_error<S: Storage>(
+    storage: &S,
+    action: &'static str,
+    name: &str,
+    source: io::Error,
+) -> JournalError {
+    match source.get_ref().and_then(|inner| inner.downcast_ref::<BadArchive>()) {
+        Some(bad) => JournalError::Damaged {
+            path: storage.path(&archive_name(bad.segment)),
+            offset: bad.offset,
+            flaw: Flaw::Archive,
+        },
+        None => JournalError::Io {
             action,
             path: storage.path(name),
             source,
-        })
+        },
+    }
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn context<S: Storage>(self, storage: &S, action: &'static str, name: &str) -> Result<T, JournalError> {
+        self.map_err(|source| io_error(storage, action, name, source))
     }
 }

@@ -152,6 +152,16 @@ pub(super) fn segment_of(name: &str) -> Option<u32> {
     (segment_name(segment) == name).then_some(segment)
 }
 
+/// The file of a segment's archive.
+pub(super) fn archive_name(segment: u32) -> String {
+    format!("{segment:010}.segment.zst")
+}
+
+/// The id in an archive's file name; `None` for any other file.
+pub(super) fn archive_of(name: &str) -> Option<u32> {
+    segment_of(name.strip_suffix(".zst")?)
+}
+
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     let mut field = [0; 4];
     field.copy_from_slice(&bytes[offset..offset + 4]);

@@ -15,10 +15,12 @@
 //! What follows from that for reading is written at [`walk`].
 
 mod appender;
+mod archive;
 mod error;
 mod failure_marker;
 mod frame;
 mod header;
+mod prune;
 mod recovery;
 mod repair;
 mod segment_reader;
@@ -31,9 +33,11 @@ mod tests;
 mod walk;
 
 pub use appender::Appender;
+pub use archive::{Archived, archive_closed};
 pub use error::{Flaw, JournalError};
 pub use failure_marker::FailureMarker;
 pub use header::{FORMAT_VERSION, JournalId, SEMANTICS_VERSION};
+pub use prune::{Floor, Prunable, PrunePlan, floor, prunable, prune};
 pub use recovery::{Opened, Settings, SpareSegments, open};
 pub use repair::{Lost, Remedy, Repair, apply as repair, survey};
 pub use segment_reader::Position;

@@ -9,15 +9,21 @@ use std::ops::ControlFlow;
 
 use engine::Seq;
 
+use super::archive::{SegmentFile, exists};
 use super::error::{Context, Flaw, JournalError};
 use super::failure_marker::FailureMarker;
 use super::frame::FRAME_ALIGN;
-use super::header::{HEADER_BYTES, SEMANTICS_VERSION, SegmentHeader, is_segment_size, segment_name};
+use super::header::{
+    HEADER_BYTES, SEMANTICS_VERSION, SegmentHeader, archive_name, is_segment_size, segment_name,
+};
 use super::segment_reader::{Position, Probe, SegmentReader};
 use super::spare::fill_with_zeros;
 use super::storage::{Access, Storage, StorageFile};
 use super::walk::{Walked, list_segments, walk_as_far_as_possible};
 use crate::limits::{BLOCK_BYTES, WALK_CHUNK_BYTES};
+
+/// A segment while it is made of its archive.
+const UNPACKED: &str = "unpacked-unfinished";
 
 /// What would be done about the first damage of a journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -90,12 +96,12 @@ pub fn survey<S: Storage>(storage: &S) -> Result<Option<Repair>, JournalError> {
 pub fn apply<S: Storage>(storage: &S, repair: &Repair) -> Result<(), JournalError> {
     match &repair.remedy {
         Remedy::ClearPadding { segment, from, to } => {
-            copy_aside(storage, *segment)?;
+            copy_aside(storage, &segment_name(*segment))?;
             overwrite_with_zeros(storage, *segment, *from, *to)
         }
         Remedy::RebuildHeader { segment, header } => {
-            copy_aside(storage, *segment)?;
             let name = segment_name(*segment);
+            copy_aside(storage, &name)?;
             let file = storage.open(&name, Access::ReadWrite);
             file.and_then(|file| {
                 file.write_all_at(&header.0.encode(), 0)?;
@@ -111,12 +117,19 @@ pub fn apply<S: Storage>(storage: &S, repair: &Repair) -> Result<(), JournalErro
             ))?;
             // From the last on: a journal never has a hole that it did not have before.
             for &segment in lost.segments.iter().rev() {
-                let name = segment_name(segment);
-                let aside = aside_name(storage, &name)?;
-                storage.rename(&name, &aside).context(storage, "rename", &name)?;
-                storage.sync_directory().context(storage, "sync", "")?;
+                for name in [archive_name(segment), segment_name(segment)] {
+                    if exists(storage, &name)? {
+                        let aside = aside_name(storage, &name)?;
+                        storage.rename(&name, &aside).context(storage, "rename", &name)?;
+                        storage.sync_directory().context(storage, "sync", "")?;
+                    }
+                }
             }
-            copy_aside(storage, at.segment)?;
+            if is_archived(storage, at.segment)? {
+                copy_aside(storage, &archive_name(at.segment))?;
+                return unpack(storage, at);
+            }
+            copy_aside(storage, &segment_name(at.segment))?;
             let size = segment_size(storage, at.segment)?;
             overwrite_with_zeros(storage, at.segment, at.offset, size)
         }
@@ -124,6 +137,9 @@ pub fn apply<S: Storage>(storage: &S, repair: &Repair) -> Result<(), JournalErro
 }
 
 fn clear_padding<S: Storage>(storage: &S, end: &Position) -> Result<Option<Remedy>, JournalError> {
+    if is_archived(storage, end.segment)? {
+        return Ok(None);
+    }
     let name = segment_name(end.segment);
     let mut reader = SegmentReader::open(storage, end.segment, WALK_CHUNK_BYTES)?;
     let to = end.offset.next_multiple_of(BLOCK_BYTES);
@@ -148,6 +164,9 @@ fn rebuild_header<S: Storage>(
     segment: u32,
     before: Option<&Walked>,
 ) -> Result<Option<Remedy>, JournalError> {
+    if is_archived(storage, segment)? {
+        return Ok(None);
+    }
     let size = u32::try_from(segment_size(storage, segment)?).unwrap_or(0);
     let known = match before {
         Some(before) => Some((before.journal, before.end.next_seq, before.end.chain)),
@@ -170,9 +189,7 @@ fn rebuild_header<S: Storage>(
         chain,
     };
     let name = segment_name(segment);
-    let file = storage
-        .open(&name, Access::Read)
-        .context(storage, "open", &name)?;
+    let file = SegmentFile::open(storage, segment)?;
     let mut reader = SegmentReader::with_header(file, header, WALK_CHUNK_BYTES);
     let start = Position::start_of(&header);
     let fits = matches!(
@@ -201,17 +218,30 @@ fn cut<S: Storage>(storage: &S, segments: &[u32], walked: &Walked) -> Result<Rem
     })
 }
 
-/// Counts the intact frames of a segment from `offset` on, whether or not they follow one another.
+/// Counts the intact frames of a segment from `offset` on, whether or not they follow one another. Of an archive up to
+/// where it cannot be unpacked.
 fn count_whole_records<S: Storage>(
     storage: &S,
     segment: u32,
     offset: u64,
     lost: &mut Lost,
 ) -> Result<(), JournalError> {
+    match count_frames(storage, segment, offset, lost) {
+        Err(JournalError::Damaged {
+            flaw: Flaw::Archive, ..
+        }) => Ok(()),
+        counted => counted,
+    }
+}
+
+fn count_frames<S: Storage>(
+    storage: &S,
+    segment: u32,
+    offset: u64,
+    lost: &mut Lost,
+) -> Result<(), JournalError> {
     let name = segment_name(segment);
-    let file = storage
-        .open(&name, Access::Read)
-        .context(storage, "open", &name)?;
+    let file = SegmentFile::open(storage, segment)?;
     let size = file.size().context(storage, "read", &name)?;
     let header = SegmentHeader {
         semantics_version: SEMANTICS_VERSION,
@@ -239,11 +269,48 @@ fn count_whole_records<S: Storage>(
 }
 
 fn segment_size<S: Storage>(storage: &S, segment: u32) -> Result<u64, JournalError> {
-    let name = segment_name(segment);
-    let file = storage
-        .open(&name, Access::Read)
-        .context(storage, "open", &name)?;
-    file.size().context(storage, "read", &name)
+    let file = SegmentFile::open(storage, segment)?;
+    file.size().context(storage, "read", &segment_name(segment))
+}
+
+/// Whether only the archive of a segment is there.
+fn is_archived<S: Storage>(storage: &S, segment: u32) -> Result<bool, JournalError> {
+    Ok(!exists(storage, &segment_name(segment))? && exists(storage, &archive_name(segment))?)
+}
+
+/// Makes an archive the segment again, up to a place in it and with zeros behind. The caller has a copy.
+fn unpack<S: Storage>(storage: &S, end: &Position) -> Result<(), JournalError> {
+    let (name, archive) = (segment_name(end.segment), archive_name(end.segment));
+    let mut from = SegmentFile::open(storage, end.segment)?;
+    let size = from.size().context(storage, "read", &archive)?;
+    if exists(storage, UNPACKED)? {
+        storage.remove(UNPACKED).context(storage, "remove", UNPACKED)?;
+    }
+    let to = storage.create(UNPACKED).context(storage, "create", UNPACKED)?;
+    let mut chunk = vec![0; WALK_CHUNK_BYTES];
+    let mut offset = 0;
+    while offset < end.offset {
+        let wanted = usize::try_from(end.offset - offset).unwrap_or(usize::MAX);
+        let wanted = wanted.min(chunk.len());
+        let part = chunk.get_mut(..wanted).unwrap_or_default();
+        let read = from.read_full_at(part, offset).context(storage, "read", &archive)?;
+        to.write_all_at(part, offset).context(storage, "write", UNPACKED)?;
+        if read < wanted {
+            break;
+        }
+        offset += read as u64;
+    }
+    fill_with_zeros(&to, end.offset, size, || false)
+        .and_then(|()| to.sync_data())
+        .context(storage, "write", UNPACKED)?;
+    storage
+        .rename(UNPACKED, &name)
+        .and_then(|()| storage.sync_directory())
+        .context(storage, "rename", UNPACKED)?;
+    storage
+        .remove(&archive)
+        .and_then(|()| storage.sync_directory())
+        .context(storage, "remove", &archive)
 }
 
 /// The first free name for what is put aside.
@@ -255,12 +322,11 @@ fn aside_name<S: Storage>(storage: &S, name: &str) -> Result<String, JournalErro
     Ok(free.expect("a directory holds fewer than 2^64 files"))
 }
 
-/// Copies a segment beside itself, durably, before it is changed.
-fn copy_aside<S: Storage>(storage: &S, segment: u32) -> Result<(), JournalError> {
-    let name = segment_name(segment);
-    let aside = aside_name(storage, &name)?;
+/// Copies a file beside itself, durably, before it is changed.
+fn copy_aside<S: Storage>(storage: &S, name: &str) -> Result<(), JournalError> {
+    let aside = aside_name(storage, name)?;
     let copy = || {
-        let from = storage.open(&name, Access::Read)?;
+        let from = storage.open(name, Access::Read)?;
         let to = storage.create(&aside)?;
         let mut chunk = vec![0; WALK_CHUNK_BYTES];
         let mut offset = 0;
@@ -275,7 +341,7 @@ fn copy_aside<S: Storage>(storage: &S, segment: u32) -> Result<(), JournalError>
         to.sync_data()?;
         storage.sync_directory()
     };
-    copy().context(storage, "copy", &name)
+    copy().context(storage, "copy", name)
 }
 
 fn overwrite_with_zeros<S: Storage>(

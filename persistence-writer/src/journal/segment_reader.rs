@@ -4,12 +4,13 @@ use std::io;
 
 use engine::Seq;
 
+use super::archive::SegmentFile;
 use super::error::{Context, Flaw, JournalError};
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader, framed_bytes, is_intact};
 use super::header::{
     FORMAT_VERSION, HEADER_BYTES, NotAHeader, SEMANTICS_VERSION, SegmentHeader, segment_name,
 };
-use super::storage::{Access, Storage, StorageFile};
+use super::storage::{Storage, StorageFile};
 use crate::limits::BLOCK_BYTES;
 
 /// A place in the journal: after one record and before the next.
@@ -73,7 +74,7 @@ pub(super) enum Probe<'a> {
 }
 
 pub(super) struct SegmentReader<F> {
-    file: F,
+    file: SegmentFile<F>,
     pub(super) header: SegmentHeader,
     window: Vec<u8>,
     /// Offset in the file of the window's first byte.
@@ -89,9 +90,7 @@ impl<F: StorageFile> SegmentReader<F> {
         chunk_bytes: usize,
     ) -> Result<SegmentReader<F>, JournalError> {
         let name = segment_name(segment);
-        let file = storage
-            .open(&name, Access::Read)
-            .context(storage, "open", &name)?;
+        let mut file = SegmentFile::open(storage, segment)?;
         let mut block = vec![0; HEADER_BYTES];
         let read = file.read_full_at(&mut block, 0).context(storage, "read", &name)?;
         block.truncate(read);
@@ -124,7 +123,7 @@ impl<F: StorageFile> SegmentReader<F> {
     }
 
     /// Trusts `header` instead of the file's own.
-    pub(super) fn with_header(file: F, header: SegmentHeader, chunk_bytes: usize) -> SegmentReader<F> {
+    pub(super) fn with_header(file: SegmentFile<F>, header: SegmentHeader, chunk_bytes: usize) -> SegmentReader<F> {
         SegmentReader {
             file,
             header,

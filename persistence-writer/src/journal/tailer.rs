@@ -2,7 +2,7 @@
 
 use engine::{Command, Seq, Sequenced};
 
-use super::error::{Flaw, JournalError};
+use super::error::{Flaw, JournalError, io_error};
 use super::header::{JournalId, segment_name};
 use super::segment_reader::{Position, Probe, SegmentReader};
 use super::storage::Storage;
@@ -83,13 +83,7 @@ impl<S: Storage> Tailer<S> {
                 }
                 Ok(Probe::End) => self.enter_next_segment()?,
                 Ok(Probe::Flawed(flaw)) => return Err(self.damaged(flaw)),
-                Err(source) => {
-                    return Err(JournalError::Io {
-                        action: "read",
-                        path: path(&self.storage),
-                        source,
-                    });
-                }
+                Err(source) => return Err(io_error(&self.storage, "read", &segment_name(segment), source)),
             }
         }
     }

@@ -11,9 +11,11 @@ use std::ops::ControlFlow;
 
 use engine::{Command, Seq, Sequenced, Timestamp};
 
+use super::archive::segment_or_archive_of;
 use super::error::{Context, Flaw, JournalError};
 use super::frame::{FRAME_ALIGN, FrameHeader};
-use super::header::{JournalId, SegmentHeader, segment_name, segment_of};
+use super::header::{JournalId, SegmentHeader, segment_name};
+use super::prune::missing;
 use super::segment_reader::{Position, Probe, SegmentReader};
 use super::storage::Storage;
 use crate::limits::{BLOCK_BYTES, WALK_CHUNK_BYTES};
@@ -135,7 +137,9 @@ pub fn chain_at<S: Storage>(storage: &S, seq: Seq) -> Result<Option<(JournalId, 
     let before = Seq::new(seq.get().saturating_sub(1));
     let first = match first_segment(storage, &segments, before) {
         Ok(first) => first,
-        Err(JournalError::Missing { .. } | JournalError::Damaged { .. }) => None,
+        Err(
+            JournalError::Missing { .. } | JournalError::Pruned { .. } | JournalError::Damaged { .. },
+        ) => None,
         Err(error) => return Err(error),
     };
     let Some(mut reader) = first else { return Ok(None) };
@@ -179,11 +183,16 @@ fn visit_record<S: Storage>(
     Ok(visit(&command))
 }
 
-/// The ids of all segments, ascending.
+/// The ids of all segments, archived or not, ascending.
 pub(super) fn list_segments<S: Storage>(storage: &S) -> Result<Vec<u32>, JournalError> {
     let names = storage.list().context(storage, "list", "")?;
-    let mut segments: Vec<u32> = names.iter().filter_map(|name| segment_of(name)).collect();
+    let mut segments: Vec<u32> = names
+        .iter()
+        .filter_map(|name| segment_or_archive_of(name))
+        .collect();
     segments.sort_unstable();
+    // A segment may be there beside its archive.
+    segments.dedup();
     Ok(segments)
 }
 
@@ -210,10 +219,7 @@ pub(super) fn first_segment<S: Storage>(
     if segments.is_empty() {
         return Ok(None);
     }
-    Err(JournalError::Missing {
-        path: storage.path(""),
-        wanted: Seq::new(wanted),
-    })
+    Err(missing(storage, Seq::new(wanted)))
 }
 
 /// The segment after the one that `walked` ends in, which exists only because that one was complete and synced.
