@@ -145,6 +145,7 @@ mod tests {
             "pinion bench recovery --commands 100000",
             "pinion repair --data-dir ./data --yes",
             "pinion archive --data-dir ./data --json",
+            "pinion archive prune --data-dir ./data --before 1000 --yes",
             "pinion diff ./data ./other",
             "pinion migrate --config pinion.toml",
             "pinion rebuild-tables --data-dir ./data",
@@ -162,6 +163,7 @@ mod tests {
             "pinion serve --ack",
             "pinion keys new",
             "pinion archive",
+            "pinion archive prune",
             "pinion replay",
             "pinion replay --data-dir ./data --until yesterday",
         ] {

@@ -13,6 +13,7 @@ use engine::{Command, Seq, Sequenced};
 use persistence_writer::journal::{Disk, JournalError, Tailer, walk};
 use persistence_writer::{DataDir, DataDirError};
 
+use crate::base::{self, BaseError};
 use crate::facts::{self, Facts};
 use crate::fold::Fold;
 
@@ -36,6 +37,8 @@ pub enum DiffError {
     DataDir(#[from] DataDirError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Base(#[from] BaseError),
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} is neither a data directory nor written by `pinion replay --dump hashes` (line {line})", path.display())]
@@ -70,9 +73,17 @@ struct Step {
 /// Prints where the sides part; an error where they do. One that is a beginning of the other parts at its end.
 pub fn run(args: &DiffArgs) -> Result<(), DiffError> {
     let (mut a, mut b) = (Side::open(&args.a)?, Side::open(&args.b)?);
-    let mut same_to = Seq::default();
+    // Of pruned journals what both still have is compared.
+    let begin = a.begin().max(b.begin());
+    let (from_a, from_b) = (a.step_after(begin)?, b.step_after(begin)?);
+    let mut ahead = Some((from_a, from_b));
+    let mut same_to = begin;
     let parted = loop {
-        match (a.next()?, b.next()?) {
+        let pair = match ahead.take() {
+            Some(pair) => pair,
+            None => (a.next()?, b.next()?),
+        };
+        match pair {
             (None, None) => break None,
             (Some(a), Some(b)) if a.agrees_with(&b) => same_to = a.seq,
             (a, b) => break Some((a, b)),
@@ -138,12 +149,32 @@ impl Side {
             });
         }
         let journal = DataDir::existing_journal(path)?;
-        let walked = walk(&journal, Seq::default(), |_| ControlFlow::Continue(()))?;
+        let fold = base::earliest(path, &journal)?;
+        let begin = fold.engine().last_seq();
+        let walked = walk(&journal, begin, |_| ControlFlow::Continue(()))?;
         Ok(Side::Journal {
-            tailer: Tailer::after(journal, Seq::default())?,
+            tailer: Tailer::after(journal, begin)?,
             last: walked.map_or(Seq::default(), |walked| walked.last_seq),
-            fold: Box::new(Fold::new()),
+            fold: Box::new(fold),
         })
+    }
+
+    /// The record before the first step.
+    fn begin(&self) -> Seq {
+        match self {
+            Side::Journal { fold, .. } => fold.engine().last_seq(),
+            Side::Hashes { .. } => Seq::default(),
+        }
+    }
+
+    /// The first step after `seq`.
+    fn step_after(&mut self, seq: Seq) -> Result<Option<Step>, DiffError> {
+        loop {
+            match self.next()? {
+                Some(step) if step.seq <= seq => {}
+                step => return Ok(step),
+            }
+        }
     }
 
     fn next(&mut self) -> Result<Option<Step>, DiffError> {

@@ -26,8 +26,13 @@ pub struct Fold {
 impl Fold {
     /// Before the first command.
     pub fn new() -> Fold {
+        Fold::starting_with(Engine::new(Capacity::default()))
+    }
+
+    /// After the engine's last command.
+    pub fn starting_with(engine: Engine) -> Fold {
         Fold {
-            engine: Engine::new(Capacity::default()),
+            engine,
             events: EventBuffer::new(),
             trades: 0,
             hash_checks: 0,

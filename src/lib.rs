@@ -1,6 +1,7 @@
 //! The composition root of Pinion: configuration, command line, genesis, and [`serve`], which wires rings and threads.
 
 pub mod archive;
+pub mod base;
 pub mod bench;
 pub mod cli;
 pub mod config;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -124,7 +124,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
             Dashboard::BuiltIn | Dashboard::Folder(_) => None,
         },
     })?;
-    let mut gateway = gateway.with_disk_low(progress.disk_low());
+    let awaited = Arc::clone(&progress);
+    let mut gateway = gateway
+        .with_disk_low(progress.disk_low())
+        .with_nudge(move || awaited.nudge_writer());
     let address = gateway.local_addr();
 
     // 6. Thread `writer`: from here on what is sequenced becomes durable.
@@ -156,7 +159,9 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         sequence_genesis(&mut sequencer, &mut outbound_out, command)?;
     }
 
-    // 8. Thread `replica`: the read model follows the journal.
+    // 8. Thread `replica`: the read model follows the journal. It keeps a snapshot that the tables could start from.
+    let tables_status = Arc::new(ProjectorStatus::new(tables.backend()));
+    let consumed = Arc::clone(&tables_status);
     let model = Arc::new(SharedReadModel::new(model));
     let stop_replica = Arc::new(AtomicBool::new(false));
     let follower = Replica::new(
@@ -165,7 +170,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         Arc::clone(&model),
         Arc::clone(&progress),
     )?
-    .with_snapshots(data_dir.snapshots(), Arc::new(AtomicU64::new(u64::MAX)))
+    .with_snapshots(data_dir.snapshots(), Box::new(move || consumed.written()))
     .map_err(|error| ServeError::Spawn("snapshots", error))?;
     let replica = spawn("replica", &ends, {
         let stop = Arc::clone(&stop_replica);
@@ -173,7 +178,6 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     })?;
 
     // 9. Thread `projector`: the tables follow the journal, at the pace of their database.
-    let tables_status = Arc::new(ProjectorStatus::new(tables.backend()));
     let (reconciler, requests) = Reconciler::new();
     let stop_projector = Arc::new(AtomicBool::new(false));
     let projector = spawn("projector", &ends, {
@@ -184,7 +188,8 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
             status: Arc::clone(&tables_status),
         };
         let (model, stop) = (Arc::clone(&model), Arc::clone(&stop_projector));
-        move || tables.follow(source, &model, requests, &stop)
+        let snapshots = data_dir.tables_snapshots();
+        move || tables.follow(source, snapshots, &model, requests, &stop)
     })?;
 
     // 10. Threads `rest-N`: reads, behind the gateway.

@@ -97,9 +97,11 @@ impl Tables {
     }
 
     /// The body of the thread `projector`: until `stop`, rows follow the journal. Alerts go to the read model.
+    /// Snapshots of the fold go to `snapshots`.
     pub fn follow(
         self,
         source: Source<Disk>,
+        snapshots: Disk,
         model: &Arc<SharedReadModel>,
         requests: Requests,
         stop: &AtomicBool,
@@ -113,12 +115,12 @@ impl Tables {
             Tables::Embedded(path) => {
                 let store = SqliteStore::new(path);
                 let projector = Projector::new(source, store).with_behind_hook(hook);
-                projector::run(projector.with_requests(requests), stop)
+                projector::run(projector.with_requests(requests).with_snapshots(snapshots), stop)
             }
             Tables::Postgres(settings) => {
                 let store = PostgresStore::new(*settings);
                 let projector = Projector::new(source, store).with_behind_hook(hook);
-                projector::run(projector.with_requests(requests), stop)
+                projector::run(projector.with_requests(requests).with_snapshots(snapshots), stop)
             }
         }
     }

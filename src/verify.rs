@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use api_sidecar::wire::Iso8601;
 use clap::Args;
 use engine::Seq;
-use persistence_writer::journal::{Disk, JournalError, Walked, walk_as_far_as_possible};
+use persistence_writer::journal::{self, Disk, JournalError, Walked, walk_as_far_as_possible};
 use persistence_writer::record::Kind;
 use persistence_writer::snapshot::{self, SnapshotError};
 use persistence_writer::{DataDir, DataDirError};
 
+use crate::base::{self, BaseError};
 use crate::facts::{self, Facts};
 use crate::fold::{Divergence, Fold};
 
@@ -37,6 +38,8 @@ pub enum VerifyError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
+    Base(#[from] BaseError),
+    #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     #[error("the journal in {} is empty", .0.display())]
     Empty(PathBuf),
@@ -51,18 +54,26 @@ pub enum VerifyError {
 /// Prints what there is, as far as it can be read; an error where that is not all of it.
 pub fn run(args: &VerifyArgs) -> Result<(), VerifyError> {
     let journal = DataDir::existing_journal(&args.data_dir)?;
-    let mut fold = Fold::new();
+    let mut fold = base::earliest(&args.data_dir, &journal)?;
+    let (start, folded_from) = (journal::start(&journal)?, fold.engine().last_seq());
     let mut kinds = BTreeMap::new();
-    let (walked, result) = walk_as_far_as_possible(&journal, Seq::default(), |command| {
+    let (walked, result) = walk_as_far_as_possible(&journal, start, |command| {
         *kinds
             .entry(format!("{:?}", Kind::of(&command.command)))
             .or_insert(0_u64) += 1;
-        fold.apply(command, |_, _| {});
+        if command.seq > folded_from {
+            fold.apply(command, |_, _| {});
+        }
         ControlFlow::Continue(())
     });
     let audit = fold.engine().audit();
     let (snapshots, bad_snapshot) = check_snapshots(&args.data_dir, &journal)?;
     let mut report = Facts::new();
+    if start > Seq::default() {
+        report = report
+            .with("pruned_up_to_seq", start.get())
+            .with("folded_from_snapshot_seq", folded_from.get());
+    }
     if let Some(walked) = &walked {
         report = describe(report, walked, &fold);
     }

@@ -5,12 +5,15 @@ use std::path::Path;
 use std::process::{Command as Process, Output};
 
 use engine::{
-    AccountDefinition, AccountId, Actor, CancelOrder, Command, InstrumentDefinition, InstrumentId, Money,
-    NewOrder, OrderId, OrderRef, OrderType, Price, Product, Quantity, Ratio, RiskLimits, Seq, Sequenced,
-    Side, StrategyId, Symbol, Text, TimeInForce, Timestamp,
+    AccountDefinition, AccountId, Actor, CancelOrder, Capacity, Command, InstrumentDefinition, InstrumentId,
+    Money, NewOrder, OrderId, OrderRef, OrderType, Price, Product, Quantity, Ratio, RiskLimits, Seq,
+    Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp,
 };
 use persistence_writer::DataDir;
 use persistence_writer::journal::{self, JournalId, Settings, SpareSegments};
+use persistence_writer::projector;
+use persistence_writer::snapshot::{self, Place};
+use read_model::ReadModel;
 use serde_json::Value;
 
 /// 2026-08-03T09:15:00Z and one second per command from there.
@@ -89,13 +92,7 @@ fn write(directory: &Path, commands: &[Command]) {
         .appender;
     for (index, command) in commands.iter().enumerate() {
         let seq = 1 + index as u64;
-        appender
-            .append(&Sequenced {
-                seq: Seq::new(seq),
-                time: Timestamp::from_nanos(START_NS + seq * 1_000_000_000),
-                command: command.clone(),
-            })
-            .unwrap();
+        appender.append(&sequenced(seq, command)).unwrap();
         appender.sync().unwrap();
     }
 }
@@ -303,16 +300,114 @@ fn an_archived_journal_tells_the_same_story() {
     let segments = files();
     assert!(segments.len() > 4, "{segments:?}");
     let archived = run("archive", &[]).swap_remove(0);
-    assert_eq!(
-        archived["archived"].as_array().unwrap().len(),
-        segments.len() - 1
-    );
+    assert_eq!(archived["archived"].as_array().unwrap().len(), segments.len() - 1);
     assert!(archived["archive_bytes"].as_u64() < archived["bytes"].as_u64());
     let now = files();
     let (last, archives) = now.split_last().unwrap();
     assert_eq!(Some(last), segments.last());
-    assert!(archives.iter().all(|name| name.ends_with(".segment.zst")), "{now:?}");
+    assert!(
+        archives.iter().all(|name| name.ends_with(".segment.zst")),
+        "{now:?}"
+    );
     assert_eq!(looks.map(|(command, more)| run(command, more)), before);
     assert_eq!(run("archive", &[])[0]["archived"], serde_json::json!([]));
     assert_eq!(run("repair", &[])[0]["damage"], "none");
+}
+
+/// A server's data directory after two clean stops: pruned down to what its snapshots stand in for, it starts, verifies and
+/// replays from there; what is older is named as pruned.
+#[test]
+fn a_pruned_journal_begins_with_a_snapshot() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let commands = story();
+    write(&data, &commands);
+    let arguments = ["--data-dir", data.to_str().unwrap()];
+    let run =
+        |command: &[&'static str], more: &[&str], well| json(&[command, &arguments[..], more].concat(), well);
+    let refused = |command: &[&str], reason: &str| {
+        let output = pinion(&[command, &arguments[..]].concat());
+        assert!(!output.status.success(), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains(reason), "{text}");
+    };
+    run(&["archive"], &[], true);
+    refused(
+        &["archive", "prune"],
+        "a start of the server needs the whole journal",
+    );
+
+    // Snapshots as the server's threads take them, at records 100 and 206.
+    for at in [100, 206] {
+        save(&data, &commands, at);
+    }
+    let replay = |more: &[&str]| run(&["replay"], more, true);
+    let before = replay(&[]);
+    let shown = run(&["archive", "prune"], &[], false).swap_remove(0);
+    let prunable = shown["prunable"].as_array().unwrap().len();
+    assert!(
+        prunable > 0 && shown["server_needs_seq"] == 100 && shown["tables_need_seq"] == 100,
+        "{shown}"
+    );
+    assert_eq!(
+        run(&["archive", "prune"], &[], false),
+        [shown.clone()],
+        "nothing happens unasked"
+    );
+    refused(
+        &["archive", "prune", "--yes", "--before", "101"],
+        "records before 101 are still needed",
+    );
+    let done = run(&["archive", "prune"], &["--yes"], true).swap_remove(0);
+    assert_eq!(
+        (&done["prunable"], &done["done"]),
+        (&shown["prunable"], &true.into())
+    );
+    let floor = done["floor_seq"].as_u64().unwrap();
+    assert!((2..=100).contains(&floor));
+
+    let verified = run(&["verify"], &[], true).swap_remove(0);
+    assert_eq!(verified["pruned_up_to_seq"], floor - 1);
+    assert_eq!(verified["folded_from_snapshot_seq"], 100);
+    assert_eq!(verified["records"], 206 - (floor - 1));
+    assert_eq!(verified["state_hash"], before[0]["state_hash"]);
+    assert_eq!(replay(&[])[0]["state_hash"], before[0]["state_hash"]);
+    refused(
+        &["replay", "--until", "99"],
+        "the earliest moment that can be shown is seq 100",
+    );
+    assert_eq!(replay(&["--until", "100"])[0]["last_seq"], 100);
+    assert_eq!(run(&["repair"], &[], true)[0]["damage"], "none");
+    let same = json(&["diff", data.to_str().unwrap(), data.to_str().unwrap()], true);
+    assert_eq!(same[0]["same_up_to_seq"], 206);
+    assert_eq!(
+        run(&["archive", "prune"], &[], true)[0]["prunable"],
+        serde_json::json!([])
+    );
+}
+
+/// Snapshots of the read model and of the tables' fold after record `at`.
+fn save(data: &Path, commands: &[Command], at: u64) {
+    let data_dir = DataDir::open(data).unwrap();
+    let mut model = ReadModel::new(Capacity::default());
+    let mut tables = projector::Fold::new(0);
+    for (command, seq) in commands.iter().zip(1..=at) {
+        let command = sequenced(seq, command);
+        model.apply(&command);
+        tables.apply(&command);
+    }
+    tables.take_batch();
+    let seq = Seq::new(at);
+    let (journal, chain) = journal::chain_at(&data_dir.journal(), seq).unwrap().unwrap();
+    let place = Place { journal, seq, chain };
+    snapshot::write(&data_dir.snapshots(), &place, &model.save()).unwrap();
+    snapshot::write(&data_dir.tables_snapshots(), &place, &tables.save().unwrap()).unwrap();
+}
+
+fn sequenced(seq: u64, command: &Command) -> Sequenced<Command> {
+    Sequenced {
+        seq: Seq::new(seq),
+        time: Timestamp::from_nanos(START_NS + seq * 1_000_000_000),
+        command: command.clone(),
+    }
 }

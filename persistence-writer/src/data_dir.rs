@@ -6,6 +6,7 @@
 //!   archive.lock  held by whoever archives, prunes or repairs
 //!   journal/      see crate::journal
 //!   snapshots/    see crate::snapshot
+//!   tables-snapshots/   the same of the tables' fold
 //! ```
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -49,7 +50,7 @@ impl DataDir {
         let lock = lock_file(&path.join("lock"))?.ok_or_else(|| DataDirError::InUse {
             path: path.to_owned(),
         })?;
-        for name in ["journal", "snapshots"] {
+        for name in ["journal", "snapshots", "tables-snapshots"] {
             let directory = path.join(name);
             create_private(&directory).map_err(at("create", &directory))?;
         }
@@ -62,10 +63,9 @@ impl DataDir {
     /// Keeps others from archiving, pruning and repairing. A server may run meanwhile: it only writes the last segment.
     pub fn lock_archives(path: &Path) -> Result<ArchiveLock, DataDirError> {
         let lock = lock_file(&path.join("archive.lock"))?;
-        lock.map(ArchiveLock)
-            .ok_or_else(|| DataDirError::ArchivesInUse {
-                path: path.to_owned(),
-            })
+        lock.map(ArchiveLock).ok_or_else(|| DataDirError::ArchivesInUse {
+            path: path.to_owned(),
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -78,6 +78,16 @@ impl DataDir {
 
     pub fn snapshots(&self) -> Disk {
         Disk::new(self.path.join("snapshots"))
+    }
+
+    pub fn tables_snapshots(&self) -> Disk {
+        Disk::new(self.path.join("tables-snapshots"))
+    }
+
+    /// The snapshots of the tables' fold of a data directory, for reading; `None` where there never were any.
+    pub fn existing_tables_snapshots(path: &Path) -> Option<Disk> {
+        let snapshots = path.join("tables-snapshots");
+        snapshots.is_dir().then(|| Disk::new(snapshots))
     }
 
     /// The snapshots of a data directory, for reading; `None` where there never were any.

@@ -15,6 +15,7 @@ mod progress;
 pub mod projector;
 pub mod record;
 pub mod replica;
+pub mod retention;
 pub mod snapshot;
 pub mod writer;
 

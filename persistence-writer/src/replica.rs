@@ -166,7 +166,6 @@ pub fn run<S: Storage>(mut replica: Replica<S>, stop: &AtomicBool) -> Result<(),
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
-    use std::sync::atomic::AtomicU64;
     use std::time::Duration;
 
     use engine::lane::JournalEntry;
@@ -246,7 +245,7 @@ mod tests {
             let stop = Arc::new(AtomicBool::new(false));
             let replica = Replica::new(data.journal(), end, Arc::clone(&model), Arc::clone(&progress))
                 .unwrap()
-                .with_snapshots(data.snapshots(), Arc::new(AtomicU64::new(u64::MAX)))
+                .with_snapshots(data.snapshots(), Box::new(|| u64::MAX))
                 .unwrap();
             let replica = std::thread::spawn({
                 let stop = Arc::clone(&stop);
@@ -292,19 +291,22 @@ mod tests {
             appender.append(&command).unwrap();
         }
         appender.sync().unwrap();
-        for flipped_bit in 0..48 {
+        for flip in 0..100 {
             // What a flip of a bit of the balance gives: the state after another amount of cash.
+            let (flipped_bit, at) = (flip % 50, 4 + flip / 50);
             let mut model = ReadModel::new(CAPACITY);
             let mut position = None;
-            for seq in 1..=5 {
+            for seq in 1..=at {
                 let mut astray = command(seq);
-                if let (5, Command::AdjustCash(cash)) = (seq, &mut astray.command) {
+                if seq == at
+                    && let Command::AdjustCash(cash) = &mut astray.command
+                {
                     cash.amount = Money::from_paise(cash.amount.paise() ^ (1 << flipped_bit));
                 }
                 model.apply(&astray);
             }
             walk(&disk, Seq::new(0), |found| {
-                if found.seq.get() == 5 {
+                if found.seq.get() == at {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
@@ -317,11 +319,11 @@ mod tests {
             let snapshots = SimulatedDisk::new();
             let replica = Replica::new(disk.clone(), position.unwrap(), Arc::clone(&model), progress)
                 .unwrap()
-                .with_snapshots(snapshots.clone(), Arc::new(AtomicU64::new(u64::MAX)))
+                .with_snapshots(snapshots.clone(), Box::new(|| u64::MAX))
                 .unwrap();
             run(replica, &AtomicBool::new(true)).unwrap();
             let divergence = model.read().history().divergence().map(|found| found.seq.get());
-            assert_eq!(divergence, Some(10), "bit {flipped_bit}");
+            assert_eq!(divergence, Some(10), "bit {flipped_bit} at {at}");
             assert_eq!(model.read().history().last_alerts(None, 10).len(), 2);
             assert_eq!(snapshot::list(&snapshots).unwrap(), []);
         }

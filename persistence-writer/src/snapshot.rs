@@ -19,11 +19,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use engine::Seq;
+use engine::{SEMANTICS_VERSION, Seq};
 use read_model::ReadModel;
 
-use crate::journal::{JournalError, JournalId, SEMANTICS_VERSION, Storage, StorageFile, chain_at};
+use crate::journal::{JournalError, JournalId, Storage, StorageFile, chain_at};
 use crate::limits::SNAPSHOTS_KEPT;
+use crate::projector::FoldRestoreError;
 
 /// Format version that this crate writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -55,6 +56,8 @@ pub enum SnapshotError {
         path: PathBuf,
         source: read_model::RestoreError,
     },
+    #[error("{}: {source}", path.display())]
+    RestoreTables { path: PathBuf, source: FoldRestoreError },
     #[error(transparent)]
     Journal(#[from] JournalError),
 }
@@ -111,6 +114,18 @@ pub fn write<S: Storage>(storage: &S, place: &Place, model: &[u8]) -> Result<(),
 
 /// Reads one snapshot and checks all that can be checked without the journal.
 pub fn read<S: Storage>(storage: &S, seq: Seq) -> Result<(Place, ReadModel), SnapshotError> {
+    let (place, bytes) = read_bytes(storage, seq)?;
+    let path = || storage.path(&name_of(seq));
+    let model =
+        ReadModel::restore(&bytes).map_err(|source| SnapshotError::Restore { path: path(), source })?;
+    if model.seq() != seq {
+        return Err(SnapshotError::Damaged(path()));
+    }
+    Ok((place, model))
+}
+
+/// What was saved after the record `seq`, whole.
+fn read_bytes<S: Storage>(storage: &S, seq: Seq) -> Result<(Place, Vec<u8>), SnapshotError> {
     let name = name_of(seq);
     let path = || storage.path(&name);
     let file = storage
@@ -126,12 +141,7 @@ pub fn read<S: Storage>(storage: &S, seq: Seq) -> Result<(Place, ReadModel), Sna
     if place.seq != seq {
         return Err(SnapshotError::Damaged(path()));
     }
-    let model =
-        ReadModel::restore(model).map_err(|source| SnapshotError::Restore { path: path(), source })?;
-    if model.seq() != seq {
-        return Err(SnapshotError::Damaged(path()));
-    }
-    Ok((place, model))
+    Ok((place, model.to_vec()))
 }
 
 /// The newest snapshot at or below `limit` from which `journal` goes on. Those that are left out are logged.
@@ -156,17 +166,43 @@ pub fn read_for<S: Storage, J: Storage>(
     seq: Seq,
 ) -> Result<(Place, ReadModel), SnapshotError> {
     let (place, model) = read(storage, seq)?;
-    if chain_at(journal, seq)? == Some((place.journal, place.chain)) {
-        Ok((place, model))
+    check_place(storage, journal, &place)?;
+    Ok((place, model))
+}
+
+/// What was saved after the record `seq`, which the journal has, with that past.
+pub(crate) fn read_bytes_for<S: Storage, J: Storage>(
+    storage: &S,
+    journal: &J,
+    seq: Seq,
+) -> Result<Vec<u8>, SnapshotError> {
+    let (place, bytes) = read_bytes(storage, seq)?;
+    check_place(storage, journal, &place)?;
+    Ok(bytes)
+}
+
+fn check_place<S: Storage, J: Storage>(storage: &S, journal: &J, place: &Place) -> Result<(), SnapshotError> {
+    if chain_at(journal, place.seq)? == Some((place.journal, place.chain)) {
+        Ok(())
     } else {
-        Err(SnapshotError::ForeignJournal(storage.path(&name_of(seq))))
+        Err(SnapshotError::ForeignJournal(storage.path(&name_of(place.seq))))
     }
 }
 
-/// Removes all but the newest two and the newest that the slowest consumer, which is at `consumed`, could start from.
+/// Makes the names of what is there durable, should the last run have failed to.
+pub(crate) fn make_durable<S: Storage>(storage: &S) -> Result<(), SnapshotError> {
+    storage.sync_directory().map_err(at(storage, "sync", ""))
+}
+
+/// Removes all but the newest two and the newest that the slowest consumer, which is at `consumed`, could start from;
+/// where there is none of those, the oldest.
 pub fn prune<S: Storage>(storage: &S, consumed: Seq) -> Result<(), SnapshotError> {
     let found = list(storage)?;
-    let for_consumer = found.iter().copied().find(|&seq| seq <= consumed);
+    let for_consumer = found
+        .iter()
+        .find(|&&seq| seq <= consumed)
+        .or(found.last())
+        .copied();
     for &seq in found.iter().skip(SNAPSHOTS_KEPT) {
         if Some(seq) != for_consumer {
             let name = name_of(seq);
@@ -174,6 +210,17 @@ pub fn prune<S: Storage>(storage: &S, consumed: Seq) -> Result<(), SnapshotError
         }
     }
     Ok(())
+}
+
+/// The snapshot named after `seq` is whole, and of another record.
+pub(crate) fn not_of<S: Storage>(storage: &S, seq: Seq) -> SnapshotError {
+    SnapshotError::Damaged(storage.path(&name_of(seq)))
+}
+
+/// What was saved after `seq` is no fold of the tables.
+pub(crate) fn not_a_fold<S: Storage>(storage: &S, seq: Seq, source: FoldRestoreError) -> SnapshotError {
+    let path = storage.path(&name_of(seq));
+    SnapshotError::RestoreTables { path, source }
 }
 
 enum NotASnapshot {
@@ -205,11 +252,12 @@ fn parse(bytes: &[u8]) -> Result<(Place, &[u8]), NotASnapshot> {
     if !whole {
         return Err(NotASnapshot::Damaged);
     }
+    // One of older rules serves where no record under them follows, which the walk over the journal sees to.
     match (
         u32::from_le_bytes(field(head, 8)),
         u32::from_le_bytes(field(head, 12)),
     ) {
-        (FORMAT_VERSION, SEMANTICS_VERSION) => {}
+        (FORMAT_VERSION, ..=SEMANTICS_VERSION) => {}
         (FORMAT_VERSION, semantics) => return Err(NotASnapshot::Semantics(semantics)),
         (format, _) => return Err(NotASnapshot::Format(format)),
     }

@@ -11,11 +11,12 @@ use std::path::PathBuf;
 
 use api_sidecar::wire::Iso8601;
 use clap::{Args, ValueEnum};
-use engine::{Command, Event, Sequenced};
+use engine::{Command, Event, Seq, Sequenced};
 use persistence_writer::journal::{JournalError, walk};
 use persistence_writer::{DataDir, DataDirError};
 use serde_json::Value;
 
+use crate::base::{self, BaseError};
 use crate::facts::{self, Facts, in_one_line};
 use crate::fold::{Divergence, Fold};
 use selection::Selection;
@@ -67,6 +68,10 @@ pub enum ReplayError {
     DataDir(#[from] DataDirError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    #[error("the journal was pruned: the earliest moment that can be shown is seq {0}, {1}")]
+    Pruned(Seq, String),
     #[error("the journal in {0} is empty")]
     Empty(String),
     #[error(transparent)]
@@ -83,9 +88,19 @@ pub fn run(args: &ReplayArgs) -> Result<(), ReplayError> {
     let mut out = BufWriter::new(io::stdout().lock());
     let dump = args.dump.or(args.order.map(|_| Dump::Events));
     let mut selection = Selection::new(args.order, args.symbol.as_deref(), args.account.as_deref());
-    let mut fold = Fold::new();
+    let mut fold = base::earliest(&args.data_dir, &journal)?;
+    let earliest = fold.engine();
+    if args
+        .until
+        .is_some_and(|until| until.is_over_at(earliest.last_seq(), earliest.time()))
+    {
+        return Err(ReplayError::Pruned(
+            earliest.last_seq(),
+            Iso8601(earliest.time()).to_string(),
+        ));
+    }
     let mut printed = Ok(());
-    let walked = walk(&journal, engine::Seq::default(), |command| {
+    let walked = walk(&journal, earliest.last_seq(), |command| {
         if args.until.is_some_and(|until| until.is_before(command)) {
             return ControlFlow::Break(());
         }

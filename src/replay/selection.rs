@@ -39,9 +39,14 @@ impl FromStr for Until {
 impl Until {
     /// Whether the moment is over when this command comes.
     pub fn is_before(self, command: &Sequenced<Command>) -> bool {
+        self.is_over_at(command.seq, command.time)
+    }
+
+    /// Whether the moment is over when the command of this number and time has come.
+    pub fn is_over_at(self, seq: Seq, time: Timestamp) -> bool {
         match self {
-            Until::Seq(seq) => command.seq > seq,
-            Until::Time(time) => command.time > time,
+            Until::Seq(until) => seq > until,
+            Until::Time(until) => time > until,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What serving a connection needs besides the connection: the rings, who may do what, and the clock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use engine::Timestamp;
@@ -19,7 +19,7 @@ use super::replies::{Action, Replies, ReplyTo};
 use super::ws::cursor::Cursor;
 use super::ws::handshake::OriginPolicy;
 use super::ws::history::History;
-use super::{AckMode, Settings};
+use super::{AckMode, Durability, Settings};
 use crate::auth::{Authenticator, Principal};
 use crate::latency::{Latency, Recorder};
 use crate::limits::READ_BYTES;
@@ -32,8 +32,7 @@ pub(crate) struct Core {
     pub(crate) authenticator: Authenticator,
     pub(crate) directory: Directory,
     pub(crate) requests: Producer<Request>,
-    /// New orders are refused while it is set.
-    disk_low: Arc<AtomicBool>,
+    durability: Durability,
     pub(crate) replies: Replies,
     pub(crate) recorder: Recorder,
     pub(crate) market: MarketData,
@@ -61,7 +60,7 @@ impl Core {
         authenticator: Authenticator,
         directory: Directory,
         requests: Producer<Request>,
-        disk_low: Arc<AtomicBool>,
+        durability: Durability,
         interest: Option<Arc<Interest>>,
         latency: Arc<Latency>,
         registry: Registry,
@@ -73,7 +72,7 @@ impl Core {
             authenticator,
             directory,
             requests,
-            disk_low,
+            durability,
             replies: Replies::default(),
             recorder: Recorder::new(latency),
             market: MarketData::new(interest),
@@ -124,14 +123,17 @@ impl Core {
             return Err(Answer::busy("The engine is busy"));
         }
         let Decoded { input, action } = decoded;
-        if matches!(action, Action::Place) && self.disk_low.load(Ordering::Relaxed) {
+        if matches!(action, Action::Place) && self.durability.disk_low.load(Ordering::Relaxed) {
             let error = "The disk is nearly full: new orders are refused, cancels and closes are not";
             return Err(Answer::coded(503, error, "disk_low"));
         }
         to.stamps.sent = self.recorder.shared().clock().stamp();
         let token = self.replies.register(to, action, self.now);
         match self.requests.push(Request { token, input }) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                (self.durability.nudge)();
+                Ok(())
+            }
             Err(rtrb::PushError::Full(_)) => {
                 self.replies.unregister(token);
                 Err(Answer::busy("The engine is busy"))

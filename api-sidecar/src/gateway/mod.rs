@@ -116,7 +116,7 @@ pub struct Gateway {
     address: SocketAddr,
     doorbell: Doorbell,
     settings: Settings,
-    disk_low: Arc<AtomicBool>,
+    durability: Durability,
     figures: Option<(Consumer<Figure>, Arc<FigureInterest>)>,
     latency: Arc<Latency>,
 }
@@ -143,7 +143,7 @@ impl Gateway {
             address,
             doorbell,
             settings,
-            disk_low: Arc::default(),
+            durability: Durability::default(),
             figures: None,
             latency: Arc::default(),
         })
@@ -152,8 +152,17 @@ impl Gateway {
     /// While `disk_low` is set, new orders are refused with 503 and nothing of them is sequenced; cancels, closes and
     /// kills still pass, because the journal keeps a reserve for them.
     #[must_use]
-    pub fn with_disk_low(self, disk_low: Arc<AtomicBool>) -> Gateway {
-        Gateway { disk_low, ..self }
+    pub fn with_disk_low(mut self, disk_low: Arc<AtomicBool>) -> Gateway {
+        self.durability.disk_low = disk_low;
+        self
+    }
+
+    /// `nudge` is called when a request is on its way to the engine, so that whoever has to make its decision durable is
+    /// awake by then. It must not block.
+    #[must_use]
+    pub fn with_nudge(mut self, nudge: impl Fn() + Send + 'static) -> Gateway {
+        self.durability.nudge = Box::new(nudge);
+        self
     }
 
     /// Depths and P&L for those who listen to them, out of `model`. Without a publisher these channels stay silent.
@@ -196,7 +205,7 @@ impl Gateway {
             authenticator,
             directory,
             lanes.requests,
-            self.disk_low,
+            self.durability,
             interest,
             self.latency,
             registry,
@@ -205,6 +214,31 @@ impl Gateway {
         EventLoop::new(self.poll, self.listener, self.doorbell, core, decisions, figures)
             .run(stop)
             .map_err(GatewayError::Poll)
+    }
+}
+
+/// What the gateway has to do with whoever makes decisions durable.
+struct Durability {
+    /// New orders are refused while it is set.
+    disk_low: Arc<AtomicBool>,
+    /// Called when a request is on its way to the engine.
+    nudge: Box<dyn Fn() + Send>,
+}
+
+impl Default for Durability {
+    fn default() -> Durability {
+        Durability {
+            disk_low: Arc::default(),
+            nudge: Box::new(|| ()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Durability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Durability")
+            .field("disk_low", &self.disk_low)
+            .finish_non_exhaustive()
     }
 }
 

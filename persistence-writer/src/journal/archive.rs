@@ -67,7 +67,9 @@ pub fn archive_closed<S: Storage>(storage: &S, mut show: impl FnMut(&Archived)) 
             write_archive(storage, segment)?;
         }
         let name = segment_name(segment);
-        let file = storage.open(&name, Access::Read).context(storage, "open", &name)?;
+        let file = storage
+            .open(&name, Access::Read)
+            .context(storage, "open", &name)?;
         let segment_bytes = file.size().context(storage, "read", &name)?;
         drop(file);
         storage
@@ -75,7 +77,9 @@ pub fn archive_closed<S: Storage>(storage: &S, mut show: impl FnMut(&Archived)) 
             .and_then(|()| storage.sync_directory())
             .context(storage, "remove", &name)?;
         let name = archive_name(segment);
-        let file = storage.open(&name, Access::Read).context(storage, "open", &name)?;
+        let file = storage
+            .open(&name, Access::Read)
+            .context(storage, "open", &name)?;
         show(&Archived {
             segment,
             first_seq,
@@ -186,8 +190,12 @@ fn compare<S: Storage>(storage: &S, segment: u32, name: &str) -> Result<bool, Jo
     let (mut a, mut b) = (vec![0; ARCHIVE_CHUNK_BYTES], vec![0; ARCHIVE_CHUNK_BYTES]);
     let mut offset = 0;
     while offset < archive.size() {
-        let read = plain.read_full_at(&mut a, offset).context(storage, "read", &plain_name)?;
-        let unpacked = archive.read_full_at(&mut b, offset).context(storage, "read", name)?;
+        let read = plain
+            .read_full_at(&mut a, offset)
+            .context(storage, "read", &plain_name)?;
+        let unpacked = archive
+            .read_full_at(&mut b, offset)
+            .context(storage, "read", name)?;
         if a.get(..read) != b.get(..unpacked) || read == 0 {
             return Ok(false);
         }
@@ -289,8 +297,12 @@ impl<F: StorageFile> Archive<F> {
         let mut filled = 0;
         while filled < buffer.len() {
             let at = offset + filled as u64;
-            let index = self.frames.partition_point(|frame| frame.start + frame.bytes as u64 <= at);
-            let Some(&frame) = self.frames.get(index) else { break };
+            let index = self
+                .frames
+                .partition_point(|frame| frame.start + frame.bytes as u64 <= at);
+            let Some(&frame) = self.frames.get(index) else {
+                break;
+            };
             self.unpack(index, frame)?;
             let from = usize::try_from(at - frame.start).map_err(io::Error::other)?;
             let wanted = (buffer.len() - filled).min(frame.bytes - from);
@@ -308,7 +320,9 @@ impl<F: StorageFile> Archive<F> {
         self.packed.resize(frame.packed_bytes, 0);
         let read = self.file.read_full_at(&mut self.packed, frame.at)?;
         self.bytes.resize(frame.bytes, 0);
-        let unpacked = self.decompressor.decompress_to_buffer(&self.packed, &mut self.bytes);
+        let unpacked = self
+            .decompressor
+            .decompress_to_buffer(&self.packed, &mut self.bytes);
         if read != frame.packed_bytes || unpacked.ok() != Some(frame.bytes) {
             return Err(bad(self.segment, frame.at));
         }

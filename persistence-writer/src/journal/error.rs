@@ -88,7 +88,10 @@ pub(super) fn io_error<S: Storage>(
     name: &str,
     source: io::Error,
 ) -> JournalError {
-    match source.get_ref().and_then(|inner| inner.downcast_ref::<BadArchive>()) {
+    match source
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<BadArchive>())
+    {
         Some(bad) => JournalError::Damaged {
             path: storage.path(&archive_name(bad.segment)),
             offset: bad.offset,

@@ -68,7 +68,10 @@ pub fn floor<S: Storage>(storage: &S) -> Result<Option<Floor>, JournalError> {
         offset: 0,
         flaw: Flaw::Floor,
     };
-    let Some(bytes) = bytes.get(..read).and_then(|bytes| <&[u8; BYTES]>::try_from(bytes).ok()) else {
+    let Some(bytes) = bytes
+        .get(..read)
+        .and_then(|bytes| <&[u8; BYTES]>::try_from(bytes).ok())
+    else {
         return Err(damaged);
     };
     let (covered, crc) = bytes.split_at(BYTES - 4);
@@ -106,7 +109,9 @@ pub fn prunable<S: Storage>(storage: &S, needed: Seq) -> Result<PrunePlan, Journ
             break;
         }
         let name = archive_name(header.segment);
-        let file = storage.open(&name, Access::Read).context(storage, "open", &name)?;
+        let file = storage
+            .open(&name, Access::Read)
+            .context(storage, "open", &name)?;
         plan.archives.push(Prunable {
             segment: header.segment,
             first_seq: Seq::new(header.first_seq),
@@ -217,7 +222,12 @@ mod tests {
         let firsts: Vec<u64> = list_segments(&pristine)
             .unwrap()
             .into_iter()
-            .map(|segment| SegmentReader::open(&pristine, segment, 4_096).unwrap().header.first_seq)
+            .map(|segment| {
+                SegmentReader::open(&pristine, segment, 4_096)
+                    .unwrap()
+                    .header
+                    .first_seq
+            })
             .collect();
         for needed in 0..=last + 5 {
             let disk = pristine.power_cut(0);
@@ -227,7 +237,10 @@ mod tests {
             assert_eq!(Some(begins_at(&disk, last)), expected, "{needed}");
             let kept = floor(&disk).unwrap();
             assert_eq!(kept, plan.floor);
-            assert_eq!(kept.map(|kept| kept.first_seq.get()), expected.filter(|&first| first > 1));
+            assert_eq!(
+                kept.map(|kept| kept.first_seq.get()),
+                expected.filter(|&first| first > 1)
+            );
             assert_eq!(prunable(&disk, Seq::new(needed)).unwrap().archives, []);
         }
     }
@@ -281,9 +294,16 @@ mod tests {
                 for seed in 0..6 {
                     let image = disk.power_cut(seed);
                     let begin = begins_at(&image, last);
-                    assert!(begin == 1 || floor(&image).unwrap().is_some_and(|floor| begin <= floor.first_seq.get()));
+                    assert!(
+                        begin == 1
+                            || floor(&image)
+                                .unwrap()
+                                .is_some_and(|floor| begin <= floor.first_seq.get())
+                    );
                     image.fail_at(image.operations() + 1 + seed * 2, Fault::PowerCut);
-                    prunable(&image, Seq::new(last)).and_then(|plan| prune(&image, &plan)).ok();
+                    prunable(&image, Seq::new(last))
+                        .and_then(|plan| prune(&image, &plan))
+                        .ok();
                     let image = image.power_cut(seed);
                     assert!((begin..=target).contains(&begins_at(&image, last)));
                     prune(&image, &prunable(&image, Seq::new(last)).unwrap()).unwrap();

@@ -293,8 +293,11 @@ fn unpack<S: Storage>(storage: &S, end: &Position) -> Result<(), JournalError> {
         let wanted = usize::try_from(end.offset - offset).unwrap_or(usize::MAX);
         let wanted = wanted.min(chunk.len());
         let part = chunk.get_mut(..wanted).unwrap_or_default();
-        let read = from.read_full_at(part, offset).context(storage, "read", &archive)?;
-        to.write_all_at(part, offset).context(storage, "write", UNPACKED)?;
+        let read = from
+            .read_full_at(part, offset)
+            .context(storage, "read", &archive)?;
+        to.write_all_at(part, offset)
+            .context(storage, "write", UNPACKED)?;
         if read < wanted {
             break;
         }

@@ -123,7 +123,11 @@ impl<F: StorageFile> SegmentReader<F> {
     }
 
     /// Trusts `header` instead of the file's own.
-    pub(super) fn with_header(file: SegmentFile<F>, header: SegmentHeader, chunk_bytes: usize) -> SegmentReader<F> {
+    pub(super) fn with_header(
+        file: SegmentFile<F>,
+        header: SegmentHeader,
+        chunk_bytes: usize,
+    ) -> SegmentReader<F> {
         SegmentReader {
             file,
             header,

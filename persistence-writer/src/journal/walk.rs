@@ -137,9 +137,9 @@ pub fn chain_at<S: Storage>(storage: &S, seq: Seq) -> Result<Option<(JournalId, 
     let before = Seq::new(seq.get().saturating_sub(1));
     let first = match first_segment(storage, &segments, before) {
         Ok(first) => first,
-        Err(
-            JournalError::Missing { .. } | JournalError::Pruned { .. } | JournalError::Damaged { .. },
-        ) => None,
+        Err(JournalError::Missing { .. } | JournalError::Pruned { .. } | JournalError::Damaged { .. }) => {
+            None
+        }
         Err(error) => return Err(error),
     };
     let Some(mut reader) = first else { return Ok(None) };

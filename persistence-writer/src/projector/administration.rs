@@ -6,13 +6,14 @@ use engine::{
     AccountId, Actor, Alert, AlertKind, ChargeRates, Command, KillScope, Money, Percent, ProductRates,
     Refusal, RiskLimits, Symbol, Text, Timestamp,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::names::Names;
 use super::table::{Row, Value};
 
 /// Balances as the ledger last saw them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Ledger {
     balances: BTreeMap<AccountId, Money>,
 }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{AccountId, AccountView, InstrumentId, Money, Percent, Timestamp};
 use read_model::DayCounters;
+use serde::{Deserialize, Serialize};
 
 use super::names::Names;
 use super::order_rows::hundredths;
 use super::table::{Row, Value};
 
 /// What the read model does not count of an account's day.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Day {
     positions_max: u32,
     instruments: BTreeSet<InstrumentId>,
@@ -34,7 +35,7 @@ impl Day {
 }
 
 /// The accounts that did something today.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Days {
     of: BTreeMap<AccountId, Day>,
 }

@@ -8,6 +8,7 @@ use engine::{
     PositionChanged, PositionId, Refusal, Seq, Sequenced, StrategyId, Timestamp, TradingStateChanged, Work,
 };
 use read_model::History;
+use serde::{Deserialize, Serialize};
 
 use super::administration::{Ledger, Place, alert_row, audit_row, divergence_row};
 use super::batch::Batch;
@@ -19,12 +20,15 @@ use super::order_rows::{order_row, trade_row, trade_row_id};
 use super::position_life::PositionLives;
 use super::reconcile::Volume;
 use super::table::{Row, TableId, Value};
+pub use saved::FoldRestoreError;
+
+mod saved;
 
 /// The strategy that every account has from the beginning (CONTRACT.md section 6).
 const MANUAL_TRADING: StrategyId = StrategyId::new(1);
 
 /// What a strategy did since the journal began.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct StrategyTotals {
     trades: u64,
     winning: u64,

@@ -3,16 +3,18 @@
 //! Rows never leave the tables, so the first and the newest row of each table must always be there. The newest alone
 //! would not do: whatever is written after the tables were emptied would be there again.
 
+use serde::{Deserialize, Serialize};
+
 use super::table::{TABLES, TABLES_LEN, Table, TableId};
 
 /// The first and the newest keys of every table whose key is made of numbers. The other tables (`strategies`,
 /// `positions`) are referred to by orders and trades, or (`daily_stats`) have a row a day.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Held {
     ends: [Option<Ends>; TABLES_LEN],
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Ends {
     first: [u64; 2],
     newest: [u64; 2],

@@ -4,6 +4,7 @@ use engine::{
     AccountId, Command, Engine, KillCause, KillScope, Money, OrderId, Percent, PositionId, Quantity, Rupees,
     Timestamp, TradingState, TradingStateChanged,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::names::Names;
@@ -12,7 +13,7 @@ use super::table::{Row, Value};
 /// Characters of `kill_switch_events.reason`.
 const REASON_CHARS: usize = 100;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct KillEvent {
     pub(crate) id: u64,
     scope: KillScope,
@@ -24,13 +25,14 @@ pub(crate) struct KillEvent {
     balance: Money,
     pnl: Money,
     open_positions: u32,
-    closes: Vec<serde_json::Value>,
+    /// JSON objects.
+    closes: Vec<String>,
     triggered: Timestamp,
     deactivated: Option<(Timestamp, String)>,
 }
 
 /// The kill switches that are on.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct KillEvents {
     active: Vec<KillEvent>,
     last_id: u64,
@@ -97,11 +99,12 @@ impl KillEvents {
         let now = &self.triggered_now;
         for kill in self.active.iter_mut().filter(|kill| now.contains(&kill.id)) {
             if kill.covers(account) {
-                kill.closes.push(json!({
+                let close = json!({
                     "position_id": position.get(),
                     "order_id": order.get(),
                     "quantity": quantity.shares(),
-                }));
+                });
+                kill.closes.push(close.to_string());
             }
         }
     }
@@ -165,7 +168,7 @@ impl KillEvent {
             Value::money(self.pnl),
             Value::id(self.open_positions),
             Value::id(closed),
-            Value::Json(serde_json::Value::Array(self.closes.clone()).to_string()),
+            Value::Json(format!("[{}]", self.closes.join(","))),
             Value::Time(self.triggered),
             Value::optional(completed, Value::Time),
             deactivated_at,

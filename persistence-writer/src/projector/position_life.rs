@@ -6,6 +6,7 @@ use engine::{
     AccountId, InstrumentId, Money, OrderId, PositionChange, PositionChanged, PositionId, PositionMarked,
     Price, Product, StrategyId, Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 use super::limits::POSITION_ORDER_IDS;
 use super::names::Names;
@@ -13,7 +14,7 @@ use super::order_rows::average_price;
 use super::table::{Row, Value};
 
 /// A position since it was last opened.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PositionLife {
     account: AccountId,
     strategy: StrategyId,
@@ -36,7 +37,7 @@ pub(crate) struct PositionLife {
     closed: Option<Timestamp>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct PositionMoney {
     quantity: i64,
     cost: Money,
@@ -61,7 +62,7 @@ impl PositionMoney {
 }
 
 /// Every position key ever used, and how many are open.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct PositionLives {
     of: BTreeMap<PositionId, PositionLife>,
     open: BTreeMap<AccountId, u32>,

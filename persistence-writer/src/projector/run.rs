@@ -19,9 +19,10 @@ use super::limits::{
     FOLD_SLICE, IDLE_WAIT, LIVE_ROWS, RECONCILE_WAIT, VERIFY_INTERVAL, WATERMARK_INTERVAL,
 };
 use super::reconcile::{self, Capture, Report, Request, Requests, Standing};
+use super::snapshots::Snapshots;
 use super::status::{ProjectorStatus, State};
 use super::store::{StoreError, TableStore};
-use crate::journal::{JournalError, JournalId, Storage, Tailer};
+use crate::journal::{self, JournalError, JournalId, Storage, Tailer};
 use crate::progress::Progress;
 
 /// Where the projector reads from, and whom it tells.
@@ -60,6 +61,7 @@ pub struct Projector<S: Storage, T: TableStore> {
     requests: Option<Requests>,
     /// Waits for the tables to be up to date.
     request: Option<Request>,
+    snapshots: Option<Snapshots<S>>,
 }
 
 /// The fold and its place in the journal.
@@ -98,6 +100,15 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
             behind: false,
             requests: None,
             request: None,
+            snapshots: None,
+        }
+    }
+
+    /// Takes snapshots of the fold into `storage`, and starts from the newest that the tables and the journal allow.
+    pub fn with_snapshots(self, storage: S) -> Projector<S, T> {
+        Projector {
+            snapshots: Some(Snapshots::new(storage)),
+            ..self
         }
     }
 
@@ -110,6 +121,11 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
     /// Has somebody told when the tables fall behind.
     pub fn with_behind_hook(self, on_behind: BehindHook) -> Projector<S, T> {
         Projector { on_behind, ..self }
+    }
+
+    /// What its thread writes, and any may read.
+    pub fn status(&self) -> Arc<ProjectorStatus> {
+        Arc::clone(&self.source.status)
     }
 
     fn durable(&self) -> u64 {
@@ -174,22 +190,39 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
         }
         if self.following.is_none() {
             self.unwritten = None;
-            self.start_at(seq)?;
+            if let Err(error) = self.start_at(seq)? {
+                return Ok(Err(error));
+            }
         }
         info!(backend = self.store.backend(), seq, durable, "tables taken over");
         Ok(Ok(Step::Again))
     }
 
-    fn start_at(&mut self, seq: u64) -> Result<(), JournalError> {
+    /// Begins to fold for tables that stand at `seq`: from a snapshot, else from the journal's beginning. Refuses tables
+    /// that stand below where a pruned journal begins.
+    fn start_at(&mut self, seq: u64) -> Result<Result<(), StoreError>, JournalError> {
+        let storage = &self.source.storage;
+        let snapshots = self.snapshots.as_mut();
+        let fold = snapshots.and_then(|snapshots| snapshots.newest(storage, seq));
+        let fold = fold.unwrap_or_else(|| Fold::new(seq));
+        let tailer = match Tailer::after(storage.clone(), Seq::new(fold.seq())) {
+            Ok(tailer) => tailer,
+            Err(JournalError::Pruned { floor, .. }) => return Ok(Err(below_the_floor(seq, floor))),
+            Err(error) => return Err(error),
+        };
+        self.held = if fold.seq() == seq {
+            fold.held()
+        } else {
+            Held::default()
+        };
         self.following = Some(Following {
-            fold: Fold::new(seq),
-            tailer: Tailer::after(self.source.storage.clone(), Seq::new(0))?,
+            fold,
+            tailer,
             from: seq,
         });
-        self.held = Held::default();
         self.source.status.stands_at(seq, None);
         self.enter(State::Starting, "");
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Folds a slice, and takes a batch when one is due.
@@ -242,13 +275,18 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
         match self.store.holds(&self.held) {
             Ok(true) => self.checked = true,
             Ok(false) => {
+                if let Some(floor) = journal::floor(&self.source.storage)? {
+                    return Ok(Err(emptied_below_the_floor(floor.first_seq)));
+                }
                 warn!("the tables have lost rows that they held: writing everything again");
                 if let Err(error) = self.store.rewind() {
                     return Ok(Err(error));
                 }
                 self.watermark = 0;
                 self.unwritten = None;
-                self.start_at(0)?;
+                if let Err(error) = self.start_at(0)? {
+                    return Ok(Err(error));
+                }
             }
             Err(error) => return Ok(Err(error)),
         }
@@ -292,7 +330,24 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
             State::Live
         };
         self.enter(state, "");
+        if self
+            .snapshots
+            .as_ref()
+            .is_some_and(|snapshots| snapshots.is_due(self.watermark))
+        {
+            self.take_snapshot();
+        }
         Ok(Ok(Step::Again))
+    }
+
+    /// Where all that was folded is committed.
+    fn take_snapshot(&mut self) {
+        if let (Some(snapshots), Some(following)) = (&mut self.snapshots, &self.following)
+            && self.unwritten.is_none()
+            && self.watermark == following.fold.seq()
+        {
+            snapshots.take(&following.fold, &following.tailer);
+        }
     }
 
     fn fail(&mut self, error: &StoreError) -> Step {
@@ -480,6 +535,20 @@ impl<S: Storage> Following<S> {
     }
 }
 
+fn below_the_floor(seq: u64, floor: Seq) -> StoreError {
+    StoreError::Refused(format!(
+        "the tables stand at command {seq}, and the journal was pruned and begins at {floor}, without a snapshot that \
+         the tables could go on from: restore a newer backup of the database"
+    ))
+}
+
+fn emptied_below_the_floor(floor: Seq) -> StoreError {
+    StoreError::Refused(format!(
+        "the tables have lost rows that they held, and cannot be written again, because the journal was pruned and \
+         begins at {floor}: restore a backup of the database"
+    ))
+}
+
 /// The body of the `projector` thread. Returns when `stop` is set and the tables are up to date, or are not within
 /// [`DRAIN_TIME`], or cannot be; or when the journal cannot be read.
 pub fn run<S: Storage, T: TableStore>(
@@ -495,6 +564,7 @@ pub fn run<S: Storage, T: TableStore>(
             let since = *stopping.get_or_insert_with(Instant::now);
             let hopeless = projector.halted || matches!(step, Step::Failed);
             if hopeless || projector.is_up_to_date() || since.elapsed() > DRAIN_TIME {
+                projector.take_snapshot();
                 return Ok(());
             }
         }

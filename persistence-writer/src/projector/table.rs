@@ -3,6 +3,7 @@
 //! The seven tables and their columns are those of CONTRACT.md section 6. Every table also has `seq`, the sequence
 //! number of the command that last changed the row, and `account`.
 
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -52,7 +53,7 @@ impl Kind {
 }
 
 /// One value of a row, as its [`Kind`] says.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Value {
     Null,
     Int(i64),

@@ -1,7 +1,6 @@
 //! When snapshots are taken, and the thread that writes them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -13,9 +12,9 @@ use crate::limits::{SNAPSHOT_COMMANDS, SNAPSHOT_DURABLE_TIMEOUT, SNAPSHOT_INTERV
 use crate::progress::Progress;
 use crate::snapshot::{self, Place};
 
-/// Where the slowest consumer of the journal is: the newest snapshot that it could start from is kept. `u64::MAX`
-/// where there is none.
-pub type Consumed = Arc<AtomicU64>;
+/// Says where the slowest consumer of the journal is (a sequence number): the newest snapshot that it could start from is
+/// kept.
+pub type Consumed = Box<dyn Fn() -> u64 + Send>;
 
 struct Job {
     place: Place,
@@ -88,7 +87,7 @@ impl Drop for Snapshots {
     }
 }
 
-fn write_all<S: Storage>(storage: &S, queue: &Receiver<Job>, consumed: &AtomicU64, progress: &Progress) {
+fn write_all<S: Storage>(storage: &S, queue: &Receiver<Job>, consumed: &Consumed, progress: &Progress) {
     for Job { place, model } in queue {
         // With `ack = memory` the replica may be ahead of what survives a power cut; a snapshot must not be.
         let before = place.seq.get().saturating_sub(1);
@@ -100,7 +99,7 @@ fn write_all<S: Storage>(storage: &S, queue: &Receiver<Job>, consumed: &AtomicU6
             continue;
         }
         let started = Instant::now();
-        let consumed = Seq::new(consumed.load(Ordering::Acquire));
+        let consumed = Seq::new(consumed());
         let written =
             snapshot::write(storage, &place, &model).and_then(|()| snapshot::prune(storage, consumed));
         match written {

@@ -78,6 +78,11 @@ impl Journal {
         }
     }
 
+    /// The same in batches of four, which fill the segments sooner.
+    pub(crate) fn append_in_batches(&mut self, commands: &[Sequenced<Command>]) {
+        commands.chunks(4).for_each(|batch| self.append(batch));
+    }
+
     pub(crate) fn last(&self) -> u64 {
         self.last
     }
@@ -99,12 +104,24 @@ impl Journal {
 
     /// A projector's thread, as a server runs it.
     pub(crate) fn projector(&self, store: impl TableStore + 'static) -> Running {
-        let source = self.source();
-        let status = Arc::clone(&source.status);
+        self.run(Projector::new(self.source(), store))
+    }
+
+    /// The same, with snapshots of the fold in `snapshots`.
+    pub(crate) fn projector_with_snapshots(
+        &self,
+        store: impl TableStore + 'static,
+        snapshots: Disk,
+    ) -> Running {
+        self.run(Projector::new(self.source(), store).with_snapshots(snapshots))
+    }
+
+    fn run<T: TableStore + 'static>(&self, projector: Projector<Disk, T>) -> Running {
+        let status = projector.status();
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
             let stop = Arc::clone(&stop);
-            move || run(Projector::new(source, store), &stop).unwrap()
+            move || run(projector, &stop).unwrap()
         });
         Running {
             status,

@@ -10,5 +10,6 @@ mod proxy;
 mod reconcile;
 mod rows;
 mod session;
+mod snapshots;
 mod sqlite;
 mod tls;

@@ -81,7 +81,9 @@ fn archives_of_many_frames_are_read_like_segments() {
         segment_bytes: 3 * 1024 * 1024,
         ..settings()
     };
-    let mut appender = open(disk.clone(), &settings, Seq::new(0), |_| {}).unwrap().appender;
+    let mut appender = open(disk.clone(), &settings, Seq::new(0), |_| {})
+        .unwrap()
+        .appender;
     let last = 24_000;
     for seq in 1..=last {
         appender.append(&sample(seq)).unwrap();
@@ -130,7 +132,11 @@ fn a_damaged_archive_is_refused_and_repair_cuts_before_it() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         refused += usize::from(check(flipped));
     }
-    assert!(refused * 10 > content.len() * 8 * 9, "{refused} of {}", content.len() * 8);
+    assert!(
+        refused * 10 > content.len() * 8 * 9,
+        "{refused} of {}",
+        content.len() * 8
+    );
     for len in 0..content.len() {
         assert!(check(content[..len].to_vec()), "{len}");
     }
@@ -199,7 +205,11 @@ fn nothing_is_lost_wherever_it_is_cut_short() {
             disk.fail_at(u64::MAX, fault);
             for seed in 0..4 {
                 let image = disk.power_cut(seed);
-                assert_eq!(try_walk(&image).unwrap(), (last, None), "{fault:?} {operation} {seed}");
+                assert_eq!(
+                    try_walk(&image).unwrap(),
+                    (last, None),
+                    "{fault:?} {operation} {seed}"
+                );
                 image.fail_at(image.operations() + 1 + seed * 3, Fault::PowerCut);
                 archive(&image).ok();
                 let image = image.power_cut(seed + 7);
