@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test sim soak fuzz setup lint
+.PHONY: help run build test sim soak golden fuzz setup lint
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,13 +22,18 @@ test: setup ## Run every test of the workspace (CRASH_CYCLES=100 kills the serve
 	$(CARGO) test --workspace
 	$(CARGO) test --release --package engine --test determinism
 
-sim: ## Engine, writer, replica and snapshots on a simulated disk with faults, from seeds (SEEDS=1000 FIRST_SEED=1)
-	SEEDS=$${SEEDS:-1000} FIRST_SEED=$${FIRST_SEED:-1} $(CARGO) test --package persistence-writer --test simulation -- --nocapture
+sim: ## Engine, writer, replica, snapshots and archives on a simulated disk with faults, from seeds (SEEDS=1000 FIRST_SEED=1 IMAGES=2)
+	SEEDS=$${SEEDS:-1000} FIRST_SEED=$${FIRST_SEED:-1} IMAGES=$${IMAGES:-2} $(CARGO) test --package persistence-writer --test simulation -- --nocapture
 
-soak: setup ## The same proofs for longer: 20,000 random streams against the oracle, 500 kills, 1,000,000 disk images (ORACLE_SEEDS, CRASH_CYCLES, SEEDS)
+soak: setup ## The same proofs for longer: 20,000 random streams against the oracle, 500 kills, 20 full disks, 1,000,000 disk images (ORACLE_SEEDS, CRASH_CYCLES, DISK_FULL_CYCLES, SEEDS, IMAGES, POWER_CUT_SEEDS, FAULT_RECORDS)
 	ORACLE_SEEDS=$${ORACLE_SEEDS:-20000} $(CARGO) test --release --package engine --test oracle_compare
 	CRASH_CYCLES=$${CRASH_CYCLES:-500} $(CARGO) test --package pinion --test end_to_end crash
-	SEEDS=$${SEEDS:-170000} $(CARGO) test --release --package persistence-writer --test simulation -- --nocapture
+	DISK_FULL_CYCLES=$${DISK_FULL_CYCLES:-20} $(CARGO) test --package pinion --test end_to_end disk_full
+	SEEDS=$${SEEDS:-60000} IMAGES=$${IMAGES:-4} $(CARGO) test --release --package persistence-writer --test simulation -- --nocapture
+	POWER_CUT_SEEDS=$${POWER_CUT_SEEDS:-20000} FAULT_RECORDS=$${FAULT_RECORDS:-3000} $(CARGO) test --release --package persistence-writer --lib -- --nocapture
+
+golden: ## Write the golden journal of the engine's present rules anew, after a change of decisions that is meant
+	$(CARGO) run --package persistence-writer --example golden_journal persistence-writer/tests/golden
 
 fuzz: ## Fold encoded command streams (MINUTES=5; needs the nightly tool chain and cargo-fuzz)
 	$(CARGO) run --package persistence-writer --example fuzz_corpus fuzz/corpus/engine_commands

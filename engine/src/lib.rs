@@ -65,6 +65,10 @@ mod triggers;
 mod units;
 mod view;
 
+/// Version of the rules by which commands become events. Raised with every released change that makes the same commands
+/// give other events or another state; a journal names the version that it was written under.
+pub const SEMANTICS_VERSION: u32 = 1;
+
 pub use alert::{Alert, AlertKind, Severity};
 pub use average::AveragePrice;
 pub use cause::Cause;

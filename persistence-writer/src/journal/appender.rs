@@ -1,10 +1,10 @@
 //! Appends records to the journal.
 
-use engine::{Command, Seq, Sequenced};
+use engine::{Command, SEMANTICS_VERSION, Seq, Sequenced};
 
 use super::error::{Context, JournalError};
 use super::frame::{FrameHeader, framed_bytes, put_frame};
-use super::header::{HEADER_BYTES, JournalId, SEMANTICS_VERSION, SegmentHeader, segment_name};
+use super::header::{HEADER_BYTES, JournalId, SegmentHeader, segment_name};
 use super::segment_reader::Position;
 use super::spare::Spares;
 use super::storage::{Access, Storage, StorageFile};
@@ -187,6 +187,12 @@ impl<S: Storage> Appender<S> {
         self.batch_offset = self.write_offset;
         self.next_index = 0;
         Ok(())
+    }
+
+    /// Begins a segment under the present rules, where the one that would go on has older ones.
+    pub(super) fn leave_old_rules(&mut self) -> Result<(), JournalError> {
+        let changed = self.change_segment();
+        self.note(changed)
     }
 
     fn change_segment(&mut self) -> Result<(), JournalError> {

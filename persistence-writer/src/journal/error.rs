@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use engine::Seq;
+use engine::{SEMANTICS_VERSION, Seq};
 
 use super::archive::BadArchive;
 use super::header::archive_name;
@@ -24,10 +24,15 @@ pub enum JournalError {
     #[error("{} has journal format {found}; this version of Pinion reads format {known}", path.display())]
     UnknownFormat { path: PathBuf, found: u32, known: u32 },
     #[error(
-        "{} was written under engine rules {found}; this version of Pinion replays rules {known}",
+        "{} was written under engine rules {found}; this version of Pinion replays rules {known}: {advice}",
         path.display()
     )]
-    UnknownSemantics { path: PathBuf, found: u32, known: u32 },
+    UnknownSemantics {
+        path: PathBuf,
+        found: u32,
+        known: u32,
+        advice: &'static str,
+    },
     /// A whole, undamaged record of a kind or layout that this version does not know.
     #[error("cannot read record {seq} of the journal, {} at offset {offset}: {source}", path.display())]
     Undecodable {
@@ -47,6 +52,22 @@ pub enum JournalError {
     /// An earlier write or sync failed. Nothing is written after that, since it is unknown what the disk holds.
     #[error("the journal has failed and accepts nothing more")]
     Failed,
+}
+
+impl JournalError {
+    pub(super) fn unknown_semantics(path: PathBuf, found: u32) -> JournalError {
+        JournalError::UnknownSemantics {
+            path,
+            found,
+            known: SEMANTICS_VERSION,
+            advice: if found > SEMANTICS_VERSION {
+                "use the version that wrote it"
+            } else {
+                "replay it with the version that wrote it; to go on from it, start and stop that version once, which \
+                 leaves snapshots at its end"
+            },
+        }
+    }
 }
 
 /// How bytes of a journal differ from what must be there.

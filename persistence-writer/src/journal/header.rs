@@ -15,13 +15,12 @@
 //!
 //! Magic, versions and checksum keep their places in every future format, so that any version can say what it found.
 
+use engine::SEMANTICS_VERSION;
+
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
 /// Format version that this crate writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
-
-/// Version of the engine's rules. Raised with every change that makes old commands give other events.
-pub const SEMANTICS_VERSION: u32 = 1;
 
 pub(super) const HEADER_BYTES: usize = 4_096;
 const CRC_OFFSET: usize = HEADER_BYTES - 4;
@@ -78,7 +77,7 @@ pub(super) struct SegmentHeader {
     pub(super) chain: u32,
 }
 
-/// Why a block is not a header of this version.
+/// Why a block is not a header that this version can read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum NotAHeader {
     Damaged,
@@ -122,7 +121,8 @@ impl SegmentHeader {
             first_seq: u64_at(block, 40),
             chain: u32_at(block, 48),
         };
-        if header.semantics_version != SEMANTICS_VERSION {
+        // Older rules are not replayed, but the chain leads through their segments.
+        if header.semantics_version > SEMANTICS_VERSION {
             return Err(NotAHeader::Semantics(header.semantics_version));
         }
         let possible = is_segment_size(header.segment_bytes)

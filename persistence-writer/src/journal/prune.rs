@@ -93,6 +93,15 @@ pub fn floor<S: Storage>(storage: &S) -> Result<Option<Floor>, JournalError> {
     }))
 }
 
+/// The record before the journal's first: zero where nothing was ever pruned. Less may be gone than that, where a prune
+/// was cut short; more is damage.
+pub fn start<S: Storage>(storage: &S) -> Result<Seq, JournalError> {
+    let floor = floor(storage)?;
+    Ok(floor.map_or(Seq::default(), |floor| {
+        Seq::new(floor.first_seq.get().saturating_sub(1))
+    }))
+}
+
 /// What may go where `needed` and every record after it must stay. Changes nothing.
 pub fn prunable<S: Storage>(storage: &S, needed: Seq) -> Result<PrunePlan, JournalError> {
     let mut plan = PrunePlan {

@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use engine::{Command, Seq, Sequenced};
+use engine::{Command, SEMANTICS_VERSION, Seq, Sequenced};
 
 use super::appender::{Appender, Target, begin_segment};
 use super::error::{Context, JournalError};
 use super::failure_marker::FailureMarker;
-use super::header::{JournalId, SEMANTICS_VERSION, SegmentHeader, is_segment_size, segment_name};
+use super::header::{JournalId, SegmentHeader, is_segment_size, segment_name};
 use super::segment_reader::SegmentReader;
 use super::spare::{Spares, fill_with_zeros, remove_leftovers};
 use super::storage::{Access, Storage, StorageFile};
@@ -59,7 +59,7 @@ pub struct Opened<S: Storage> {
 }
 
 /// Opens the journal in `storage`, or begins one. Calls `fold` with every record after `after` (zero for all), in
-/// order. When it returns, all of them are durable, including those that the last run wrote and never synced.
+/// order; refuses to where one was written under other rules. When it returns, all of them are durable, including those that the last run wrote and never synced.
 ///
 /// # Panics
 /// Where `settings.segment_bytes` is not a size that a segment may have.
@@ -100,7 +100,10 @@ pub fn open<S: Storage>(
     }
     clean_tail(&target.storage, &walked, previous_failure.is_some())?;
     let header = SegmentReader::open(&target.storage, walked.end.segment, WALK_CHUNK_BYTES)?.header;
-    let appender = Appender::resume(target, &header, &walked.end)?;
+    let mut appender = Appender::resume(target, &header, &walked.end)?;
+    if header.semantics_version != SEMANTICS_VERSION {
+        appender.leave_old_rules()?;
+    }
     Ok(Opened {
         walked,
         appender,

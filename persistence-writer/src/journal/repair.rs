@@ -7,15 +7,14 @@
 
 use std::ops::ControlFlow;
 
-use engine::Seq;
+use engine::{SEMANTICS_VERSION, Seq};
 
 use super::archive::{SegmentFile, exists};
 use super::error::{Context, Flaw, JournalError};
 use super::failure_marker::FailureMarker;
 use super::frame::FRAME_ALIGN;
-use super::header::{
-    HEADER_BYTES, SEMANTICS_VERSION, SegmentHeader, archive_name, is_segment_size, segment_name,
-};
+use super::header::{HEADER_BYTES, SegmentHeader, archive_name, is_segment_size, segment_name};
+use super::prune::start;
 use super::segment_reader::{Position, Probe, SegmentReader};
 use super::spare::fill_with_zeros;
 use super::storage::{Access, Storage, StorageFile};
@@ -65,7 +64,7 @@ pub struct Lost {
 /// even the beginning is there.
 pub fn survey<S: Storage>(storage: &S) -> Result<Option<Repair>, JournalError> {
     let segments = list_segments(storage)?;
-    let (walked, result) = walk_as_far_as_possible(storage, Seq::default(), |_| ControlFlow::Continue(()));
+    let (walked, result) = walk_as_far_as_possible(storage, start(storage)?, |_| ControlFlow::Continue(()));
     let Err(error) = result else { return Ok(None) };
     let flaw = match &error {
         JournalError::Damaged { flaw, .. } => *flaw,
@@ -177,11 +176,13 @@ fn rebuild_header<S: Storage>(
             .map(|reader| (reader.header.journal, 1, reader.header.journal.chain_start())),
         None => None,
     };
-    let Some((journal, first_seq, chain)) = known.filter(|_| is_segment_size(size)) else {
+    let known = known.filter(|_| is_segment_size(size));
+    let semantics_version = rules_around(storage, segments, segment);
+    let (Some((journal, first_seq, chain)), Some(semantics_version)) = (known, semantics_version) else {
         return Ok(None);
     };
     let header = SegmentHeader {
-        semantics_version: SEMANTICS_VERSION,
+        semantics_version,
         journal,
         segment,
         segment_bytes: size,
@@ -198,6 +199,21 @@ fn rebuild_header<S: Storage>(
     );
     let header = RebuiltHeader(header);
     Ok(fits.then_some(Remedy::RebuildHeader { segment, header }))
+}
+
+/// The rules that the segments around one were written under; `None` where those differ, and its own cannot be known.
+fn rules_around<S: Storage>(storage: &S, segments: &[u32], segment: u32) -> Option<u32> {
+    let neighbours = segments.iter().filter(|&&other| other.abs_diff(segment) == 1);
+    let mut rules: Vec<u32> = neighbours
+        .filter_map(|&other| SegmentReader::open(storage, other, WALK_CHUNK_BYTES).ok())
+        .map(|reader| reader.header.semantics_version)
+        .collect();
+    rules.dedup();
+    match rules[..] {
+        [] => Some(SEMANTICS_VERSION),
+        [rules] => Some(rules),
+        _ => None,
+    }
 }
 
 fn cut<S: Storage>(storage: &S, segments: &[u32], walked: &Walked) -> Result<Remedy, JournalError> {

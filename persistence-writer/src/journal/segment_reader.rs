@@ -7,9 +7,7 @@ use engine::Seq;
 use super::archive::SegmentFile;
 use super::error::{Context, Flaw, JournalError};
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader, framed_bytes, is_intact};
-use super::header::{
-    FORMAT_VERSION, HEADER_BYTES, NotAHeader, SEMANTICS_VERSION, SegmentHeader, segment_name,
-};
+use super::header::{FORMAT_VERSION, HEADER_BYTES, NotAHeader, SegmentHeader, segment_name};
 use super::storage::{Storage, StorageFile};
 use crate::limits::BLOCK_BYTES;
 
@@ -106,11 +104,7 @@ impl<F: StorageFile> SegmentReader<F> {
                 found,
                 known: FORMAT_VERSION,
             },
-            NotAHeader::Semantics(found) => JournalError::UnknownSemantics {
-                path: path.clone(),
-                found,
-                known: SEMANTICS_VERSION,
-            },
+            NotAHeader::Semantics(found) => JournalError::unknown_semantics(path.clone(), found),
         })?;
         if header.segment != segment {
             return Err(JournalError::Damaged {

@@ -1,6 +1,6 @@
 //! Follows a journal that is being written.
 
-use engine::{Command, Seq, Sequenced};
+use engine::{Command, SEMANTICS_VERSION, Seq, Sequenced};
 
 use super::error::{Flaw, JournalError, io_error};
 use super::header::{JournalId, segment_name};
@@ -41,8 +41,29 @@ impl<S: Storage> Tailer<S> {
             wanted: Seq::new(after.get() + 1),
         })?;
         let mut tailer = Tailer::at(storage, Position::start_of(&first.header))?;
-        while tailer.next(after)?.is_some() {}
+        while tailer.skip(after)? {}
         Ok(tailer)
+    }
+
+    /// Passes the next record without a look into it, unless it is beyond `limit`; whether there was one.
+    fn skip(&mut self, limit: Seq) -> Result<bool, JournalError> {
+        if self.position.next_seq > limit.get() {
+            return Ok(false);
+        }
+        loop {
+            match self.reader.probe(&self.position) {
+                Ok(Probe::Record { next, .. }) => {
+                    self.position = next;
+                    return Ok(true);
+                }
+                Ok(Probe::End) => self.enter_next_segment()?,
+                Ok(Probe::Flawed(flaw)) => return Err(self.damaged(flaw)),
+                Err(source) => {
+                    let name = segment_name(self.position.segment);
+                    return Err(io_error(&self.storage, "read", &name, source));
+                }
+            }
+        }
     }
 
     /// The last record that was read.
@@ -67,8 +88,12 @@ impl<S: Storage> Tailer<S> {
         }
         loop {
             let segment = self.position.segment;
+            let version = self.reader.header.semantics_version;
             let path = |storage: &S| storage.path(&segment_name(segment));
             match self.reader.probe(&self.position) {
+                Ok(Probe::Record { .. }) if version != SEMANTICS_VERSION => {
+                    return Err(JournalError::unknown_semantics(path(&self.storage), version));
+                }
                 Ok(Probe::Record { at, next, payload }) => {
                     let seq = next.seq();
                     let command =

@@ -64,6 +64,11 @@ pub(super) fn sample(seq: u64) -> Sequenced<Command> {
     }
 }
 
+/// A number that the environment may give, as `make soak` does.
+fn number_in(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
 pub(super) fn try_open(disk: &SimulatedDisk) -> Result<(u64, Opened<SimulatedDisk>), JournalError> {
     let mut last = 0;
     let opened = open(disk.clone(), &settings(), Seq::new(0), |found| {
@@ -397,6 +402,55 @@ fn segments_that_do_not_belong_are_refused() {
     assert!(try_open(&disk).is_ok());
 }
 
+/// As an upgrade finds it: what was written under older rules is there, is not replayed, and is gone on from where a
+/// snapshot stands in for it.
+#[test]
+fn records_of_older_rules_are_left_to_a_snapshot() {
+    let (disk, last) = journal_of(20);
+    let older = engine::SEMANTICS_VERSION - 1;
+    for segment in walk::list_segments(&disk).unwrap() {
+        let name = segment_name(segment);
+        let mut content = disk.content(&name).unwrap();
+        content[12..16].copy_from_slice(&older.to_le_bytes());
+        let crc = crc32c::crc32c(&content[..4_092]);
+        content[4_092..4_096].copy_from_slice(&crc.to_le_bytes());
+        disk.replace(&name, content);
+    }
+    let refusal = format!("was written under engine rules {older}");
+    for after in [0, last - 1] {
+        let error = open(disk.clone(), &settings(), Seq::new(after), |_| {}).unwrap_err();
+        assert!(error.to_string().contains(&refusal), "{error}");
+        let mut tailer = Tailer::after(disk.clone(), Seq::new(after)).unwrap();
+        let error = tailer.next(Seq::new(last)).unwrap_err();
+        assert!(error.to_string().contains(&refusal), "{error}");
+    }
+    let segments = walk::list_segments(&disk).unwrap().len();
+    let mut end = None;
+    for expected in [last, last + 3, last + 3] {
+        let opened = open(disk.clone(), &settings(), Seq::new(last), |_| {}).unwrap();
+        assert_eq!(opened.walked.last_seq, Seq::new(expected));
+        // The first start begins one segment, the others go on in it.
+        assert_eq!(walk::list_segments(&disk).unwrap().len(), segments + 1);
+        end.get_or_insert(opened.walked.end);
+        let mut appender = opened.appender;
+        for seq in expected + 1..=last + 3 {
+            appender.append(&sample(seq)).unwrap();
+        }
+        appender.sync().unwrap();
+    }
+    for mut tailer in [
+        Tailer::at(disk.clone(), end.unwrap()).unwrap(),
+        Tailer::after(disk.clone(), Seq::new(last)).unwrap(),
+    ] {
+        for seq in last + 1..=last + 3 {
+            assert_eq!(tailer.next(Seq::new(last + 3)).unwrap(), Some(sample(seq)));
+        }
+    }
+    assert!(chain_at(&disk, Seq::new(last / 2)).unwrap().is_some());
+    let again = open(disk.power_cut(1), &settings(), Seq::new(last), |_| {}).unwrap();
+    assert_eq!(again.walked.last_seq, Seq::new(last + 3));
+}
+
 /// Appends, writes and syncs at random from record `last + 1` until the disk fails or `records` are in. Returns the
 /// last record appended.
 fn drive(
@@ -422,11 +476,11 @@ fn drive(
     last
 }
 
-/// Power cuts at random operations, in normal work and in recovery itself: whatever was durable is there, nothing
+/// Power cuts at random operations, in normal work and in recovery itself, six to a seed (`POWER_CUT_SEEDS`): whatever was durable is there, nothing
 /// that was never appended is, and the journal goes on.
 #[test]
 fn power_cuts_lose_nothing_durable() {
-    for seed in 0..400 {
+    for seed in 0..number_in("POWER_CUT_SEEDS", 400) {
         let mut random = SplitMix64::new(seed);
         let mut disk = SimulatedDisk::new();
         let (mut durable, mut appended) = (0, 0);
@@ -451,14 +505,15 @@ fn power_cuts_lose_nothing_durable() {
     }
 }
 
-/// The N-th operation fails, for every N of a run: nothing is acknowledged after it, and the next start finds
+/// The N-th operation fails, for every N of a run of `FAULT_RECORDS` records: nothing is acknowledged after it, and the next start finds
 /// everything that was acknowledged before, even if the power goes right after that start.
 #[test]
 fn a_failed_operation_is_the_last() {
+    let records = number_in("FAULT_RECORDS", 150);
     let run = |disk: &SimulatedDisk| {
         let (found, mut opened) = try_open(disk)?;
         let mut random = SplitMix64::new(11);
-        drive(&mut opened.appender, found, 150, &mut random);
+        drive(&mut opened.appender, found, records, &mut random);
         let durable = opened.appender.durable();
         if opened.appender.is_failed() {
             let again = opened.appender.sync().unwrap_err();
@@ -471,6 +526,7 @@ fn a_failed_operation_is_the_last() {
     };
     let clean = SimulatedDisk::new();
     let (complete, _) = run(&clean).unwrap();
+    println!("three faults at each of {} operations", clean.operations());
     for fault in [Fault::Error, Fault::NoSpace, Fault::ShortWrite] {
         for operation in 1..=clean.operations() {
             let disk = SimulatedDisk::new();

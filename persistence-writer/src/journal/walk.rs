@@ -9,7 +9,7 @@
 
 use std::ops::ControlFlow;
 
-use engine::{Command, Seq, Sequenced, Timestamp};
+use engine::{Command, SEMANTICS_VERSION, Seq, Sequenced, Timestamp};
 
 use super::archive::segment_or_archive_of;
 use super::error::{Context, Flaw, JournalError};
@@ -107,8 +107,13 @@ fn walk_on<S: Storage>(
 ) -> Result<(), JournalError> {
     let mut name = segment_name(walked.end.segment);
     loop {
+        let version = reader.header.semantics_version;
         let flaw = match reader.probe(&walked.end).context(storage, "read", &name)? {
             Probe::Record { at, next, payload } => {
+                if version != SEMANTICS_VERSION && next.seq() > after {
+                    let path = storage.path(&name);
+                    return Err(JournalError::unknown_semantics(path, version));
+                }
                 if visit_record(storage, after, at, next, payload, walked, &mut visit)?.is_break() {
                     return Ok(());
                 }
