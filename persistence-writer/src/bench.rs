@@ -7,9 +7,10 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use engine::lane::JournalEntry;
 use engine::{
     AccountId, Command, InstrumentId, NewOrder, OrderType, Price, Product, Quantity, Seq, Sequenced, Side,
     StrategyId, Text, TimeInForce, Timestamp,
@@ -18,6 +19,14 @@ use hdrhistogram::Histogram;
 
 use crate::journal::{Disk, JournalError, Settings, Storage, open, walk};
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_DEFAULT};
+use crate::progress::{Ack, Progress};
+use crate::writer::{self, Writer};
+
+/// Orders that may wait for the writer.
+const RING: usize = 65_536;
+
+/// A sleep may last longer by about this.
+const SLEEP_SLACK: Duration = Duration::from_micros(150);
 
 /// How much is written: `batches` syncs of `batch` records each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,6 +159,93 @@ pub fn bare(directory: &Path, load: Load, batch_bytes: u64) -> io::Result<Measur
     })
 }
 
+/// Orders that come one by one, at planned times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Offered {
+    pub per_second: u32,
+    pub orders: u32,
+    /// Whether the writer is told that an order is on its way, as the gateway does.
+    pub nudge: bool,
+}
+
+impl Offered {
+    fn planned(self, order: u64) -> Duration {
+        let nanos = u128::from(order - 1) * 1_000_000_000 / u128::from(self.per_second.max(1));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+/// The writer's thread over a new journal in `directory`, fed in an open loop: nanoseconds of each order from its planned
+/// arrival in the writer's ring until it may be acknowledged as durable. What is wrong with the disk ends it.
+pub fn acknowledgements(directory: &Path, offered: Offered) -> Result<Histogram<u64>, JournalError> {
+    let disk = Disk::new(directory);
+    let settings =
+        Settings::server(SEGMENT_BYTES_DEFAULT, Arc::default()).map_err(|source| JournalError::Io {
+            action: "make a journal id for",
+            path: disk.path(""),
+            source,
+        })?;
+    let opened = open(disk.clone(), &settings, Seq::new(0), |_| {})?;
+    let progress = Arc::new(Progress::new(Ack::Durable, Seq::new(0), Arc::default()));
+    let (mut producer, entries) = rtrb::RingBuffer::new(RING);
+    let recorded = Arc::new(Mutex::new((histogram(), 0)));
+    let start = Instant::now() + Duration::from_millis(100);
+    let released = {
+        let (progress, recorded) = (Arc::clone(&progress), Arc::clone(&recorded));
+        move || {
+            let elapsed = start.elapsed();
+            let mut recorded = recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            let (histogram, last) = &mut *recorded;
+            for order in *last + 1..=progress.durable() {
+                histogram.saturating_record(nanos(elapsed.saturating_sub(offered.planned(order))));
+            }
+            *last = progress.durable();
+        }
+    };
+    let writer = Writer::new(opened, entries, Arc::clone(&progress), Box::new(released));
+    let writer = std::thread::spawn(move || writer::run(writer));
+    for order in 1..=u64::from(offered.orders) {
+        wait_until(start + offered.planned(order));
+        if offered.nudge {
+            progress.nudge_writer();
+        }
+        let mut entry = JournalEntry::Command {
+            command: sample_order(order),
+            urgent: true,
+        };
+        while let Err(rtrb::PushError::Full(back)) = producer.push(entry) {
+            if progress.is_ended() {
+                break;
+            }
+            entry = back;
+            std::thread::yield_now();
+        }
+    }
+    drop(producer);
+    writer.join().expect("the writer's thread does not panic")?;
+    let recorded = recorded.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!(
+        recorded.0.len(),
+        u64::from(offered.orders),
+        "every order is acknowledged"
+    );
+    Ok(recorded.0.clone())
+}
+
+/// Sleeps while there is time for it; the rest is given to other threads.
+fn wait_until(instant: Instant) {
+    loop {
+        let left = instant.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        match left.checked_sub(SLEEP_SLACK) {
+            Some(sleep) => std::thread::sleep(sleep),
+            None => std::thread::yield_now(),
+        }
+    }
+}
+
 /// Reads and decodes a whole journal and folds nothing: the floor of a recovery. Returns the records and the time.
 pub fn recovery(directory: &Path) -> Result<(u64, Duration), JournalError> {
     let start = Instant::now();
@@ -184,6 +280,20 @@ mod tests {
         assert_eq!(recovery(directory.path()).unwrap().0, 35);
         let bare = bare(directory.path(), load, measured.bytes / 5).unwrap();
         assert_eq!((bare.records, bare.bytes), (35, measured.bytes));
+    }
+
+    #[test]
+    fn every_order_is_acknowledged_and_counted() {
+        for nudge in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let offered = Offered {
+                per_second: 2_000,
+                orders: 50,
+                nudge,
+            };
+            assert_eq!(acknowledgements(directory.path(), offered).unwrap().len(), 50);
+            assert_eq!(recovery(directory.path()).unwrap().0, 50);
+        }
     }
 
     /// `cargo test --release -p persistence-writer -- --ignored --nocapture figures`

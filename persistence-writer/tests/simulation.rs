@@ -4,9 +4,10 @@
 //! or the process is killed. The next life must find everything that was acknowledged, nothing that was never
 //! decided, and the very state that the engine had after that record.
 //!
-//! `make sim SEEDS=10000 FIRST_SEED=1`
+//! `make sim SEEDS=10000 FIRST_SEED=1 IMAGES=2` (images looked at beside the one that each power cut goes on with)
 #![allow(clippy::unwrap_used, reason = "a test panics where its own data is wrong")]
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,9 +20,11 @@ use engine::{
     TimeInForce, Timestamp, TradingState, Work,
 };
 use persistence_writer::journal::{
-    Fault, JournalError, JournalId, Opened, Settings, SimulatedDisk, SpareSegments, chain_at, open,
+    Fault, JournalError, JournalId, Opened, Settings, SimulatedDisk, SpareSegments, archive_closed, chain_at,
+    open, prunable, prune, walk,
 };
 use persistence_writer::replica::Replica;
+use persistence_writer::retention;
 use persistence_writer::snapshot::{self, Place};
 use persistence_writer::writer::Writer;
 use persistence_writer::{Ack, Progress};
@@ -64,6 +67,8 @@ struct World {
     /// The last record whose answer may have left a server.
     acknowledged: u64,
     now_ns: u64,
+    /// Images looked at beside the one that each power cut goes on with.
+    images: u64,
     counts: Counts,
 }
 
@@ -74,6 +79,12 @@ struct Counts {
     from_snapshot: u64,
     lost_unacknowledged: u64,
     kills_after_failure: u64,
+    archived: u64,
+    pruned: u64,
+    /// Power cuts, each with another choice of what survives.
+    images: u64,
+    /// Faults that struck a recovery, a snapshot, an archive or a prune.
+    nested: u64,
 }
 
 /// One server from recovery on.
@@ -96,7 +107,7 @@ fn settings() -> Settings {
 }
 
 impl World {
-    fn new(seed: u64) -> World {
+    fn new(seed: u64, images: u64) -> World {
         World {
             random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
             journal: SimulatedDisk::new(),
@@ -104,6 +115,7 @@ impl World {
             hashes: vec![Engine::new(CAPACITY).state_hash()],
             acknowledged: 0,
             now_ns: START_NS,
+            images,
             counts: Counts::default(),
         }
     }
@@ -128,7 +140,10 @@ impl World {
                 self.acknowledged = server.progress.durable();
                 self.check_replica(&mut server);
             }
-            Err(JournalError::Io { .. }) => self.counts.failures += 1,
+            Err(JournalError::Io { .. }) => {
+                self.counts.failures += 1;
+                self.counts.nested += 1;
+            }
             Err(error) => panic!("no fault may look like damage: {error}"),
         }
         // A killed process leaves the page cache behind; a power cut does not.
@@ -136,9 +151,35 @@ impl World {
             disk.fail_at(u64::MAX, Fault::Error);
         }
         if fault == Fault::PowerCut || self.random.below(2) == 0 {
+            for _ in 0..self.images {
+                self.check_image();
+            }
+            self.counts.images += 1;
             self.journal = self.journal.power_cut(self.random.next());
             self.snapshots = self.snapshots.power_cut(self.random.next());
         }
+    }
+
+    /// One more image of what the power cut may have left: what a start would find on it is neither less than what was
+    /// acknowledged nor more than what was decided, and is the state that the engine had there.
+    fn check_image(&mut self) {
+        self.counts.images += 1;
+        let journal = self.journal.power_cut(self.random.next());
+        let snapshots = self.snapshots.power_cut(self.random.next());
+        let newest = snapshot::newest(&snapshots, &journal, Seq::new(u64::MAX)).unwrap();
+        let mut model = newest.map_or_else(|| ReadModel::new(CAPACITY), |(_, model)| model);
+        let walked = walk(&journal, model.seq(), |command| {
+            model.apply(command);
+            ControlFlow::Continue(())
+        });
+        let found = walked.unwrap().map_or(0, |walked| walked.last_seq.get());
+        let decided = self.hashes.len() as u64 - 1;
+        assert!(
+            (self.acknowledged..=decided).contains(&found),
+            "found {found}, acknowledged {}, decided {decided}",
+            self.acknowledged
+        );
+        self.check_hash(&model);
     }
 
     fn recover(&mut self) -> Result<Server, JournalError> {
@@ -216,6 +257,9 @@ impl World {
         if self.random.below(12) == 0 {
             self.snapshot(server);
         }
+        if self.random.below(15) == 0 {
+            self.archive();
+        }
         Ok(())
     }
 
@@ -247,6 +291,35 @@ impl World {
         if snapshot::write(&self.snapshots, &place, &model.save()).is_ok() {
             // What cannot be removed today is removed the next time.
             snapshot::prune(&self.snapshots, Seq::new(u64::MAX)).ok();
+        } else {
+            self.counts.nested += 1;
+        }
+    }
+
+    /// Archives what is closed and prunes what nobody needs, beside the server. It may fail anywhere, and then changes
+    /// nothing that anybody could read.
+    fn archive(&mut self) {
+        let archived = archive_closed(&self.journal, |_| self.counts.archived += 1);
+        assert!(
+            matches!(archived, Ok(()) | Err(JournalError::Io { .. })),
+            "{archived:?}"
+        );
+        self.counts.nested += u64::from(archived.is_err());
+        if self.random.below(2) == 0 {
+            return;
+        }
+        // Fewer than two snapshots, or a disk that fails: nothing goes.
+        let Ok(needs) = retention::needs(&self.journal, &self.snapshots, None) else {
+            return;
+        };
+        let pruned = prunable(&self.journal, needs.first()).and_then(|plan| {
+            prune(&self.journal, &plan)?;
+            Ok(plan.archives.len() as u64)
+        });
+        match pruned {
+            Ok(count) => self.counts.pruned += count,
+            Err(JournalError::Io { .. }) => self.counts.nested += 1,
+            Err(error) => panic!("no fault may look like damage: {error}"),
         }
     }
 
@@ -376,10 +449,11 @@ fn number_in(variable: &str, default: u64) -> u64 {
 #[test]
 fn whatever_the_disk_does_nothing_acknowledged_is_lost() {
     let (seeds, first) = (number_in("SEEDS", 300), number_in("FIRST_SEED", 1));
+    let images = number_in("IMAGES", 2);
     let mut all = Counts::default();
     for seed in first..first + seeds {
         let run = std::panic::catch_unwind(|| {
-            let mut world = World::new(seed);
+            let mut world = World::new(seed, images);
             (0..LIVES).for_each(|_| world.live());
             world.counts
         });
@@ -391,6 +465,10 @@ fn whatever_the_disk_does_nothing_acknowledged_is_lost() {
         all.from_snapshot += counts.from_snapshot;
         all.lost_unacknowledged += counts.lost_unacknowledged;
         all.kills_after_failure += counts.kills_after_failure;
+        all.images += counts.images;
+        all.nested += counts.nested;
+        all.archived += counts.archived;
+        all.pruned += counts.pruned;
     }
     println!("{seeds} seeds from {first}: {all:?}");
     if seeds >= 100 {
@@ -400,5 +478,6 @@ fn whatever_the_disk_does_nothing_acknowledged_is_lost() {
             "{all:?}"
         );
         assert!(all.lost_unacknowledged > seeds, "{all:?}");
+        assert!(all.archived > seeds && all.pruned > seeds / 10, "{all:?}");
     }
 }

@@ -13,7 +13,8 @@ use engine::{
     Money, NewOrder, OrderId, OrderRef, OrderType, Price, Product, Quantity, Ratio, RiskLimits, Seq,
     Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp,
 };
-use persistence_writer::bench::{self, Load, Measured};
+use hdrhistogram::Histogram;
+use persistence_writer::bench::{self, Load, Measured, Offered};
 use persistence_writer::journal::{self, Disk, JournalError, Settings, walk};
 use persistence_writer::limits::SEGMENT_BYTES_DEFAULT;
 use read_model::ReadModel;
@@ -30,6 +31,9 @@ pub struct JournalBenchArgs {
     /// Syncs per batch size.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub batches: u32,
+    /// Orders of each run that measures how long a durable acknowledgement takes.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
+    pub orders: u32,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -62,6 +66,9 @@ pub enum JournalBenchError {
 
 /// Batch sizes: a lone order, and what gathers during a sync under load.
 const BATCHES: [u32; 4] = [1, 10, 100, 1_000];
+
+/// Orders a second: lone ones, which find the writer asleep, and as many as a strategy may send.
+const ACK_RATES: [u32; 3] = [100, 1_000, 5_000];
 
 /// A folder that is gone when this is.
 struct Scratch(PathBuf);
@@ -100,8 +107,19 @@ pub struct Row {
     pub bare: Measured,
 }
 
+/// Orders one by one at a fixed rate, through the writer's thread: how long a durable acknowledgement takes, from the
+/// planned arrival of the order.
 #[derive(Clone, Debug)]
-pub struct JournalReport(Vec<Row>);
+pub struct AckRow {
+    pub offered: Offered,
+    pub ack_ns: Histogram<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct JournalReport {
+    batches: Vec<Row>,
+    acks: Vec<AckRow>,
+}
 
 /// Measures all batch sizes. What was written is read again and compared before a figure counts.
 pub fn journal(args: &JournalBenchArgs) -> Result<JournalReport, JournalBenchError> {
@@ -119,7 +137,20 @@ pub fn journal(args: &JournalBenchArgs) -> Result<JournalReport, JournalBenchErr
         let bare = bare.map_err(|source| JournalBenchError::Io { path: folder, source })?;
         rows.push(Row { batch, journal, bare });
     }
-    Ok(JournalReport(rows))
+    let mut acks = Vec::new();
+    for per_second in ACK_RATES {
+        for nudge in [false, true] {
+            let offered = Offered {
+                per_second,
+                orders: args.orders,
+                nudge,
+            };
+            let folder = scratch.folder(&format!("ack-{per_second}-{nudge}"))?;
+            let ack_ns = bench::acknowledgements(&folder, offered)?;
+            acks.push(AckRow { offered, ack_ns });
+        }
+    }
+    Ok(JournalReport { batches: rows, acks })
 }
 
 impl JournalReport {
@@ -133,7 +164,7 @@ impl JournalReport {
                 "batch_ns_max": measured.batch_ns.max(),
             })
         };
-        let rows = self.0.iter().map(|row| {
+        let rows = self.batches.iter().map(|row| {
             json!({
                 "batch": row.batch,
                 "records": row.journal.records,
@@ -142,7 +173,23 @@ impl JournalReport {
                 "bare_fdatasync": side(&row.bare),
             })
         });
-        json!({ "benchmark": "journal", "batches": rows.collect::<Vec<_>>() })
+        let acks = self.acks.iter().map(|row| {
+            json!({
+                "orders_per_second": row.offered.per_second,
+                "orders": row.offered.orders,
+                "nudged": row.offered.nudge,
+                "ack_ns_p50": row.ack_ns.value_at_quantile(0.5),
+                "ack_ns_p90": row.ack_ns.value_at_quantile(0.9),
+                "ack_ns_p99": row.ack_ns.value_at_quantile(0.99),
+                "ack_ns_p999": row.ack_ns.value_at_quantile(0.999),
+                "ack_ns_max": row.ack_ns.max(),
+            })
+        });
+        json!({
+            "benchmark": "journal",
+            "batches": rows.collect::<Vec<_>>(),
+            "durable_acknowledgement": acks.collect::<Vec<_>>(),
+        })
     }
 }
 
@@ -152,7 +199,7 @@ impl fmt::Display for JournalReport {
             f,
             "batch  records/s  p50 us  p99 us  max us | bare: records/s  p50 us  p99 us  max us"
         )?;
-        for row in &self.0 {
+        for row in &self.batches {
             let us = |measured: &Measured, quantile| measured.batch_ns.value_at_quantile(quantile) / 1_000;
             let (journal, bare) = (&row.journal, &row.bare);
             writeln!(
@@ -167,6 +214,25 @@ impl fmt::Display for JournalReport {
                 us(bare, 0.5),
                 us(bare, 0.99),
                 us(bare, 1.0),
+            )?;
+        }
+        writeln!(
+            f,
+            "\ndurable acknowledgement, from the planned arrival of each order"
+        )?;
+        writeln!(f, "orders/s  nudged  p50 us  p90 us  p99 us  p99.9 us  max us")?;
+        for row in &self.acks {
+            let us = |quantile| row.ack_ns.value_at_quantile(quantile) / 1_000;
+            writeln!(
+                f,
+                "{:>8} {:>7} {:>7} {:>7} {:>7} {:>9} {:>7}",
+                row.offered.per_second,
+                row.offered.nudge,
+                us(0.5),
+                us(0.9),
+                us(0.99),
+                us(0.999),
+                us(1.0),
             )?;
         }
         Ok(())
@@ -357,10 +423,17 @@ mod tests {
         let arguments = JournalBenchArgs {
             directory: directory.path().into(),
             batches: 2,
+            orders: 10,
             json: true,
         };
         let report = journal(&arguments).unwrap().json();
         assert_eq!(report["batches"][3]["records"], 2_000);
+        let acks = report["durable_acknowledgement"].as_array().unwrap();
+        assert_eq!(acks.len(), 2 * ACK_RATES.len());
+        assert!(
+            acks.iter()
+                .all(|row| row["ack_ns_max"].as_u64() >= row["ack_ns_p50"].as_u64())
+        );
         let arguments = RecoveryBenchArgs {
             directory: directory.path().into(),
             commands: 2_000,

@@ -15,6 +15,7 @@ mod configuration;
 mod crash;
 mod crash_load;
 mod disk_full;
+mod io_errors;
 mod kill_switch;
 mod latency;
 mod life_of_an_order;

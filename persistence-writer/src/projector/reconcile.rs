@@ -56,7 +56,7 @@ pub struct AccountTotals {
 }
 
 /// What was traded since the journal began.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Volume {
     pub orders: u64,
     pub trades: u64,

@@ -311,6 +311,12 @@ impl Server {
         (status, lines)
     }
 
+    /// Waits for an end that must come by itself; returns how it ended, and the log of all servers of the site.
+    pub fn end(mut self) -> (ExitStatus, String) {
+        let status = wait_bounded(&mut self.child).expect("the server did not end");
+        (status, fs::read_to_string(&self.log).unwrap())
+    }
+
     /// A clean stop.
     pub fn stop(self) {
         let log = self.log.clone();

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Days, Dirty, Fold, Held, KillEvents, Ledger, Names, PositionLives, StrategyTotals};
 use crate::projector::batch::Batch;
+use crate::projector::reconcile::Volume;
 
 /// Layout of the bytes. Another layout is refused.
 const VERSION: u32 = 1;
@@ -41,6 +42,7 @@ struct Saved<'a> {
     ledger: &'a Ledger,
     day: u32,
     held: Held,
+    volume: Volume,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +55,7 @@ struct Restored {
     ledger: Ledger,
     day: u32,
     held: Held,
+    volume: Volume,
 }
 
 impl Fold {
@@ -75,6 +78,7 @@ impl Fold {
             ledger: &self.ledger,
             day: self.day,
             held: self.held,
+            volume: self.volume,
         };
         Some(postcard::to_extend(&saved, bytes).expect("plain data is written into memory"))
     }
@@ -114,6 +118,7 @@ impl Fold {
             batch: Batch::starting_after(written_to),
             written_to,
             held: restored.held,
+            volume: restored.volume,
             ordinal: 0,
             last_fill: None,
             refusal: None,

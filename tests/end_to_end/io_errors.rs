@@ -1,0 +1,112 @@
+//! A disk that fails under the real process: the kernel's answer is replaced (strace), the rest is real.
+//!
+//! After the failure nothing is acknowledged, the process ends with a reason, and the next start has everything that was
+//! acknowledged, with trading stopped until a person re-arms it. Needs strace, and the right to trace.
+
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::life_of_an_order::{id_of, limit};
+use crate::support::server::{FREE, QUIET, Server, Site};
+
+const ORDERS: &str = "/api/oms/orders";
+
+/// `pinion serve` of which the `at`-th call of `syscall` on the first segment, by any of its threads, fails once.
+fn failing(site: &Site, syscall: &str, error: &str, at: u32) -> Command {
+    let serve = site.command(QUIET);
+    let mut command = Command::new("strace");
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stdin(Stdio::null())
+        // The tracer is a grandchild: whoever ends the child ends the server.
+        .args(["-D", "-f", "-qq", "-o", "/dev/null", "-P"])
+        .arg(site.data_dir().join("journal/0000000001.segment"))
+        .args(["-e", &format!("trace={syscall}")])
+        .args(["-e", &format!("inject={syscall}:error={error}:when={at}")])
+        .arg(serve.get_program())
+        .args(serve.get_args());
+    command
+}
+
+fn can_trace() -> bool {
+    let traced = Command::new("strace")
+        .args(["-qq", "-e", "trace=none", "true"])
+        .output();
+    traced.is_ok_and(|output| output.status.success())
+}
+
+/// Orders until one is not acknowledged; the ids of those that were.
+fn trade_until_it_fails(site: &Site, server: &Server) -> Vec<u64> {
+    let mut client = server.client_of(site, "free");
+    let mut acknowledged = Vec::new();
+    for quantity in 1..1_000 {
+        let body = limit("BUY", quantity, "2440.00").to_string();
+        match client.try_send("POST", ORDERS, body.as_bytes()) {
+            Ok(answer) if answer.status == 201 => acknowledged.push(id_of(&answer.json())),
+            Ok(answer) => {
+                let error = answer.expect(503);
+                assert!(error["error"].is_string(), "{error}");
+                break;
+            }
+            Err(_) => break,
+        }
+    }
+    // Nobody gets anything acknowledged any more.
+    for quantity in 1..20 {
+        let body = limit("BUY", quantity, "2440.00").to_string();
+        let mut client = server.client_of(site, "free");
+        if let Ok(answer) = client.try_send("POST", ORDERS, body.as_bytes()) {
+            answer.expect(503);
+        }
+    }
+    acknowledged
+}
+
+#[test]
+fn after_a_failed_write_or_sync_nothing_is_acknowledged_and_the_next_start_has_the_rest() {
+    if !can_trace() {
+        eprintln!("not shown: strace is missing, or this user may not trace");
+        return;
+    }
+    for (syscall, error, at, reason) in [
+        ("fdatasync", "EIO", 5, "cannot sync"),
+        ("fdatasync", "EIO", 23, "cannot sync"),
+        ("pwrite64", "ENOSPC", 7, "cannot write"),
+        ("pwrite64", "EIO", 16, "cannot write"),
+    ] {
+        let what = format!("{error} at {syscall} {at}");
+        let site = Site::with_accounts(&[FREE]);
+        let config = std::fs::read_to_string(site.config_file()).unwrap();
+        site.configure(&format!("{config}\n[journal]\nsegment_mib = 1\n"));
+        site.start(QUIET).stop();
+
+        let server = site.start_command(failing(&site, syscall, error, at));
+        let acknowledged = trade_until_it_fails(&site, &server);
+        assert!(!acknowledged.is_empty(), "{what}");
+        let (status, log) = server.end();
+        assert!(!status.success(), "{what}: {status}");
+        let said = log.lines().rfind(|line| line.starts_with("pinion: "));
+        assert!(
+            said.is_some_and(|line| line.contains("the journal has failed") && line.contains(reason)),
+            "{what}: {said:?}"
+        );
+
+        let server = site.start(QUIET);
+        let mut client = server.client_of(&site, "free");
+        for order in &acknowledged {
+            client.get(&format!("{ORDERS}/{order}")).expect(200);
+        }
+        let refused = client.post(ORDERS, &limit("BUY", 1, "2440.00")).expect(400);
+        assert_eq!(refused["failed_check"], "circuit_breaker", "{what}: {refused}");
+        let author = json!({"deactivated_by": "a person"});
+        server
+            .client()
+            .post("/api/oms/risk/deactivate-kill-switch", &author)
+            .expect(200);
+        client.post(ORDERS, &limit("BUY", 1, "2440.00")).expect(201);
+        let hash = server.stop_with_hash();
+        assert_eq!(site.replay().state_hash, hash, "{what}");
+    }
+}
