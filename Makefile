@@ -3,10 +3,10 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test sim soak golden fuzz setup lint
+.PHONY: help run build test sim soak golden fuzz setup lint instructions instructions-baseline
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: ## Build and start paper trading on http://127.0.0.1:8050/ with data in ./data (ARGS="--wait park" adds flags)
 	$(CARGO) build --release --bin pinion
@@ -38,6 +38,12 @@ golden: ## Write the golden journal of the engine's present rules anew, after a 
 fuzz: ## Fold encoded command streams (MINUTES=5; needs the nightly tool chain and cargo-fuzz)
 	$(CARGO) run --package persistence-writer --example fuzz_corpus fuzz/corpus/engine_commands
 	cd fuzz && cargo +nightly fuzz run --sanitizer none engine_commands -- -max_total_time=$$(($${MINUTES:-5} * 60)) -max_len=16384 -len_control=0 -timeout=20
+
+instructions: setup ## Count the instructions of the engine's hot paths under callgrind; fails above +5 % of benches/instructions.txt
+	CARGO="$(CARGO)" ./scripts/instructions.sh
+
+instructions-baseline: setup ## Write benches/instructions.txt anew
+	CARGO="$(CARGO)" ./scripts/instructions.sh baseline
 
 lint: ## Check formatting and lints
 	$(CARGO) fmt --all --check

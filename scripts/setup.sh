@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the tests need beyond Rust: a C linker, Chromium, Node.js with npm, Python, strace,
+# Installs what the tests need beyond Rust: a C linker, Valgrind, Chromium, Node.js with npm, Python, strace,
 # and the packages of the browser and client tests.
 # Installs Debian packages only where it may (as root, or with sudo that asks nothing); else it says in one sentence
 # what is missing. Only a missing Rust tool chain or linker is an error: everything else fails the test that needs it.
@@ -24,6 +24,7 @@ root_prefix() {
 missing_packages() {
     command -v cc >/dev/null 2>&1 || echo gcc libc6-dev
     command -v node >/dev/null 2>&1 || echo nodejs
+    command -v valgrind >/dev/null 2>&1 || echo valgrind
     command -v curl >/dev/null 2>&1 || echo curl
     command -v npm >/dev/null 2>&1 || echo npm
     python3 -c 'import ensurepip' >/dev/null 2>&1 || echo python3 python3-venv

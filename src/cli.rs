@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::archive::ArchiveArgs;
 use crate::bench::engine_bench::EngineBenchArgs;
 use crate::bench::journal_bench::{JournalBenchArgs, RecoveryBenchArgs};
+use crate::bench::loop_bench::LoopBenchArgs;
+use crate::bench::ring_bench::RingBenchArgs;
 use crate::diff::DiffArgs;
 use crate::repair::RepairArgs;
 use crate::replay::ReplayArgs;
@@ -99,6 +101,10 @@ pub struct NewKeyArgs {
 pub enum BenchCommand {
     /// The engine on the workloads of shared/workloads/ORACLE.md.
     Engine(EngineBenchArgs),
+    /// Handing items from one thread to another, one at a time and in a stream.
+    Ring(RingBenchArgs),
+    /// A command into the real engine thread, its events out.
+    Loop(LoopBenchArgs),
     /// Records per second and latency by batch size, beside bare write + fdatasync.
     Journal(JournalBenchArgs),
     /// Commands per second from files to state.
@@ -141,6 +147,10 @@ mod tests {
             "pinion replay --data-dir ./data --until 2026-08-03T09:15:00Z --dump book --symbol TCS --json",
             "pinion replay --data-dir ./data --order 42",
             "pinion verify --data-dir ./data",
+            "pinion bench engine --workload e --scenario 25 --json",
+            "pinion bench engine --workload A --mode full --commands 1000 --seed 42",
+            "pinion bench ring --wait busy-spin",
+            "pinion bench loop --commands 100000 --json",
             "pinion bench journal --json",
             "pinion bench recovery --commands 100000",
             "pinion repair --data-dir ./data --yes",

@@ -96,11 +96,22 @@ pub enum Ack {
 }
 
 /// How the engine thread waits for work.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Wait {
     BusySpin,
     Yield,
     Park,
+}
+
+impl Wait {
+    /// As it is written on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Wait::BusySpin => "busy-spin",
+            Wait::Yield => "yield",
+            Wait::Park => "park",
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

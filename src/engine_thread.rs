@@ -99,7 +99,8 @@ fn turn(sequencer: &mut Sequencer, lanes: &mut Lanes, control_open: &mut bool) -
     worked
 }
 
-fn rest(wait: Wait, idle: u32) {
+/// Waits a little after `idle` turns in a row without work.
+pub(crate) fn rest(wait: Wait, idle: u32) {
     match wait {
         Wait::BusySpin => std::hint::spin_loop(),
         _ if idle < SPINS_BEFORE_YIELD => std::hint::spin_loop(),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use pinion::bench::{engine_bench, journal_bench};
+use pinion::bench::{engine_bench, journal_bench, loop_bench, ring_bench};
 use pinion::cli::{BenchCommand, Cli, Command, KeysCommand};
 use pinion::keys::NewKey;
 use pinion::tables::TablesError;
@@ -19,6 +19,18 @@ fn main() -> ExitCode {
             })
             .map_err(|error| error.to_string()),
         Command::Bench(BenchCommand::Engine(args)) => engine_bench::run(&args)
+            .map(|report| match args.json {
+                true => println!("{}", report.json()),
+                false => println!("{report}"),
+            })
+            .map_err(|error| error.to_string()),
+        Command::Bench(BenchCommand::Ring(args)) => ring_bench::run(&args)
+            .map(|report| match args.json {
+                true => println!("{}", report.json()),
+                false => println!("{report}"),
+            })
+            .map_err(|error| error.to_string()),
+        Command::Bench(BenchCommand::Loop(args)) => loop_bench::run(&args)
             .map(|report| match args.json {
                 true => println!("{}", report.json()),
                 false => println!("{report}"),

@@ -119,12 +119,7 @@ impl Engine {
         definition: &AccountDefinition,
         out: &mut EventBuffer,
     ) -> Result<(), Refusal> {
-        if let Some(slot) = self
-            .accounts
-            .iter()
-            .position(|account| account.name == definition.name)
-            .map(slot_of)
-        {
+        if let Some(slot) = self.account_names.find(&definition.name, &self.accounts) {
             // What the configuration says is kept in the journal; limits change by SetLimits, balances by AdjustCash.
             self.accounts.as_mut_slice().at_mut(slot).profile = definition.profile;
             out.push(Event::AccountDefined(AccountId::new(slot)));
@@ -140,6 +135,7 @@ impl Engine {
         }
         let id = AccountId::new(slot_of(self.accounts.len()));
         self.accounts.push(Account::new(definition));
+        self.account_names.enter_last(&self.accounts);
         self.rehash_account(id);
         out.push(Event::AccountDefined(id));
         Ok(())

@@ -9,6 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::account::Account;
+use crate::account_names::AccountNames;
 use crate::agenda::Agenda;
 use crate::arena::{Slots, index};
 use crate::book::ladder::Nodes;
@@ -139,6 +140,7 @@ pub struct Engine {
     pub(crate) nodes: Nodes,
     pub(crate) positions: Positions,
     pub(crate) accounts: Vec<Account>,
+    pub(crate) account_names: AccountNames,
     pub(crate) instruments: Vec<Instrument>,
     pub(crate) client_order_ids: ClientOrderIds,
     pub(crate) tariff: Tariff,
@@ -195,6 +197,7 @@ impl Engine {
             nodes: Nodes::new(capacity.orders),
             positions: Positions::new(capacity.positions, capacity.accounts, capacity.instruments),
             accounts: Vec::with_capacity(index(capacity.accounts)),
+            account_names: AccountNames::new(capacity.accounts),
             instruments: Vec::with_capacity(index(capacity.instruments)),
             client_order_ids: ClientOrderIds::new(capacity.client_order_ids),
             tariff: Tariff::new(),

@@ -19,6 +19,7 @@ extern crate alloc;
 extern crate std;
 
 mod account;
+mod account_names;
 mod agenda;
 mod alert;
 mod arena;

@@ -211,7 +211,17 @@ impl Engine {
         engine.triggers.set_next_sequence(image.next_trigger);
         engine.marks_pending.extend(image.marks_pending);
         engine.marks_due = image.marks_due;
-        engine.accounts.extend(image.accounts);
+        for account in image.accounts {
+            if engine
+                .account_names
+                .find(&account.name, &engine.accounts)
+                .is_some()
+            {
+                return None;
+            }
+            engine.accounts.push(account);
+            engine.account_names.enter_last(&engine.accounts);
+        }
         for instrument in image.instruments {
             engine.put_instrument(instrument)?;
         }

@@ -1,38 +1,45 @@
-//! `pinion bench engine`: the workloads of [`super::workload`] on the order book that production matches with.
+//! `pinion bench engine`: the workloads of [`super::workload`] on the code that production runs.
 //!
-//! An untimed pass checks every trade, every best price and the final queues against the reference book and, where the
-//! table has the stream, against what twelve other engines gave. Only then is the same stream timed, with nothing but
-//! the book inside the measurement.
+//! An untimed pass checks every trade, every best price and the final queues against the reference books and, where the
+//! table has the stream, against what twelve other engines gave. Only then is the same stream timed: the mean over the
+//! whole batch first, each command on its own in a pass of its own.
 
 use std::fmt;
-use std::hint::black_box;
-use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use engine::book::{Book, BookRefusal, BookSettings, Execution};
-use engine::{Price, Quantity, Side, TimeInForce};
+use engine::book::BookRefusal;
 use thiserror::Error;
 
-use super::checksum::{Outcome, Touch};
-use super::expected::{self, Expected};
-use super::limits::{COMMANDS_MAX, PREFILL, PRICE_HIGH, PRICE_LOW, RESTING_MAX, TIMED_PASSES};
-use super::workload::{Kind, Mix, Record, Workload};
+use super::book_run::BookRun;
+use super::checksum::Outcome;
+use super::expected;
+use super::full_run::{Decisions, FullRun};
+use super::hand_off_run::{self, InPlace};
+use super::latency::{Latency, rss_bytes};
+use super::limits::{COMMANDS_MAX, TIMED_PASSES, TIMED_PASSES_LONG};
+use super::swings::Scenario;
+use super::workload::{Name, Workload};
 
 #[derive(Args, Clone, Debug)]
 #[command(args_override_self = true)]
 pub struct EngineBenchArgs {
-    /// Which stream: A is quote-driven (mostly moves), B order-driven (additions and cancellations).
+    /// Which stream. A: quote-driven (mostly moves), one book. B: order-driven (additions and cancellations), one book.
+    /// C: B over 1,000 books with a million resting orders. D: B with the dashboard's risk profile. E: swinging prices,
+    /// with reports handed to a second thread.
     #[arg(long, value_enum, ignore_case = true)]
-    pub workload: Mix,
-    /// Commands after the prefill of 1,000.
-    #[arg(long, default_value_t = 1_000_000)]
-    pub commands: usize,
-    /// Seed of the stream; results are known for 42 with 1,000, 100,000 and 1,000,000 commands.
+    pub workload: Name,
+    /// Of workload E: how far the price swings, in per cent [default: all five; the slowest counts].
+    #[arg(long, value_enum)]
+    pub scenario: Option<Scenario>,
+    /// Commands after the prefill [default: 1,000,000; of E 2,000,000].
+    #[arg(long)]
+    pub commands: Option<usize>,
+    /// Seed of the stream; results of others are known for A and B, 42, with 1,000, 100,000 and 1,000,000 commands.
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
-    /// What runs the stream.
-    #[arg(long, value_enum, default_value = "book")]
-    pub mode: Mode,
+    /// What runs the stream [default: book; of D full].
+    #[arg(long, value_enum)]
+    pub mode: Option<Mode>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -40,8 +47,10 @@ pub struct EngineBenchArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Mode {
-    /// The order book alone, through its library face.
+    /// The order book alone, through its library face (A, B, C; E with reports).
     Book,
+    /// Everything that an order costs on the engine thread, and its journal record (A, B, C, D).
+    Full,
 }
 
 /// Why there is no time to report.
@@ -49,6 +58,10 @@ pub enum Mode {
 pub enum EngineBenchError {
     #[error("--commands is {0}; a stream has 1 to {COMMANDS_MAX} commands")]
     Commands(usize),
+    #[error("workload {0} does not run in this mode: D is for full, E for book")]
+    Mode(Name),
+    #[error("--scenario belongs to workload E")]
+    Scenario,
     #[error("the book refused command {index}: {refusal}")]
     Refused { index: usize, refusal: BookRefusal },
     #[error("wrong result, so no time: {}", .0.join("; "))]
@@ -58,202 +71,169 @@ pub enum EngineBenchError {
 /// A run whose results are right.
 #[derive(Clone, Debug)]
 pub struct Report {
-    workload: Mix,
+    workload: Name,
+    mode: Mode,
+    scenario: Option<Scenario>,
     seed: u64,
     commands: usize,
     stream_checksum: u64,
     outcome: Outcome,
+    /// Of full runs.
+    decisions: Option<Decisions>,
     /// Median over the timed passes, for all commands together.
     elapsed_ns: u128,
+    passes: usize,
+    /// The same in `Engine::apply` alone, of full runs.
+    apply_ns: Option<u128>,
+    /// The same where buys and sells of an account meet in one position, of full runs but D's, which is that anyway.
+    netting_ns: Option<u128>,
+    latency: Latency,
+    empty: Latency,
+    rss_bytes: u64,
+    /// Of workload E: the other scenarios, with nanoseconds for all messages.
+    others: Vec<(Scenario, u128)>,
 }
 
 /// Runs a stream: generate, check, time.
 ///
 /// # Errors
-/// Where the arguments are out of range, or the book's results are not the expected ones.
+/// Where the arguments are out of range, or the results are not the expected ones.
 pub fn run(args: &EngineBenchArgs) -> Result<Report, EngineBenchError> {
-    if args.commands == 0 || args.commands > COMMANDS_MAX {
-        return Err(EngineBenchError::Commands(args.commands));
+    let standard = if args.workload == Name::E {
+        2_000_000
+    } else {
+        1_000_000
+    };
+    let commands = args.commands.unwrap_or(standard);
+    if commands == 0 || commands > COMMANDS_MAX {
+        return Err(EngineBenchError::Commands(commands));
     }
-    let Mode::Book = args.mode;
-    let workload = Workload::generate(args.workload, args.commands, args.seed);
-    let row = expected::row(args.workload, args.commands, args.seed);
-    let commands: Vec<Order> = workload.records.iter().map(Order::from).collect();
-    let outcome = checked_pass(&workload, &commands)?;
-    compare(&workload, &outcome, row)?;
-    let mut passes = Vec::with_capacity(TIMED_PASSES);
-    for _ in 0..TIMED_PASSES {
-        passes.push(timed_pass(&workload, &commands)?);
+    if args.scenario.is_some() && args.workload != Name::E {
+        return Err(EngineBenchError::Scenario);
     }
-    passes.sort_unstable();
-    Ok(Report {
-        workload: args.workload,
-        seed: args.seed,
-        commands: args.commands,
-        stream_checksum: workload.checksum(),
+    let standard = if args.workload == Name::D {
+        Mode::Full
+    } else {
+        Mode::Book
+    };
+    let mode = args.mode.unwrap_or(standard);
+    let generate =
+        |scenario: Option<Scenario>| Workload::generate(args.workload, scenario, commands, args.seed);
+    match (args.workload, mode) {
+        (Name::D, Mode::Book) | (Name::E, Mode::Full) => Err(EngineBenchError::Mode(args.workload)),
+        (Name::E, Mode::Book) => match args.scenario {
+            Some(scenario) => hand_off(&generate(Some(scenario))),
+            None => worst_scenario(generate),
+        },
+        (_, Mode::Book) => book(&generate(None)),
+        (_, Mode::Full) => full(&generate(None)),
+    }
+}
+
+fn book(workload: &Workload) -> Result<Report, EngineBenchError> {
+    let run = BookRun::new(workload);
+    let outcome = run.checked_pass()?;
+    compare(workload, &outcome)?;
+    let passes = if workload.name == Name::C {
+        TIMED_PASSES_LONG
+    } else {
+        TIMED_PASSES
+    };
+    let elapsed_ns = median(passes, || run.timed_pass())?;
+    let latency = run.latency_pass()?;
+    Ok(Report::new(
+        workload,
+        Mode::Book,
         outcome,
-        elapsed_ns: passes[TIMED_PASSES / 2],
+        (elapsed_ns, passes),
+        latency,
+    ))
+}
+
+fn full(workload: &Workload) -> Result<Report, EngineBenchError> {
+    let netting = FullRun::netting(workload);
+    let passes = TIMED_PASSES_LONG;
+    let (run, netting_ns) = match workload.name {
+        Name::D => (netting, None),
+        _ => {
+            netting.checked_pass()?;
+            let elapsed_ns = median(passes, || Ok(netting.timed_pass()))?;
+            (FullRun::new(workload), Some(elapsed_ns))
+        }
+    };
+    let (outcome, decisions) = run.checked_pass()?;
+    if workload.name != Name::D {
+        compare(workload, &outcome)?;
+    }
+    let elapsed_ns = median(passes, || Ok(run.timed_pass()))?;
+    let apply_ns = median(passes, || Ok(run.apply_pass()))?;
+    let latency = run.latency_pass()?;
+    let timed = (elapsed_ns, passes);
+    Ok(Report {
+        decisions: Some(decisions),
+        apply_ns: Some(apply_ns),
+        netting_ns,
+        ..Report::new(workload, Mode::Full, outcome, timed, latency)
     })
 }
 
-impl Report {
-    /// One JSON object; checksums are 16 hexadecimal digits.
-    pub fn json(&self) -> String {
-        let hex = |checksum: u64| format!("\"{checksum:016x}\"");
-        let fields = [
-            ("workload", format!("\"{}\"", self.workload)),
-            ("mode", "\"book\"".to_owned()),
-            ("seed", self.seed.to_string()),
-            ("commands", self.commands.to_string()),
-            ("stream_checksum", hex(self.stream_checksum)),
-            ("trades", self.outcome.trades.to_string()),
-            ("traded_qty", self.outcome.traded_quantity.to_string()),
-            ("trade_checksum", hex(self.outcome.trade_checksum())),
-            ("l1_checksum", hex(self.outcome.l1_checksum())),
-            ("book_checksum", hex(self.outcome.book_checksum())),
-            ("ns_per_command", self.ns_per_command()),
-        ];
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(key, value)| format!("\"{key}\":{value}"))
-            .collect();
-        format!("{{{}}}", fields.join(","))
+/// One scenario of workload E.
+fn hand_off(workload: &Workload) -> Result<Report, EngineBenchError> {
+    let run = BookRun::new(workload);
+    let outcome = run.checked_pass()?;
+    compare(workload, &outcome)?;
+    let expected = hand_off_run::expected(&run)?;
+    let elapsed_ns = median(TIMED_PASSES, || hand_off_run::timed_pass(&run, expected))?;
+    let mut in_place = InPlace::new(&run);
+    let latency = Latency::measure(run.orders.len(), |index| {
+        in_place
+            .message(&run.orders[index])
+            .map_err(|refusal| EngineBenchError::Refused { index, refusal })
+    })?;
+    if in_place.finish() != expected {
+        let wrong = "the reports read in place are not those of the stream".to_owned();
+        return Err(EngineBenchError::WrongResult(vec![wrong]));
     }
+    Ok(Report::new(
+        workload,
+        Mode::Book,
+        outcome,
+        (elapsed_ns, TIMED_PASSES),
+        latency,
+    ))
+}
 
-    /// Nanoseconds with two decimals, rounded down.
-    fn ns_per_command(&self) -> String {
-        let hundredths = self.elapsed_ns * 100 / self.commands as u128;
-        format!("{}.{:02}", hundredths / 100, hundredths % 100)
+/// All scenarios of workload E; the slowest is the report.
+fn worst_scenario(generate: impl Fn(Option<Scenario>) -> Workload) -> Result<Report, EngineBenchError> {
+    let mut reports = Vec::with_capacity(Scenario::ALL.len());
+    for scenario in Scenario::ALL {
+        reports.push((scenario, hand_off(&generate(Some(scenario)))?));
     }
+    let rates = reports
+        .iter()
+        .map(|(scenario, report)| (*scenario, report.elapsed_ns));
+    let others = rates.collect();
+    let worst = reports.into_iter().max_by_key(|(_, report)| report.elapsed_ns);
+    let (_, worst) = worst.expect("there are scenarios");
+    Ok(Report { others, ..worst })
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report {
-            workload,
-            seed,
-            commands,
-            outcome,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "workload {workload}, seed {seed}, {commands} commands, book alone"
-        )?;
-        writeln!(f, "stream   {:016x}", self.stream_checksum)?;
-        writeln!(
-            f,
-            "trades   {:016x}  {} trades of {} shares",
-            outcome.trade_checksum(),
-            outcome.trades,
-            outcome.traded_quantity
-        )?;
-        writeln!(f, "l1       {:016x}", outcome.l1_checksum())?;
-        writeln!(f, "book     {:016x}", outcome.book_checksum())?;
-        write!(
-            f,
-            "{} ns per command (median of {TIMED_PASSES} passes)",
-            self.ns_per_command()
-        )
-    }
+fn median(
+    passes: usize,
+    mut pass: impl FnMut() -> Result<u128, EngineBenchError>,
+) -> Result<u128, EngineBenchError> {
+    let mut times = (0..passes).map(|_| pass()).collect::<Result<Vec<_>, _>>()?;
+    times.sort_unstable();
+    Ok(times[passes / 2])
 }
 
-/// A record in the book's own units.
-#[derive(Clone, Copy, Debug)]
-struct Order {
-    kind: Kind,
-    side: Side,
-    id: u32,
-    price: Price,
-    quantity: Quantity,
-}
-
-impl From<&Record> for Order {
-    fn from(record: &Record) -> Order {
-        Order {
-            kind: record.kind,
-            side: if record.side == 0 { Side::Buy } else { Side::Sell },
-            id: record.id,
-            price: ticks(record.price),
-            quantity: Quantity::clamped(i64::from(record.quantity)),
-        }
-    }
-}
-
-/// A price of so many ticks of one paisa.
-fn ticks(price: u32) -> Price {
-    Price::from_paise_clamped(i64::from(price))
-}
-
-fn new_book(workload: &Workload) -> Book {
-    let settings = BookSettings {
-        min_price: ticks(PRICE_LOW),
-        max_price: ticks(PRICE_HIGH),
-        tick: ticks(1),
-        max_orders: RESTING_MAX,
-        max_order_id: workload.max_order_id,
-    };
-    Book::new(&settings).expect("the prices of a workload fit into a book")
-}
-
-#[inline(always)]
-fn execute(book: &mut Book, order: &Order, report: impl FnMut(Execution)) -> Result<(), BookRefusal> {
-    let Order {
-        kind,
-        side,
-        id,
-        price,
-        quantity,
-    } = *order;
-    match kind {
-        Kind::Limit => {
-            book.new_order(id, side, price, quantity, TimeInForce::Day, report)?;
-        }
-        Kind::ImmediateOrCancel => {
-            book.new_order(id, side, price, quantity, TimeInForce::Ioc, report)?;
-        }
-        Kind::Cancel => {
-            book.cancel(id)?;
-        }
-        Kind::Move => {
-            book.move_to(id, price, report)?;
-        }
-    }
-    Ok(())
-}
-
-/// The whole stream with every checksum.
-fn checked_pass(workload: &Workload, commands: &[Order]) -> Result<Outcome, EngineBenchError> {
-    let mut book = new_book(workload);
-    let mut outcome = Outcome::default();
-    for (index, order) in commands.iter().enumerate() {
-        execute(&mut book, order, |trade| {
-            let (price, quantity) = (trade.price.paise(), trade.quantity.shares());
-            outcome.trade(trade.maker, trade.taker, price, quantity);
-        })
-        .map_err(|refusal| EngineBenchError::Refused { index, refusal })?;
-        outcome.l1(touch(&book, Side::Buy), touch(&book, Side::Sell));
-    }
-    for side in [Side::Buy, Side::Sell] {
-        for (id, price, quantity) in book.orders(side) {
-            outcome.resting(id, price.paise(), quantity.shares());
-        }
-    }
-    Ok(outcome)
-}
-
-fn touch(book: &Book, side: Side) -> Touch {
-    book.best(side)
-        .map_or((0, 0), |(price, quantity)| (price.paise(), quantity))
-}
-
-/// Against the reference book always, against the table where it has the stream.
-fn compare(workload: &Workload, found: &Outcome, row: Option<&Expected>) -> Result<(), EngineBenchError> {
+/// Against the reference books always, against the table where it has the stream.
+fn compare(workload: &Workload, found: &Outcome) -> Result<(), EngineBenchError> {
     let mut wrong = Vec::new();
     if *found != workload.outcome {
-        wrong.push("the book and the reference book disagree".to_owned());
+        wrong.push("the books and the reference books disagree".to_owned());
     }
-    if let Some(row) = row {
+    if let Some(row) = expected::row(workload.name, workload.commands(), workload.seed) {
         if workload.checksum() != row.stream_checksum {
             wrong.push("the stream is not the one of the table".to_owned());
         }
@@ -266,56 +246,220 @@ fn compare(workload: &Workload, found: &Outcome, row: Option<&Expected>) -> Resu
     }
 }
 
-/// Nanoseconds for the commands after the prefill.
-fn timed_pass(workload: &Workload, commands: &[Order]) -> Result<u128, EngineBenchError> {
-    let mut book = new_book(workload);
-    let run = |book: &mut Book, first: usize, orders: &[Order]| {
-        for (index, order) in orders.iter().enumerate() {
-            execute(book, order, |trade| {
-                black_box(trade);
-            })
-            .map_err(|refusal| EngineBenchError::Refused {
-                index: first + index,
-                refusal,
-            })?;
+impl Report {
+    fn new(
+        workload: &Workload,
+        mode: Mode,
+        outcome: Outcome,
+        (elapsed_ns, passes): (u128, usize),
+        latency: Latency,
+    ) -> Report {
+        Report {
+            workload: workload.name,
+            mode,
+            scenario: workload.scenario,
+            seed: workload.seed,
+            commands: workload.commands(),
+            stream_checksum: workload.checksum(),
+            outcome,
+            decisions: None,
+            elapsed_ns,
+            passes,
+            apply_ns: None,
+            netting_ns: None,
+            latency,
+            empty: Latency::of_nothing(workload.commands()),
+            rss_bytes: rss_bytes(),
+            others: Vec::new(),
         }
-        Ok(())
-    };
-    let (prefill, timed) = commands.split_at(PREFILL);
-    run(&mut book, 0, prefill)?;
-    let start = Instant::now();
-    run(&mut book, PREFILL, timed)?;
-    let elapsed = start.elapsed();
-    black_box(&book);
-    Ok(elapsed.as_nanos())
+    }
+
+    /// One JSON object; checksums are 16 hexadecimal digits. Workload E also says its scenario.
+    pub fn json(&self) -> String {
+        let hex = |checksum: u64| format!("\"{checksum:016x}\"");
+        let mut fields = vec![("workload", format!("\"{}\"", self.workload))];
+        fields.extend(
+            self.scenario
+                .map(|scenario| ("scenario", format!("\"{scenario}\""))),
+        );
+        fields.extend([
+            ("mode", format!("\"{}\"", self.mode)),
+            ("seed", self.seed.to_string()),
+            ("commands", self.commands.to_string()),
+            ("stream_checksum", hex(self.stream_checksum)),
+            ("trades", self.outcome.trades.to_string()),
+            ("traded_qty", self.outcome.traded_quantity.to_string()),
+            ("trade_checksum", hex(self.outcome.trade_checksum())),
+            ("l1_checksum", hex(self.outcome.l1_checksum())),
+            ("book_checksum", hex(self.outcome.book_checksum())),
+            ("ns_per_command", self.per_command(self.elapsed_ns)),
+            ("p50_ns", self.latency.p50().to_string()),
+            ("p99_ns", self.latency.p99().to_string()),
+            ("p999_ns", self.latency.p999().to_string()),
+            ("max_ns", self.latency.max().to_string()),
+            ("empty_p50_ns", self.empty.p50().to_string()),
+            ("empty_p99_ns", self.empty.p99().to_string()),
+            ("rss_bytes", self.rss_bytes.to_string()),
+        ]);
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(key, value)| format!("\"{key}\":{value}"))
+            .collect();
+        format!("{{{}}}", fields.join(","))
+    }
+
+    /// Nanoseconds with two decimals, rounded down.
+    fn per_command(&self, elapsed_ns: u128) -> String {
+        let hundredths = elapsed_ns * 100 / self.commands as u128;
+        format!("{}.{:02}", hundredths / 100, hundredths % 100)
+    }
+
+    /// Millions of commands per second with two decimals, rounded down.
+    fn millions_per_second(&self, elapsed_ns: u128) -> String {
+        let hundredths = self.commands as u128 * 100_000 / elapsed_ns.max(1);
+        format!("{}.{:02}", hundredths / 100, hundredths % 100)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Mode::Book => "book",
+            Mode::Full => "full",
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report {
+            workload,
+            mode,
+            seed,
+            commands,
+            outcome,
+            latency,
+            empty,
+            ..
+        } = self;
+        write!(f, "workload {workload}")?;
+        if let Some(scenario) = self.scenario {
+            write!(f, ", scenario {scenario}")?;
+        }
+        writeln!(f, ", mode {mode}, seed {seed}, {commands} commands")?;
+        writeln!(f, "stream   {:016x}", self.stream_checksum)?;
+        writeln!(
+            f,
+            "trades   {:016x}  {} trades of {} shares",
+            outcome.trade_checksum(),
+            outcome.trades,
+            outcome.traded_quantity
+        )?;
+        writeln!(f, "l1       {:016x}", outcome.l1_checksum())?;
+        writeln!(f, "book     {:016x}", outcome.book_checksum())?;
+        if let Some(decisions) = self.decisions {
+            let Decisions {
+                accepted,
+                rejected,
+                refused,
+            } = decisions;
+            let share = rejected * 1_000 / (accepted + rejected).max(1);
+            let (whole, tenth) = (share / 10, share % 10);
+            writeln!(
+                f,
+                "orders   {accepted} accepted, {rejected} rejected ({whole}.{tenth} %); {refused} cancels and modifies refused"
+            )?;
+        }
+        let mean = self.per_command(self.elapsed_ns);
+        let rate = self.millions_per_second(self.elapsed_ns);
+        writeln!(
+            f,
+            "mean     {mean} ns per command, {rate} M/s (median of {} passes)",
+            self.passes
+        )?;
+        if let Some(apply_ns) = self.apply_ns {
+            let mean = self.per_command(apply_ns);
+            writeln!(f, "  of it  {mean} ns in Engine::apply, without rings and record")?;
+        }
+        if let Some(netting_ns) = self.netting_ns {
+            let mean = self.per_command(netting_ns);
+            writeln!(
+                f,
+                "  netted {mean} ns where each account has one position (other trades: excess exits are trimmed)"
+            )?;
+        }
+        for (scenario, elapsed_ns) in &self.others {
+            let rate = self.millions_per_second(*elapsed_ns);
+            writeln!(
+                f,
+                "  {scenario:>5}  {} ns, {rate} M/s",
+                self.per_command(*elapsed_ns)
+            )?;
+        }
+        for (name, of) in [("each", latency), ("empty", empty)] {
+            let (p50, p99, p999, max) = (of.p50(), of.p99(), of.p999(), of.max());
+            writeln!(
+                f,
+                "{name:8} p50 {p50} ns, p99 {p99} ns, p99.9 {p999} ns, max {max} ns"
+            )?;
+        }
+        write!(f, "memory   {} MiB resident", self.rss_bytes >> 20)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::expected::Expected;
     use super::*;
 
-    fn args(workload: Mix, commands: usize, seed: u64) -> EngineBenchArgs {
+    fn args(workload: Name, commands: usize, seed: u64) -> EngineBenchArgs {
         EngineBenchArgs {
             workload,
-            commands,
+            scenario: None,
+            commands: Some(commands),
             seed,
-            mode: Mode::Book,
+            mode: None,
             json: true,
         }
+    }
+
+    fn workload(name: Name, commands: usize, seed: u64) -> Workload {
+        Workload::generate(name, None, commands, seed)
     }
 
     /// Every row of the table, by the book that production runs.
     #[test]
     fn the_book_reproduces_every_row() {
         for row in expected::ROWS {
-            let workload = Workload::generate(row.mix, row.commands, row.seed);
-            let commands: Vec<Order> = workload.records.iter().map(Order::from).collect();
-            let outcome = checked_pass(&workload, &commands).expect("the book takes every command");
+            let workload = workload(row.workload, row.commands, row.seed);
+            let outcome = BookRun::new(&workload)
+                .checked_pass()
+                .expect("the book takes every command");
+            let wrong = row.mismatches(&outcome);
             assert_eq!(
-                row.mismatches(&outcome),
+                wrong,
                 Vec::<String>::new(),
-                "mix {} n={}",
-                row.mix,
+                "workload {} n={}",
+                row.workload,
+                row.commands
+            );
+        }
+    }
+
+    /// The full engine trades as the books do: same trades, same best prices, same queues, out of its events alone.
+    #[test]
+    fn the_full_engine_reproduces_the_table() {
+        for row in expected::ROWS.iter().filter(|row| row.commands <= 100_000) {
+            let workload = workload(row.workload, row.commands, row.seed);
+            let (outcome, _) = FullRun::new(&workload)
+                .checked_pass()
+                .expect("nothing is refused");
+            let wrong = row.mismatches(&outcome);
+            assert_eq!(
+                wrong,
+                Vec::<String>::new(),
+                "workload {} n={}",
+                row.workload,
                 row.commands
             );
         }
@@ -324,33 +468,45 @@ mod tests {
     #[test]
     fn the_book_agrees_with_the_reference_on_other_seeds() {
         for seed in 0..20 {
-            for mix in [Mix::A, Mix::B] {
-                run(&args(mix, 2_000, seed)).unwrap_or_else(|why| panic!("mix {mix} seed {seed}: {why}"));
+            for name in [Name::A, Name::B] {
+                run(&args(name, 2_000, seed))
+                    .unwrap_or_else(|why| panic!("workload {name} seed {seed}: {why}"));
             }
         }
     }
 
     #[test]
+    fn swinging_prices_agree_with_the_reference() {
+        for seed in 0..5 {
+            run(&args(Name::E, 20_000, seed)).unwrap_or_else(|why| panic!("workload E seed {seed}: {why}"));
+        }
+    }
+
+    /// About three of ten orders are rejected, and what the engine decides can be replayed from its records.
+    #[test]
+    fn the_dashboard_rejects_its_share() {
+        let workload = workload(Name::D, 100_000, 42);
+        let (_, decisions) = FullRun::netting(&workload)
+            .checked_pass()
+            .expect("a consistent run");
+        let share = decisions.rejected * 100 / (decisions.accepted + decisions.rejected);
+        assert!(
+            (20..=40).contains(&share),
+            "{share} % of the orders were rejected"
+        );
+        assert!(decisions.refused > 0, "cancels of rejected orders are refused");
+    }
+
+    #[test]
     fn the_report_is_json_with_the_agreed_keys() {
-        let report = run(&args(Mix::A, 1_000, 42)).expect("a known stream");
+        let report = run(&args(Name::A, 1_000, 42)).expect("a known stream");
         let json: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(&report.json()).expect("valid JSON");
         let keys: Vec<_> = json.keys().map(String::as_str).collect();
         assert_eq!(
-            keys,
-            [
-                "workload",
-                "mode",
-                "seed",
-                "commands",
-                "stream_checksum",
-                "trades",
-                "traded_qty",
-                "trade_checksum",
-                "l1_checksum",
-                "book_checksum",
-                "ns_per_command"
-            ]
+            keys.join(" "),
+            "workload mode seed commands stream_checksum trades traded_qty trade_checksum l1_checksum book_checksum \
+             ns_per_command p50_ns p99_ns p999_ns max_ns empty_p50_ns empty_p99_ns rss_bytes"
         );
         assert_eq!(json["trade_checksum"], "0510c28f07a45303");
         assert_eq!(json["trades"].to_string(), "133");
@@ -359,29 +515,44 @@ mod tests {
     /// A result that differs from the table in one number gives an error that names it, and no report.
     #[test]
     fn a_wrong_result_has_no_time() {
-        let workload = Workload::generate(Mix::B, 1_000, 42);
-        let row = expected::row(Mix::B, 1_000, 42).expect("a row of the table");
+        let workload = workload(Name::B, 1_000, 42);
+        let row = expected::row(Name::B, 1_000, 42).expect("a row of the table");
         let wrong = Expected {
             l1_checksum: row.l1_checksum ^ 1,
             ..*row
         };
-        let Err(EngineBenchError::WrongResult(reasons)) = compare(&workload, &workload.outcome, Some(&wrong))
-        else {
-            panic!("the difference was not seen");
-        };
+        let reasons = wrong.mismatches(&workload.outcome);
         assert_eq!(reasons.len(), 1);
         assert!(
             reasons[0].starts_with("l1_checksum is 1ff33ec19e3e6ab7"),
             "{}",
             reasons[0]
         );
+        let mut outcome = workload.outcome;
+        outcome.trade(1, 2, 3, 4);
+        let Err(EngineBenchError::WrongResult(reasons)) = compare(&workload, &outcome) else {
+            panic!("the difference was not seen");
+        };
+        assert_eq!(reasons.len(), 4, "{reasons:?}");
     }
 
     #[test]
-    fn no_commands_is_an_error() {
+    fn what_cannot_run_is_an_error() {
         assert!(matches!(
-            run(&args(Mix::A, 0, 42)),
+            run(&args(Name::A, 0, 42)),
             Err(EngineBenchError::Commands(0))
         ));
+        for (name, mode) in [(Name::D, Mode::Book), (Name::E, Mode::Full)] {
+            let args = EngineBenchArgs {
+                mode: Some(mode),
+                ..args(name, 10, 42)
+            };
+            assert!(matches!(run(&args), Err(EngineBenchError::Mode(_))));
+        }
+        let args = EngineBenchArgs {
+            scenario: Some(Scenario::Still),
+            ..args(Name::A, 10, 42)
+        };
+        assert!(matches!(run(&args), Err(EngineBenchError::Scenario)));
     }
 }

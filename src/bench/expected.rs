@@ -1,12 +1,12 @@
 //! The results that everyone's book has to give over the streams of seed 42.
 
 use super::checksum::{Outcome, Touch};
-use super::workload::Mix;
+use super::workload::Name;
 
 /// One row of the table. Trades and their quantity include the prefill's.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
-    pub mix: Mix,
+    pub workload: Name,
     pub commands: usize,
     pub seed: u64,
     pub stream_checksum: u64,
@@ -40,14 +40,14 @@ impl Expected {
 }
 
 /// The row of a stream, where the table has one.
-pub fn row(mix: Mix, commands: usize, seed: u64) -> Option<&'static Expected> {
+pub fn row(workload: Name, commands: usize, seed: u64) -> Option<&'static Expected> {
     ROWS.iter()
-        .find(|row| row.mix == mix && row.commands == commands && row.seed == seed)
+        .find(|row| row.workload == workload && row.commands == commands && row.seed == seed)
 }
 
 pub const ROWS: &[Expected] = &[
     Expected {
-        mix: Mix::A,
+        workload: Name::A,
         commands: 1_000,
         seed: 42,
         stream_checksum: 0x7db3_5f1b_b8ac_0a94,
@@ -61,7 +61,7 @@ pub const ROWS: &[Expected] = &[
         sha256: "e1cf9663b9dd01cea6c7cf9cba0bd58d3042862a564e9675371d11e471d54e2e",
     },
     Expected {
-        mix: Mix::B,
+        workload: Name::B,
         commands: 1_000,
         seed: 42,
         stream_checksum: 0x9b65_4bde_cb8c_1267,
@@ -75,7 +75,7 @@ pub const ROWS: &[Expected] = &[
         sha256: "6a5537b1ee07286c035e9da0cb93e74b5d7a38273131f0e031cc82c1838a6340",
     },
     Expected {
-        mix: Mix::A,
+        workload: Name::A,
         commands: 100_000,
         seed: 42,
         stream_checksum: 0x7873_deb0_af6e_d846,
@@ -89,7 +89,7 @@ pub const ROWS: &[Expected] = &[
         sha256: "497803a525ef386e1045b8b39242ec2f62ac571ebd59d02d53b8d0ec2836c315",
     },
     Expected {
-        mix: Mix::B,
+        workload: Name::B,
         commands: 100_000,
         seed: 42,
         stream_checksum: 0x01c0_61b1_52d0_782d,
@@ -103,7 +103,7 @@ pub const ROWS: &[Expected] = &[
         sha256: "f38dbc7f1783057775d871683c9830848683defe21f54c6127f87f1ce9dc9e6e",
     },
     Expected {
-        mix: Mix::A,
+        workload: Name::A,
         commands: 1_000_000,
         seed: 42,
         stream_checksum: 0xb94e_4df3_de4e_363b,
@@ -117,7 +117,7 @@ pub const ROWS: &[Expected] = &[
         sha256: "9badf3b8708046cb3c2eb71086e994f76ffbe597acf922b63bb146fb34f6f2eb",
     },
     Expected {
-        mix: Mix::B,
+        workload: Name::B,
         commands: 1_000_000,
         seed: 42,
         stream_checksum: 0x0027_631d_70b8_8346,

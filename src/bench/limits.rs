@@ -19,4 +19,14 @@ pub const RESTING_MAX: u32 = 8_192;
 /// Timed passes over one stream, of which the median is reported. Odd, so that the median is one of them.
 pub const TIMED_PASSES: usize = 5;
 
+/// Timed passes of workload C and of full runs, whose preparation takes longer. Odd, too.
+pub const TIMED_PASSES_LONG: usize = 3;
+
+/// Orders that workload E may have resting at once: about 40,000 when the price stands still.
+pub const RESTING_MAX_E: u32 = 1 << 17;
+
+/// Slots of the ring that workload E's reports cross: a burst of a few milliseconds, 2 MiB.
+pub const REPORT_RING: usize = 1 << 16;
+
+const _: () = assert!(TIMED_PASSES_LONG % 2 == 1);
 const _: () = assert!(TIMED_PASSES % 2 == 1);

@@ -1,9 +1,18 @@
 //! Benchmarks that are part of the binary. Each checks that its results are right before it gives a time.
 
+mod book_run;
 pub mod checksum;
 pub mod engine_bench;
+mod event_books;
 pub mod expected;
+mod full_run;
+mod hand_off_run;
 pub mod journal_bench;
+pub mod latency;
 pub mod limits;
-mod reference_book;
+pub mod loop_bench;
+mod reference_market;
+pub mod ring_bench;
+pub mod swings;
+pub mod weights;
 pub mod workload;

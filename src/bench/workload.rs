@@ -1,39 +1,92 @@
-//! Workloads A and B: two streams of order-book commands that any language reproduces bit for bit.
+//! The streams of order-book commands that any language reproduces bit for bit.
 //!
-//! They are drawn with integer arithmetic only, against a slow reference book, because where a command goes depends on
-//! what the earlier ones did. A is a quote-driven flow of mostly moved orders, B one of additions and cancellations
-//! with takers. Twelve other engines have run the same streams.
+//! All are drawn with integer arithmetic only, against slow reference books, because where a command goes depends on
+//! what the earlier ones did.
+//!
+//! - A and B (`ORACLE.md`): one book. A is a quote-driven flow of mostly moved orders, B one of additions and
+//!   cancellations with takers. Twelve other engines have run the same streams.
+//! - C: B over [`C_INSTRUMENTS`] books with a prefill of [`PREFILL`] orders each, a million in all. A timed command
+//!   draws its book first, by Zipf's law with exponent 1.1 from a table of integers ([`weights::zipf`]); everything
+//!   after that is B's draws on that book, out of the one generator. The prefill takes the books in turn. Ids are dense
+//!   over all books. The account is `1000 × (book mod 200) + uid`: 200,000 accounts, each in five books. The stream
+//!   checksum has the book as a third word of each record.
+//! - D: exactly B's records; beside each order stands a stop-loss from a generator of its own ([`stops`]).
+//! - E: see [`super::swings`].
 
 use std::fmt;
 
 use super::checksum::{Fnv, Outcome, Touch};
 use super::limits::{COMMANDS_MAX, PREFILL, PRICE_HIGH, PRICE_LOW};
-use super::reference_book::{BUY, ReferenceBook, Side};
+use super::reference_market::{BUY, NewOrder, Order, ReferenceMarket, Side};
+use super::swings::{self, Scenario};
+use super::weights::{self, Weights};
 
 /// Which stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum Mix {
-    #[value(name = "A")]
+#[value(rename_all = "verbatim")]
+pub enum Name {
     A,
-    #[value(name = "B")]
     B,
+    C,
+    D,
+    E,
 }
 
-impl Mix {
+/// Books of workload C.
+pub const C_INSTRUMENTS: u16 = 1_000;
+/// Groups of a thousand accounts in workload C; books whose numbers agree modulo this share one.
+const C_GROUPS: u32 = 200;
+
+impl Name {
+    pub const fn instruments(self) -> u16 {
+        match self {
+            Name::C => C_INSTRUMENTS,
+            _ => 1,
+        }
+    }
+
+    /// Highest account number; they begin at 1.
+    pub const fn accounts(self) -> u32 {
+        match self {
+            Name::C => C_GROUPS * 1_000,
+            _ => 1_000,
+        }
+    }
+
+    /// Commands before the timed ones.
+    pub const fn prefill(self) -> usize {
+        match self {
+            Name::A | Name::B | Name::D => PREFILL,
+            Name::C => PREFILL * C_INSTRUMENTS as usize,
+            Name::E => 0,
+        }
+    }
+
+    /// Who sends an order of `uid` to a book.
+    pub const fn account(self, record: &Record) -> u32 {
+        match self {
+            Name::C => record.instrument as u32 % C_GROUPS * 1_000 + record.uid as u32,
+            _ => record.uid as u32,
+        }
+    }
+
     /// How far from the touch new orders spread, in ticks.
     const fn spread(self) -> u64 {
         match self {
-            Mix::A => 400,
-            Mix::B => 200,
+            Name::A => 400,
+            _ => 200,
         }
     }
 }
 
-impl fmt::Display for Mix {
+impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Mix::A => "A",
-            Mix::B => "B",
+            Name::A => "A",
+            Name::B => "B",
+            Name::C => "C",
+            Name::D => "D",
+            Name::E => "E",
         })
     }
 }
@@ -48,6 +101,8 @@ pub enum Kind {
     Cancel = 2,
     /// A new price for a resting order, whose quantity stays and whose place in the queue is lost.
     Move = 3,
+    /// A new price and open quantity for a resting order. Only in workload E.
+    Modify = 4,
 }
 
 /// One command. `side` is 0 for a buy and 1 for a sell; `price` is in ticks. Of cancels, price and quantity are 0; of
@@ -57,6 +112,8 @@ pub struct Record {
     pub kind: Kind,
     pub side: u8,
     pub uid: u16,
+    /// 0 where there is one book.
+    pub instrument: u16,
     /// Dense from 1 in order of the limit and immediate-or-cancel commands.
     pub id: u32,
     pub price: u32,
@@ -84,39 +141,53 @@ impl Record {
     }
 }
 
-/// A stream: [`PREFILL`] records that fill the book, then the commands that are timed.
+/// A stream: records that fill the books, then the commands that are timed.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    pub mix: Mix,
+    pub name: Name,
+    /// Of workload E.
+    pub scenario: Option<Scenario>,
     pub seed: u64,
     pub records: Vec<Record>,
+    /// Of workload D: the stop-loss of each record in paise, 0 for none. Else empty.
+    pub stops: Vec<u32>,
     pub max_order_id: u32,
-    /// What the reference book made of it.
+    /// What the reference books made of it.
     pub outcome: Outcome,
-    /// The final best bid and ask.
+    /// The final best bid and ask of the first book.
     pub touch: (Touch, Touch),
 }
 
 impl Workload {
-    /// Draws `commands` commands after the prefill.
+    /// Draws `commands` commands after the prefill. `scenario` is for workload E only; without one its price stands
+    /// still.
     ///
     /// # Panics
     /// Above [`COMMANDS_MAX`] commands.
-    pub fn generate(mix: Mix, commands: usize, seed: u64) -> Workload {
+    pub fn generate(name: Name, scenario: Option<Scenario>, commands: usize, seed: u64) -> Workload {
         assert!(
             commands <= COMMANDS_MAX,
             "a workload has at most {COMMANDS_MAX} commands"
         );
+        if name == Name::E {
+            return swings::generate(scenario.unwrap_or(Scenario::Still), commands, seed);
+        }
         let mut generator = Generator {
-            mix,
+            name,
             random: SplitMix64(seed),
-            book: ReferenceBook::new(),
-            records: Vec::with_capacity(commands + PREFILL),
+            market: ReferenceMarket::new(name.instruments()),
+            records: Vec::with_capacity(commands + name.prefill()),
+            instrument: 0,
         };
         for _ in 0..PREFILL {
-            generator.step(Draw::Add);
+            for instrument in 0..name.instruments() {
+                generator.instrument = instrument;
+                generator.step(Draw::Add);
+            }
         }
+        let popularity = weights::zipf(usize::from(name.instruments()));
         for _ in 0..commands {
+            generator.draw_instrument(&popularity);
             let draw = generator.draw();
             generator.step(draw);
         }
@@ -124,16 +195,43 @@ impl Workload {
     }
 
     pub fn commands(&self) -> usize {
-        self.records.len().saturating_sub(PREFILL)
+        self.records.len().saturating_sub(self.name.prefill())
     }
 
     pub fn checksum(&self) -> u64 {
         let mut checksum = Fnv::default();
-        for word in self.records.iter().flat_map(Record::words) {
-            checksum.word(word);
+        for record in &self.records {
+            for word in record.words() {
+                checksum.word(word);
+            }
+            if self.name == Name::C {
+                checksum.word(u64::from(record.instrument));
+            }
         }
         checksum.value()
     }
+}
+
+/// Stop-losses for workload D, in paise, 0 for none. Each order draws `rnd(100)` and a distance `1 + rnd(60)`, from the
+/// generator of the inverted seed: below 12 it has none, below 20 one on the wrong side, below 40 one that is ₹40 further
+/// away, which risks too much of a dashboard account on more than fifty shares.
+fn stops(records: &[Record], seed: u64) -> Vec<u32> {
+    let mut random = SplitMix64(!seed);
+    let stop = |record: &Record| {
+        if !matches!(record.kind, Kind::Limit | Kind::ImmediateOrCancel) {
+            return 0;
+        }
+        let die = random.below(100);
+        let distance = 1 + random.below(60) as i64;
+        let side = Side::from(record.side);
+        match die {
+            0..12 => 0,
+            12..20 => clamp(away(side, i64::from(record.price), -distance)),
+            20..40 => clamp(away(side, i64::from(record.price), 4_000 + distance)),
+            _ => clamp(away(side, i64::from(record.price), distance)),
+        }
+    };
+    records.iter().map(stop).collect()
 }
 
 /// The generator of Steele, Lea and Flood: one 64-bit state, one output per step.
@@ -169,10 +267,12 @@ enum Draw {
 }
 
 struct Generator {
-    mix: Mix,
+    name: Name,
     random: SplitMix64,
-    book: ReferenceBook,
+    market: ReferenceMarket,
     records: Vec<Record>,
+    /// The book of the command in turn.
+    instrument: u16,
 }
 
 /// The resting orders are held between these counts.
@@ -180,24 +280,33 @@ const LIVE_LOW: usize = 900;
 const LIVE_HIGH: usize = 1_100;
 
 impl Generator {
+    /// Draws nothing where there is one book.
+    fn draw_instrument(&mut self, popularity: &Weights) {
+        if self.name == Name::C {
+            self.instrument = popularity.draw(&mut self.random) as u16;
+        }
+    }
+
     fn draw(&mut self) -> Draw {
         let die = self.random.below(100);
-        let live = self.book.live().len();
-        let drawn = match (self.mix, die) {
-            (Mix::A, 0..9) | (Mix::B, 0..45) => Draw::Add,
-            (Mix::A, 9..12) => Draw::Take,
-            (Mix::A, 12..18) | (Mix::B, 45..90) => Draw::Cancel,
-            (Mix::A, _) => Draw::Move,
-            (Mix::B, _) => Draw::Take,
+        let live = self.market.live(self.instrument).len();
+        let drawn = match (self.name, die) {
+            (Name::A, 0..9) => Draw::Add,
+            (Name::A, 9..12) => Draw::Take,
+            (Name::A, 12..18) => Draw::Cancel,
+            (Name::A, _) => Draw::Move,
+            (_, 0..45) => Draw::Add,
+            (_, 45..90) => Draw::Cancel,
+            _ => Draw::Take,
         };
         let capped = if drawn == Draw::Add && live > LIVE_HIGH {
             Draw::Cancel
         } else {
             drawn
         };
-        let refill = match self.mix {
-            Mix::A => capped != Draw::Add,
-            Mix::B => capped == Draw::Cancel,
+        let refill = match self.name {
+            Name::A => capped != Draw::Add,
+            _ => capped == Draw::Cancel,
         };
         if refill && live < LIVE_LOW {
             Draw::Add
@@ -207,27 +316,25 @@ impl Generator {
     }
 
     fn step(&mut self, draw: Draw) {
-        match (self.mix, draw) {
+        match (self.name, draw) {
             (_, Draw::Cancel) => {
                 let id = self.pick();
                 self.record(Kind::Cancel, id, 0);
-                self.book.cancel(id);
+                self.market.cancel(id);
             }
             (_, Draw::Move) => self.reprice(),
-            (Mix::A, Draw::Add) => self.add_around_last(),
-            (Mix::A, Draw::Take) => self.take_everything(),
-            (Mix::B, Draw::Add) => self.add_behind_touch(),
-            (Mix::B, Draw::Take) => self.take_near_touch(),
+            (Name::A, Draw::Add) => self.add_around_last(),
+            (Name::A, Draw::Take) => self.take_everything(),
+            (_, Draw::Add) => self.add_behind_touch(),
+            (_, Draw::Take) => self.take_near_touch(),
         }
-        self.book
-            .outcome
-            .l1(self.book.touch(BUY), self.book.touch(1 - BUY));
+        self.market.note_l1(self.instrument);
     }
 
     fn add_around_last(&mut self) {
         let (side, uid) = self.side_and_uid();
         let offset = self.offset();
-        let price = clamp(away(side, i64::from(self.book.last), offset));
+        let price = clamp(away(side, i64::from(self.market.last(self.instrument)), offset));
         let quantity = self.size();
         self.submit(Kind::Limit, side, uid, price, quantity);
     }
@@ -264,15 +371,16 @@ impl Generator {
     /// A step of a hundredth of the distance towards the last price, at least one tick.
     fn reprice(&mut self) {
         let id = self.pick();
-        let price = i64::from(self.book.order(id).price);
-        let distance = i64::from(self.book.last) - price;
+        let Order { price, remaining, .. } = self.market.order(id);
+        let price = i64::from(price);
+        let distance = i64::from(self.market.last(self.instrument)) - price;
         let step = match distance {
             0 => 2 * self.random.below(2) as i64 - 1,
             _ => distance.signum() * (distance.abs() + 99).div_euclid(100),
         };
         let price = clamp(price + step);
         self.record(Kind::Move, id, price);
-        self.book.reprice(id, price);
+        self.market.reprice(id, price, remaining);
     }
 
     fn side_and_uid(&mut self) -> (Side, u16) {
@@ -283,7 +391,7 @@ impl Generator {
     /// A distance with a peak at zero and a tail whose width is itself drawn.
     fn offset(&mut self) -> i64 {
         let u = self.random.draw() >> 32;
-        let width = 1 + ((((u * u) >> 32) * self.mix.spread()) >> 32);
+        let width = 1 + ((((u * u) >> 32) * self.name.spread()) >> 32);
         let sum: u64 = (0..4).map(|_| self.random.below(width)).sum();
         (2 * (sum / 4) as i64 - width as i64).abs()
     }
@@ -298,60 +406,76 @@ impl Generator {
     }
 
     fn pick(&mut self) -> u32 {
-        let live = self.book.live();
+        let live = self.market.live(self.instrument);
         live[self.random.below(live.len() as u64) as usize]
     }
 
     /// The best price that `side` could trade at, or the last price where there is none.
     fn opposite_touch(&self, side: Side) -> i64 {
-        let (price, quantity) = self.book.touch(1 - side);
-        i64::from(if quantity > 0 { price } else { self.book.last })
+        let (price, quantity) = self.market.touch(self.instrument, 1 - side);
+        i64::from(if quantity > 0 {
+            price
+        } else {
+            self.market.last(self.instrument)
+        })
     }
 
     fn submit(&mut self, kind: Kind, side: Side, uid: u16, price: u32, quantity: u32) {
-        let id = self.book.next_id();
+        let id = self.market.next_id();
         self.records.push(Record {
             kind,
             side: side as u8,
             uid,
+            instrument: self.instrument,
             id,
             price,
             quantity,
         });
-        self.book.add(side, uid, price, quantity, kind == Kind::Limit);
+        let order = NewOrder {
+            instrument: self.instrument,
+            side,
+            uid,
+            price,
+            quantity,
+        };
+        self.market.add(order, kind == Kind::Limit);
     }
 
     /// A command about a resting order.
     fn record(&mut self, kind: Kind, id: u32, price: u32) {
-        let order = self.book.order(id);
+        let order = self.market.order(id);
         self.records.push(Record {
             kind,
             side: order.side as u8,
             uid: order.uid,
+            instrument: order.instrument,
             id,
             price,
             quantity: 0,
         });
     }
 
-    fn finish(self, seed: u64) -> Workload {
-        let mut outcome = self.book.outcome;
-        for (id, order) in self.book.resting() {
-            outcome.resting(id, order.price, order.remaining);
-        }
+    fn finish(mut self, seed: u64) -> Workload {
+        self.market.note_resting();
+        let stops = match self.name {
+            Name::D => stops(&self.records, seed),
+            _ => Vec::new(),
+        };
         Workload {
-            mix: self.mix,
+            name: self.name,
+            scenario: None,
             seed,
-            max_order_id: self.book.next_id() - 1,
-            outcome,
-            touch: (self.book.touch(BUY), self.book.touch(1 - BUY)),
+            stops,
+            max_order_id: self.market.next_id() - 1,
+            outcome: self.market.outcome,
+            touch: (self.market.touch(0, BUY), self.market.touch(0, 1 - BUY)),
             records: self.records,
         }
     }
 }
 
 /// `distance` ticks away from trading: below for a buy, above for a sell.
-fn away(side: Side, from: i64, distance: i64) -> i64 {
+pub(super) fn away(side: Side, from: i64, distance: i64) -> i64 {
     if side == BUY {
         from - distance
     } else {
@@ -359,7 +483,7 @@ fn away(side: Side, from: i64, distance: i64) -> i64 {
     }
 }
 
-fn clamp(price: i64) -> u32 {
+pub(super) fn clamp(price: i64) -> u32 {
     price.clamp(i64::from(PRICE_LOW), i64::from(PRICE_HIGH)) as u32
 }
 
@@ -391,8 +515,8 @@ mod tests {
     #[test]
     fn every_row_of_the_table_is_reproduced() {
         for row in expected::ROWS {
-            let workload = Workload::generate(row.mix, row.commands, row.seed);
-            let name = format!("mix {} n={}", row.mix, row.commands);
+            let workload = Workload::generate(row.workload, None, row.commands, row.seed);
+            let name = format!("workload {} n={}", row.workload, row.commands);
             let mut sha256 = Sha256::new();
             for record in &workload.records {
                 sha256.update(record.bytes());
@@ -410,9 +534,53 @@ mod tests {
         }
     }
 
+    /// The generators of C, D and E have no table of others; these are their own first results.
+    #[test]
+    fn the_own_streams_are_pinned() {
+        let still = Workload::generate(Name::E, Some(Scenario::Still), 20_000, 42);
+        let swinging = Workload::generate(Name::E, Some(Scenario::Swing60), 20_000, 42);
+        let many = Workload::generate(Name::C, None, 20_000, 42);
+        let found = [&many, &still, &swinging].map(|workload| {
+            let outcome = &workload.outcome;
+            let sums = [
+                workload.checksum(),
+                outcome.trade_checksum(),
+                outcome.l1_checksum(),
+                outcome.book_checksum(),
+            ];
+            (outcome.trades, sums.map(|sum| format!("{sum:016x}")).join(" "))
+        });
+        assert_eq!(
+            found,
+            [
+                (
+                    3_745,
+                    "aa37ab8070803a94 4b22fbfb04cf3994 b6577ed05dcb89df c34aaafa3cf5acf9".to_owned()
+                ),
+                (
+                    3_188,
+                    "47cb0b2c68550630 46b2541a88e365ab 79ae7142bfc976d0 33ed1eaaa0bfa7ad".to_owned()
+                ),
+                (
+                    14_417,
+                    "12b65916d9445e6f cb2758802d30152e 80ffeb6b800748b9 4bb630051a1cf067".to_owned()
+                ),
+            ]
+        );
+        let with_stops = Workload::generate(Name::D, None, 1_000, 42);
+        let mut stops = Fnv::default();
+        with_stops
+            .stops
+            .iter()
+            .for_each(|&stop| stops.word(u64::from(stop)));
+        let plain = Workload::generate(Name::B, None, 1_000, 42);
+        assert_eq!(with_stops.checksum(), plain.checksum(), "D is B with stop-losses");
+        assert_eq!(format!("{:016x}", stops.value()), "498cdec813cd0a2a");
+    }
+
     #[test]
     fn another_seed_gives_another_stream() {
-        let stream = |seed| Workload::generate(Mix::B, 100, seed).checksum();
+        let stream = |seed| Workload::generate(Name::B, None, 100, seed).checksum();
         assert_ne!(stream(42), stream(43));
     }
 }

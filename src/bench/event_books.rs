@@ -1,0 +1,167 @@
+//! The books as the engine's events describe them: proof that a full run traded what it should have, and that its
+//! events are enough to know every queue.
+
+use std::collections::BTreeMap;
+
+use engine::lane::Outbound;
+use engine::{Event, OrderId, Price, Side};
+
+use super::checksum::{Outcome, Touch};
+
+#[derive(Clone, Copy, Debug)]
+struct Order {
+    instrument: u32,
+    side: Side,
+    limit: u32,
+    leaves: u32,
+    /// When it joined its queue; `None` while it stands in none.
+    arrival: Option<u64>,
+}
+
+impl Order {
+    /// Bids best to worst, then asks; within a price by arrival.
+    fn place(&self) -> Option<(u32, bool, u32, u64)> {
+        let (is_ask, key) = match self.side {
+            Side::Buy => (false, !self.limit),
+            Side::Sell => (true, self.limit),
+        };
+        Some((self.instrument, is_ask, key, self.arrival?))
+    }
+}
+
+/// Folds what the sequencer publishes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EventBooks {
+    /// By order id.
+    orders: Vec<Option<Order>>,
+    queues: BTreeMap<(u32, bool, u32, u64), u32>,
+    /// The order that this command will leave at the tail of a queue, if anything of it is left.
+    incoming: Option<u32>,
+    arrivals: u64,
+    tops: Vec<(Touch, Touch)>,
+    pub(super) outcome: Outcome,
+    pub(super) accepted: u64,
+    pub(super) rejected: u64,
+    pub(super) refused: u64,
+}
+
+impl EventBooks {
+    pub(super) fn new(instruments: u16) -> EventBooks {
+        EventBooks {
+            tops: vec![((0, 0), (0, 0)); usize::from(instruments)],
+            ..EventBooks::default()
+        }
+    }
+
+    pub(super) fn see(&mut self, item: &Outbound) {
+        let Outbound::Event(event) = item else { return };
+        match event {
+            Event::OrderAccepted(order) => {
+                self.accepted += 1;
+                let id = number(order.order);
+                self.put(
+                    id,
+                    Order {
+                        instrument: order.instrument.get(),
+                        side: order.side,
+                        limit: order.limit.paise(),
+                        leaves: order.quantity.shares(),
+                        arrival: None,
+                    },
+                );
+                self.incoming = Some(id);
+            }
+            Event::OrderRejected(_) => self.rejected += 1,
+            Event::Refused(_) => self.refused += 1,
+            Event::Trade(trade) => {
+                let (maker, taker) = (number(trade.maker), number(trade.taker));
+                let quantity = trade.quantity.shares();
+                self.outcome.trade(maker, taker, trade.price.paise(), quantity);
+                for id in [maker, taker] {
+                    self.change(id, |order| order.leaves -= quantity);
+                }
+            }
+            Event::OrderCancelled(cancelled) => {
+                let leaves = cancelled.leaves_quantity.shares();
+                self.change(number(cancelled.order), |order| order.leaves = leaves);
+            }
+            Event::OrderModified(modified) => {
+                let id = number(modified.order);
+                if !modified.kept_priority {
+                    self.unplace(id);
+                    self.incoming = Some(id);
+                }
+                self.change(id, |order| {
+                    order.leaves = modified.leaves_quantity.shares();
+                    order.limit = modified.limit.paise();
+                });
+            }
+            Event::TopOfBook(top) => {
+                let touch = |price: Option<Price>, quantity| (price.map_or(0, Price::paise), quantity);
+                let slot = top.instrument.get() as usize;
+                self.tops[slot] = (touch(top.bid, top.bid_quantity), touch(top.ask, top.ask_quantity));
+            }
+            _ => {}
+        }
+    }
+
+    /// After all of a command's events: its order rests with what is left, and the touch of its book counts.
+    pub(super) fn end_of_command(&mut self, instrument: u16) {
+        if let Some(id) = self.incoming.take()
+            && let Some(order) = self.orders[id as usize].as_mut()
+            && order.leaves > 0
+        {
+            self.arrivals += 1;
+            order.arrival = Some(self.arrivals);
+            let place = order.place();
+            self.queues.extend(place.map(|place| (place, id)));
+        }
+        let (bid, ask) = self.tops[usize::from(instrument)];
+        self.outcome.l1(bid, ask);
+    }
+
+    /// Orders in queues.
+    pub(super) fn resting(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// The outcome with the final queues.
+    pub(super) fn finish(mut self) -> Outcome {
+        for &id in self.queues.values() {
+            if let Some(order) = self.orders[id as usize] {
+                self.outcome.resting(id, order.limit, order.leaves);
+            }
+        }
+        self.outcome
+    }
+
+    fn put(&mut self, id: u32, order: Order) {
+        let length = self.orders.len().max(id as usize + 1);
+        self.orders.resize(length, None);
+        self.orders[id as usize] = Some(order);
+    }
+
+    /// Changes an order; what has nothing left leaves its queue.
+    fn change(&mut self, id: u32, change: impl FnOnce(&mut Order)) {
+        let order = self.orders[id as usize].as_mut();
+        let order = order.expect("an event names an order that was accepted");
+        change(order);
+        if order.leaves == 0 {
+            self.unplace(id);
+        }
+    }
+
+    fn unplace(&mut self, id: u32) {
+        if let Some(order) = self.orders[id as usize].as_mut()
+            && let Some(place) = order.place()
+        {
+            order.arrival = None;
+            self.queues.remove(&place);
+        }
+    }
+}
+
+/// Ids of the streams are below 2^32.
+fn number(id: OrderId) -> u32 {
+    u32::try_from(id.get()).expect("a workload has fewer than 2^32 orders")
+}

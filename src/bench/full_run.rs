@@ -1,0 +1,384 @@
+//! Workloads through everything that an order costs in production, on one thread: the sequencer with the engine in it
+//! (validation, every risk check, reservations, matching, positions, P&L, state hash), its events in the slots of the
+//! outbound ring, its command through the journal's ring, and the record that the writer would append.
+//!
+//! The rings have their sizes of production and are emptied after every command, so that only this thread's work counts.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use api_sidecar::latency::StampClock;
+use engine::lane::{JournalEntry, Outbound};
+use engine::{
+    AccountDefinition, AccountId, Actor, CancelOrder, Capacity, ClientOrderId, Command, Engine, EventBuffer,
+    InstrumentDefinition, InstrumentId, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, Price,
+    Product, Quantity, Ratio, RiskLimits, SelfTrade, Seq, Sequenced, Side, StrategyId, Symbol, Text,
+    TimeInForce, Timestamp, Work,
+};
+use persistence_writer::record;
+use rtrb::{Consumer, RingBuffer};
+
+use super::checksum::Outcome;
+use super::engine_bench::EngineBenchError;
+use super::event_books::EventBooks;
+use super::latency::Latency;
+use super::limits::{PRICE_START, RESTING_MAX};
+use super::workload::{Kind, Name, Record, Workload};
+use crate::limits::{JOURNAL_RING, OUTBOUND_RING};
+use crate::sequencer::Sequencer;
+
+/// 2024-10-04 10:00 in India, a Friday: when the streams begin.
+const START: Timestamp =
+    Timestamp::from_nanos(Timestamp::start_of_trading_day(20_000).nanos() + 36_000_000_000_000);
+
+/// What a full run did besides trading.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Decisions {
+    pub(super) accepted: u64,
+    /// New orders.
+    pub(super) rejected: u64,
+    /// Cancels and modifies, of orders that were rejected before.
+    pub(super) refused: u64,
+}
+
+/// A workload and the engine that it needs.
+#[derive(Debug)]
+pub(super) struct FullRun<'a> {
+    workload: &'a Workload,
+    netting: bool,
+}
+
+impl<'a> FullRun<'a> {
+    /// Every account buys under one strategy and sells under another, as pairs of makers do. No order then reduces a
+    /// position, so none is trimmed as an excess exit, and every trade is that of the bare book.
+    pub(super) fn new(workload: &'a Workload) -> FullRun<'a> {
+        FullRun {
+            workload,
+            netting: false,
+        }
+    }
+
+    /// Every account has one position in an instrument: orders reduce it, and the engine trims resting exits that exceed
+    /// it, so that the trades are not those of the bare book.
+    pub(super) fn netting(workload: &'a Workload) -> FullRun<'a> {
+        FullRun {
+            workload,
+            netting: true,
+        }
+    }
+
+    /// The whole stream with every checksum; then its records, decoded, through a second engine, which has to come to
+    /// the same state.
+    pub(super) fn checked_pass(&self) -> Result<(Outcome, Decisions), EngineBenchError> {
+        let mut rig = Rig::new(self);
+        let mut books = EventBooks::new(self.workload.name.instruments());
+        let mut records = Vec::new();
+        for (index, record) in self.workload.records.iter().enumerate() {
+            rig.step(
+                self.command(index),
+                |item| books.see(item),
+                |bytes| records.push(bytes.into()),
+            );
+            books.end_of_command(record.instrument);
+        }
+        let engine = rig.sequencer.engine();
+        let mut wrong = Vec::new();
+        if engine.open_orders() as usize != books.resting() {
+            wrong.push("the events do not describe the orders that are open".to_owned());
+        }
+        if let Err(broken) = engine.audit() {
+            wrong.push(format!("audit: {broken}"));
+        }
+        let hash = engine.state_hash();
+        drop(rig);
+        if self.replay(&records) != Some(hash) {
+            wrong.push("the journal's records lead to another state".to_owned());
+        }
+        let decisions = Decisions {
+            accepted: books.accepted,
+            rejected: books.rejected,
+            refused: books.refused,
+        };
+        if self.workload.name != Name::D && !self.netting && (books.rejected > 0 || books.refused > 0) {
+            wrong.push(format!("what has to pass was refused: {decisions:?}"));
+        }
+        match wrong.is_empty() {
+            true => Ok((books.finish(), decisions)),
+            false => Err(EngineBenchError::WrongResult(wrong)),
+        }
+    }
+
+    /// The state hash after the records, folded by a fresh engine.
+    fn replay(&self, records: &[Box<[u8]>]) -> Option<u64> {
+        let (mut engine, mut seq) = self.engine();
+        let mut events = EventBuffer::new();
+        for bytes in records {
+            seq += 1;
+            let command = record::decode(Seq::new(seq), bytes).ok()?;
+            apply(&mut engine, &command, &mut events);
+        }
+        Some(engine.state_hash())
+    }
+
+    /// Nanoseconds for all commands after the prefill.
+    pub(super) fn timed_pass(&self) -> u128 {
+        let mut rig = self.prefilled();
+        let start = Instant::now();
+        for index in self.workload.name.prefill()..self.workload.records.len() {
+            rig.step(self.command(index), |_| (), |_| ());
+        }
+        let elapsed = start.elapsed();
+        black_box(&rig);
+        elapsed.as_nanos()
+    }
+
+    /// Nanoseconds for the commands after the prefill in `Engine::apply` alone: without rings and records.
+    pub(super) fn apply_pass(&self) -> u128 {
+        let (mut engine, mut seq) = self.engine();
+        let mut events = EventBuffer::new();
+        let mut time = START.nanos();
+        let mut step = |index| {
+            seq += 1;
+            time += self.interval_ns();
+            let command = Sequenced {
+                seq: Seq::new(seq),
+                time: Timestamp::from_nanos(time),
+                command: self.command(index),
+            };
+            apply(&mut engine, &command, &mut events);
+            black_box(events.as_slice());
+        };
+        let prefill = self.workload.name.prefill();
+        (0..prefill).for_each(&mut step);
+        let start = Instant::now();
+        (prefill..self.workload.records.len()).for_each(&mut step);
+        start.elapsed().as_nanos()
+    }
+
+    /// Each command after the prefill on its own.
+    pub(super) fn latency_pass(&self) -> Result<Latency, EngineBenchError> {
+        let mut rig = self.prefilled();
+        let prefill = self.workload.name.prefill();
+        Latency::measure(self.workload.commands(), |index| {
+            rig.step(self.command(prefill + index), |_| (), |_| ());
+            Ok(())
+        })
+    }
+
+    fn prefilled(&self) -> Rig {
+        let mut rig = Rig::new(self);
+        for index in 0..self.workload.name.prefill() {
+            rig.step(self.command(index), |_| (), |_| ());
+        }
+        rig
+    }
+
+    /// What the accounts may do. A and B need room for prices at the ends of the ladder and have no self-trade
+    /// prevention (`ORACLE.md`); D is the dashboard's profile as it is.
+    fn limits(&self) -> RiskLimits {
+        match self.workload.name {
+            Name::D => RiskLimits::dashboard(),
+            _ => RiskLimits {
+                self_trade: SelfTrade::Off,
+                price_sanity_max: Some(Ratio::from_ppm(4_000_000)),
+                ..RiskLimits::maker()
+            },
+        }
+    }
+
+    /// Opening balance: the dashboard's ₹1,00,000, or ₹1,000 crore, so that no order of a maker lacks funds.
+    fn balance(&self) -> Money {
+        Money::from_paise(match self.workload.name {
+            Name::D => 10_000_000,
+            _ => 1_000_000_000_000,
+        })
+    }
+
+    /// Time between two commands: of a thousand dashboard accounts each sends an order in about two seconds; makers
+    /// send as fast as their rate allows.
+    const fn interval_ns(&self) -> u64 {
+        match self.workload.name {
+            Name::D => 1_000_000,
+            _ => 1_000,
+        }
+    }
+
+    fn capacity(&self) -> Capacity {
+        let name = self.workload.name;
+        let instruments = u32::from(name.instruments());
+        Capacity {
+            accounts: name.accounts() + 1,
+            instruments,
+            orders: RESTING_MAX + instruments * 1_250,
+            positions: name.accounts() * if instruments > 1 { 11 } else { 2 } + 1,
+            client_order_ids: 16,
+        }
+    }
+
+    /// An engine with instruments and accounts, and the `seq` of the last definition. Account 0 sends nothing.
+    pub(super) fn engine(&self) -> (Engine, u64) {
+        let mut engine = Engine::new(self.capacity());
+        let mut events = EventBuffer::new();
+        let name = self.workload.name;
+        let band = match name {
+            Name::A | Name::B => Ratio::from_ppm(1_000_000),
+            _ => Ratio::from_ppm(200_000),
+        };
+        let instruments = (0..name.instruments()).map(|number| instrument(number, band));
+        let accounts = (0..=name.accounts()).map(|number| {
+            Command::DefineAccount(Box::new(AccountDefinition {
+                name: Text::cut(&format!("account-{number}")),
+                opening_balance: self.balance(),
+                limits: self.limits(),
+                profile: Text::cut("bench"),
+                venue: false,
+            }))
+        });
+        let mut seq = 0;
+        for command in instruments.chain(accounts) {
+            seq += 1;
+            let command = Sequenced {
+                seq: Seq::new(seq),
+                time: START,
+                command,
+            };
+            apply(&mut engine, &command, &mut events);
+        }
+        (engine, seq)
+    }
+
+    /// The command of a record. A move is a modify of the price: the streams always name another price, and then a
+    /// modify loses its place just as a move does.
+    #[inline(always)]
+    pub(super) fn command(&self, index: usize) -> Command {
+        let record = &self.workload.records[index];
+        let account = AccountId::new(self.workload.name.account(record));
+        let actor = Actor {
+            account,
+            admin: false,
+        };
+        let order = OrderRef::Id(OrderId::new(u64::from(record.id)));
+        match record.kind {
+            Kind::Cancel => Command::CancelOrder(CancelOrder { actor, order }),
+            Kind::Move | Kind::Modify => Command::ModifyOrder(ModifyOrder {
+                actor,
+                order,
+                quantity: None,
+                price: Some(paise(record.price)),
+                trigger: None,
+            }),
+            Kind::Limit | Kind::ImmediateOrCancel => Command::NewOrder(NewOrder {
+                account,
+                strategy: StrategyId::new(if self.netting {
+                    1
+                } else {
+                    1 + u32::from(record.side)
+                }),
+                instrument: InstrumentId::new(u32::from(record.instrument)),
+                side: if record.side == 0 { Side::Buy } else { Side::Sell },
+                product: Product::Mis,
+                order_type: OrderType::Limit(paise(record.price)),
+                time_in_force: time_in_force(record),
+                quantity: Quantity::clamped(i64::from(record.quantity)),
+                post_only: false,
+                disclosed: None,
+                minimum: None,
+                stop_loss: self
+                    .workload
+                    .stops
+                    .get(index)
+                    .copied()
+                    .and_then(Price::from_paise),
+                take_profit: None,
+                client_order_id: ClientOrderId::EMPTY,
+                metadata: None,
+            }),
+        }
+    }
+}
+
+fn time_in_force(record: &Record) -> TimeInForce {
+    match record.kind {
+        Kind::ImmediateOrCancel => TimeInForce::Ioc,
+        _ => TimeInForce::Day,
+    }
+}
+
+fn paise(price: u32) -> Price {
+    Price::from_paise_clamped(i64::from(price))
+}
+
+fn instrument(number: u16, price_band: Ratio) -> Command {
+    Command::DefineInstrument(Box::new(InstrumentDefinition {
+        symbol: Symbol::cut(&format!("BENCH{number}")),
+        exchange: Text::cut("NSE"),
+        tick_size: paise(1),
+        lot_size: Quantity::clamped(1),
+        freeze_quantity: Quantity::clamped(1_000_000),
+        reference_price: paise(PRICE_START),
+        price_band,
+        mis_allowed: true,
+        banned: false,
+    }))
+}
+
+/// Applies one command to its end; its last events stay in `events`.
+#[inline(always)]
+fn apply(engine: &mut Engine, command: &Sequenced<Command>, events: &mut EventBuffer) {
+    events.clear();
+    let mut work = engine.apply(command, events);
+    while work == Work::More {
+        events.clear();
+        work = engine.resume(events);
+    }
+}
+
+/// The sequencer between its rings, and a journal that keeps nothing.
+#[derive(Debug)]
+struct Rig {
+    sequencer: Sequencer,
+    journal: Consumer<JournalEntry>,
+    outbound: Consumer<Outbound>,
+    record: Vec<u8>,
+    time: u64,
+    interval_ns: u64,
+}
+
+impl Rig {
+    fn new(run: &FullRun<'_>) -> Rig {
+        let (journal_in, journal) = RingBuffer::new(JOURNAL_RING);
+        let (outbound_in, outbound) = RingBuffer::new(OUTBOUND_RING);
+        Rig {
+            sequencer: Sequencer::new(run.engine().0, journal_in, outbound_in, StampClock::new()),
+            journal,
+            outbound,
+            record: Vec::with_capacity(4_096),
+            time: START.nanos(),
+            interval_ns: run.interval_ns(),
+        }
+    }
+
+    /// One turn of the engine's loop with one command, then what the other ends of its rings have to do: `see` each
+    /// item of the outbound ring, and `keep` each encoded record.
+    #[inline(always)]
+    fn step(&mut self, command: Command, mut see: impl FnMut(&Outbound), mut keep: impl FnMut(&[u8])) {
+        self.time += self.interval_ns;
+        let now = Timestamp::from_nanos(self.time);
+        let has_room = self.sequencer.has_room();
+        debug_assert!(has_room, "the rings are emptied after every command");
+        self.sequencer.tick_when_due(now);
+        self.sequencer.sequence(command, Some(0), now);
+        while let Ok(entry) = self.journal.pop() {
+            if let JournalEntry::Command { command, .. } = entry {
+                self.record.clear();
+                record::encode(command.time, &command.command, &mut self.record);
+                keep(black_box(&self.record));
+            }
+        }
+        if let Ok(chunk) = self.outbound.read_chunk(self.outbound.slots()) {
+            let (first, second) = chunk.as_slices();
+            first.iter().chain(second).for_each(&mut see);
+            chunk.commit_all();
+        }
+    }
+}
