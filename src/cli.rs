@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::archive::ArchiveArgs;
 use crate::bench::engine_bench::EngineBenchArgs;
+use crate::bench::gateway_bench::GatewayBenchArgs;
 use crate::bench::journal_bench::{JournalBenchArgs, RecoveryBenchArgs};
 use crate::bench::loop_bench::LoopBenchArgs;
 use crate::bench::ring_bench::RingBenchArgs;
@@ -105,6 +106,8 @@ pub enum BenchCommand {
     Ring(RingBenchArgs),
     /// A command into the real engine thread, its events out.
     Loop(LoopBenchArgs),
+    /// Order entry over HTTP and WebSocket, beside a bare echo of the same bytes.
+    Gateway(GatewayBenchArgs),
     /// Records per second and latency by batch size, beside bare write + fdatasync.
     Journal(JournalBenchArgs),
     /// Commands per second from files to state.
@@ -151,6 +154,7 @@ mod tests {
             "pinion bench engine --workload A --mode full --commands 1000 --seed 42",
             "pinion bench ring --wait busy-spin",
             "pinion bench loop --commands 100000 --json",
+            "pinion bench gateway --ack durable --rate 1000 --seconds 2 --json",
             "pinion bench journal --json",
             "pinion bench recovery --commands 100000",
             "pinion repair --data-dir ./data --yes",

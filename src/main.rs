@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use pinion::bench::{engine_bench, journal_bench, loop_bench, ring_bench};
+use pinion::bench::{engine_bench, gateway_bench, journal_bench, loop_bench, ring_bench};
 use pinion::cli::{BenchCommand, Cli, Command, KeysCommand};
 use pinion::keys::NewKey;
 use pinion::tables::TablesError;
@@ -34,6 +34,12 @@ fn main() -> ExitCode {
             .map(|report| match args.json {
                 true => println!("{}", report.json()),
                 false => println!("{report}"),
+            })
+            .map_err(|error| error.to_string()),
+        Command::Bench(BenchCommand::Gateway(args)) => gateway_bench::run(&args)
+            .map(|report| match args.json {
+                true => println!("{}", report.json()),
+                false => print!("{report}"),
             })
             .map_err(|error| error.to_string()),
         Command::Bench(BenchCommand::Journal(args)) => journal_bench::journal(&args)

@@ -19,6 +19,15 @@ pub const RESTING_MAX: u32 = 8_192;
 /// Timed passes over one stream, of which the median is reported. Odd, so that the median is one of them.
 pub const TIMED_PASSES: usize = 5;
 
+/// Orders that one lane of the gateway's benchmark places: two lanes' orders rest in the engine's pool of 2^18.
+pub const GATEWAY_BENCH_REQUESTS_MAX: u64 = 110_000;
+
+/// How long a lane sends before the next has its turn: short against the machine's moods, long against a turn's start.
+pub const GATEWAY_BENCH_TURN: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Bare fdatasyncs, for their median.
+pub const GATEWAY_BENCH_SYNCS: u32 = 1_000;
+
 /// Timed passes of workload C and of full runs, whose preparation takes longer. Odd, too.
 pub const TIMED_PASSES_LONG: usize = 3;
 

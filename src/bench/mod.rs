@@ -6,6 +6,7 @@ pub mod engine_bench;
 mod event_books;
 pub mod expected;
 mod full_run;
+pub mod gateway_bench;
 mod hand_off_run;
 pub mod journal_bench;
 pub mod latency;
