@@ -1,0 +1,311 @@
+//! The paths whose instructions `scripts/instructions.sh` counts under callgrind: a thousand operations of one kind,
+//! each kind in a function of its own, on the bare book and on the whole engine.
+//!
+//! `cargo run --release --package engine --example hot_paths -- book_add`
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    reason = "not part of the engine"
+)]
+
+use std::hint::black_box;
+
+use engine::book::{Book, BookSettings};
+use engine::{
+    AccountDefinition, AccountId, Actor, CancelOrder, Capacity, ClientOrderId, Command, Engine, EventBuffer,
+    InstrumentDefinition, InstrumentId, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, Price,
+    Product, Quantity, Ratio, RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text, TimeInForce,
+    Timestamp, Work,
+};
+
+/// Operations that are counted, and orders that rest before.
+const OPERATIONS: u32 = 1_000;
+const RESTING: u32 = 1_000;
+/// The middle of the prices, in paise; orders rest up to `DEPTH` ticks away on both sides.
+const MID: u32 = 32_768;
+const DEPTH: u32 = 200;
+const MAKERS: u32 = 100;
+
+fn main() {
+    let path = std::env::args().nth(1).unwrap_or_default();
+    match path.as_str() {
+        "book_add" => book_add(&mut book()),
+        "book_cancel" => book_cancel(&mut book()),
+        "book_modify" => book_modify(&mut book()),
+        "book_take" => book_take(&mut book()),
+        "full_add" => full_add(&mut Desk::new()),
+        "full_cancel" => full_cancel(&mut Desk::new()),
+        "full_modify" => full_modify(&mut Desk::new()),
+        "full_take" => full_take(&mut Desk::new()),
+        other => {
+            eprintln!("no path is called {other:?}");
+            std::process::exit(2);
+        }
+    }
+}
+
+/// The `n`th number of a fixed sequence, below `bound`.
+fn mixed(n: u32, bound: u32) -> u32 {
+    let mut z = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let high = (z ^ (z >> 31)) >> 32;
+    u32::try_from((high * u64::from(bound)) >> 32).unwrap_or(0)
+}
+
+/// Side and price of an order that rests.
+fn passive(n: u32) -> (Side, Price) {
+    let distance = 1 + mixed(n, DEPTH);
+    if n.is_multiple_of(2) {
+        (Side::Buy, price(MID - distance))
+    } else {
+        (Side::Sell, price(MID + distance))
+    }
+}
+
+fn price(paise: u32) -> Price {
+    Price::from_paise(paise).expect("a positive price")
+}
+
+fn shares(shares: u32) -> Quantity {
+    Quantity::new(shares).expect("a small quantity")
+}
+
+fn book() -> Book {
+    let settings = BookSettings {
+        min_price: price(1),
+        max_price: price(2 * MID),
+        tick: price(1),
+        max_orders: 4 * RESTING,
+        max_order_id: 4 * RESTING,
+    };
+    let mut book = Book::new(&settings).expect("a valid range");
+    for n in 0..RESTING {
+        rest(&mut book, n);
+    }
+    book
+}
+
+fn rest(book: &mut Book, n: u32) {
+    let (side, at) = passive(n);
+    let quantity = shares(1 + mixed(n, 100));
+    book.new_order(n, side, at, quantity, TimeInForce::Day, |_| {})
+        .expect("there is room");
+}
+
+#[inline(never)]
+fn book_add(book: &mut Book) {
+    for n in RESTING..RESTING + OPERATIONS {
+        rest(book, n);
+    }
+    black_box(book);
+}
+
+#[inline(never)]
+fn book_cancel(book: &mut Book) {
+    for n in 0..RESTING.min(OPERATIONS) {
+        // Every order once, in an order that is not that of arrival.
+        let id = n * 617 % RESTING;
+        book.cancel(id).expect("it rests");
+    }
+    black_box(book);
+}
+
+#[inline(never)]
+fn book_modify(book: &mut Book) {
+    for n in 0..OPERATIONS {
+        let id = n * 617 % RESTING;
+        let (_, at) = passive(id + 2 * (n % 7));
+        book.move_to(id, same_side(id, at), |trade| {
+            black_box(trade);
+        })
+        .expect("it rests");
+    }
+    black_box(book);
+}
+
+/// The price mirrored to the side of order `n`, where it is on the other.
+fn same_side(n: u32, at: Price) -> Price {
+    let (side, _) = passive(n);
+    let distance = at.paise().abs_diff(MID);
+    price(if side == Side::Buy {
+        MID - distance
+    } else {
+        MID + distance
+    })
+}
+
+#[inline(never)]
+fn book_take(book: &mut Book) {
+    for n in 0..OPERATIONS {
+        let (side, limit) = aggressive(n);
+        book.new_order(
+            2 * RESTING + n,
+            side,
+            limit,
+            shares(1 + mixed(n, 60)),
+            TimeInForce::Ioc,
+            |trade| {
+                black_box(trade);
+            },
+        )
+        .expect("a take is never refused");
+    }
+    black_box(book);
+}
+
+/// Through the whole book.
+fn aggressive(n: u32) -> (Side, Price) {
+    if n.is_multiple_of(2) {
+        (Side::Buy, price(MID + DEPTH))
+    } else {
+        (Side::Sell, price(MID - DEPTH))
+    }
+}
+
+/// An engine with accounts under the maker profile and the same resting orders.
+struct Desk {
+    engine: Engine,
+    events: EventBuffer,
+    seq: u64,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let capacity = Capacity {
+            accounts: MAKERS,
+            instruments: 1,
+            orders: 4 * RESTING,
+            positions: MAKERS,
+            client_order_ids: 16,
+        };
+        let mut desk = Desk {
+            engine: Engine::new(capacity),
+            events: EventBuffer::new(),
+            seq: 0,
+        };
+        desk.apply(Command::DefineInstrument(Box::new(InstrumentDefinition {
+            symbol: Symbol::cut("BENCH"),
+            exchange: Text::cut("NSE"),
+            tick_size: price(1),
+            lot_size: shares(1),
+            freeze_quantity: shares(100_000),
+            reference_price: price(MID),
+            price_band: Ratio::from_ppm(200_000),
+            mis_allowed: true,
+            banned: false,
+        })));
+        for maker in 0..MAKERS {
+            desk.apply(Command::DefineAccount(Box::new(AccountDefinition {
+                name: Text::cut(&format!("maker-{maker}")),
+                opening_balance: Money::from_paise(1_000_000_000_000),
+                limits: RiskLimits::maker(),
+                profile: Text::cut("maker"),
+                venue: false,
+            })));
+        }
+        for n in 0..RESTING {
+            desk.rest(n);
+        }
+        // A last price, so that every check has what it compares with.
+        desk.order(RESTING, Side::Buy, price(MID + DEPTH), TimeInForce::Ioc, 1);
+        desk
+    }
+
+    fn rest(&mut self, n: u32) {
+        let (side, at) = passive(n);
+        self.order(n, side, at, TimeInForce::Day, 1 + mixed(n, 100));
+    }
+
+    fn order(&mut self, n: u32, side: Side, limit: Price, time_in_force: TimeInForce, quantity: u32) {
+        self.apply(Command::NewOrder(NewOrder {
+            account: AccountId::new(n % MAKERS),
+            strategy: StrategyId::new(1),
+            instrument: InstrumentId::new(0),
+            side,
+            product: Product::Mis,
+            order_type: OrderType::Limit(limit),
+            time_in_force,
+            quantity: shares(quantity),
+            post_only: false,
+            disclosed: None,
+            minimum: None,
+            stop_loss: None,
+            take_profit: None,
+            client_order_id: ClientOrderId::EMPTY,
+            metadata: None,
+        }));
+    }
+
+    fn apply(&mut self, command: Command) {
+        self.seq += 1;
+        let command = Sequenced {
+            seq: Seq::new(self.seq),
+            time: Timestamp::from_nanos(1_795_146_300_000_000_000 + self.seq * 1_000),
+            command,
+        };
+        self.events.clear();
+        while self.engine_step(&command) == Work::More {
+            self.events.clear();
+        }
+        black_box(self.events.as_slice());
+    }
+
+    fn engine_step(&mut self, command: &Sequenced<Command>) -> Work {
+        if self.engine.last_seq() == command.seq {
+            self.engine.resume(&mut self.events)
+        } else {
+            self.engine.apply(command, &mut self.events)
+        }
+    }
+
+    /// The `n`th resting order and who sent it: ids are dense from 1.
+    fn target(n: u32) -> (Actor, OrderRef) {
+        let actor = Actor {
+            account: AccountId::new(n % MAKERS),
+            admin: false,
+        };
+        (actor, OrderRef::Id(OrderId::new(u64::from(n) + 1)))
+    }
+}
+
+#[inline(never)]
+fn full_add(desk: &mut Desk) {
+    for n in RESTING..RESTING + OPERATIONS {
+        desk.rest(n);
+    }
+}
+
+#[inline(never)]
+fn full_cancel(desk: &mut Desk) {
+    for n in 0..OPERATIONS {
+        let (actor, order) = Desk::target(n * 617 % RESTING);
+        desk.apply(Command::CancelOrder(CancelOrder { actor, order }));
+    }
+}
+
+#[inline(never)]
+fn full_modify(desk: &mut Desk) {
+    for n in 0..OPERATIONS {
+        let id = n * 617 % RESTING;
+        let (_, at) = passive(id + 2 * (n % 7));
+        let (actor, order) = Desk::target(id);
+        desk.apply(Command::ModifyOrder(ModifyOrder {
+            actor,
+            order,
+            quantity: None,
+            price: Some(same_side(id, at)),
+            trigger: None,
+        }));
+    }
+}
+
+#[inline(never)]
+fn full_take(desk: &mut Desk) {
+    for n in 0..OPERATIONS {
+        let (side, limit) = aggressive(n);
+        // Another account than that of the order at the head, mostly.
+        desk.order(n * 31 + 7, side, limit, TimeInForce::Ioc, 1 + mixed(n, 60));
+    }
+}
