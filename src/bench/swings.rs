@@ -141,7 +141,7 @@ impl Walk {
         if self.step == 0 {
             return;
         }
-        let by = (u128::from(self.mid) * u128::from(self.step) >> 32) as u64;
+        let by = ((u128::from(self.mid) * u128::from(self.step)) >> 32) as u64;
         let up = random.below(2) == 1;
         self.mid = match up {
             true if self.mid + by <= self.high => self.mid + by,
