@@ -148,7 +148,8 @@ fn share(turnover: u64, rate: ChargeRate) -> u64 {
     let scaled = u128::from(turnover).wrapping_mul(u128::from(ppb));
     let rounded = scaled
         .wrapping_add(u128::from(WHOLE >> 1))
-        .wrapping_div(u128::from(WHOLE));
+        .checked_div(u128::from(WHOLE))
+        .unwrap_or(u128::MAX);
     u64::try_from(rounded).unwrap_or(u64::MAX)
 }
 

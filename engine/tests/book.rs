@@ -1,6 +1,12 @@
 //! The library face of the order book against a model that keeps its orders in one list: every answer, every trade, and
 //! after every command the whole book.
-#![allow(clippy::unwrap_used, reason = "a test panics where its own data is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "a test panics where its own data is wrong"
+)]
 
 use engine::book::{Book, BookRefusal, BookSettings, Execution, Outcome};
 use engine::{Price, Quantity, Side, TimeInForce};
