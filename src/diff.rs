@@ -52,7 +52,7 @@ pub enum DiffError {
 /// One side, read a step at a time.
 enum Side {
     Journal {
-        tailer: Tailer<Disk>,
+        tailer: Box<Tailer<Disk>>,
         last: Seq,
         fold: Box<Fold>,
     },
@@ -153,7 +153,7 @@ impl Side {
         let begin = fold.engine().last_seq();
         let walked = walk(&journal, begin, |_| ControlFlow::Continue(()))?;
         Ok(Side::Journal {
-            tailer: Tailer::after(journal, begin)?,
+            tailer: Box::new(Tailer::after(journal, begin)?),
             last: walked.map_or(Seq::default(), |walked| walked.last_seq),
             fold: Box::new(fold),
         })

@@ -351,7 +351,7 @@ fn a_pruned_journal_begins_with_a_snapshot() {
     );
     assert_eq!(
         run(&["archive", "prune"], &[], false),
-        [shown.clone()],
+        std::slice::from_ref(&shown),
         "nothing happens unasked"
     );
     refused(
