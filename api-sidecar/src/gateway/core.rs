@@ -1,5 +1,6 @@
 //! What serving a connection needs besides the connection: the rings, who may do what, and the clock.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -94,7 +95,9 @@ impl Core {
         let nanos = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
-        self.date = HttpDate(Timestamp::from_nanos(nanos)).to_string();
+        self.date.clear();
+        // Writing to a String cannot fail.
+        let _ = write!(self.date, "{}", HttpDate(Timestamp::from_nanos(nanos)));
     }
 
     /// Whether answers say that the journal holds their command.

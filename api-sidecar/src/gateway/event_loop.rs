@@ -67,6 +67,8 @@ pub(crate) struct EventLoop {
     body: Vec<u8>,
     message: Vec<u8>,
     next_sweep: Instant,
+    /// The connections that a sweep looks at; empty between sweeps.
+    swept: Vec<usize>,
     /// When there was last something to do.
     busy: Instant,
     stop_by: Option<Instant>,
@@ -100,6 +102,7 @@ impl EventLoop {
             body: Vec::new(),
             message: Vec::new(),
             next_sweep: now,
+            swept: Vec::new(),
             busy: now,
             stop_by: None,
         }
@@ -477,10 +480,12 @@ impl EventLoop {
             self.body.extend_from_slice(&answer.body);
             self.deliver(&to, answer.status);
         }
-        let indices: Vec<usize> = self.connections.iter().map(|(index, _)| index).collect();
-        for index in indices {
+        let mut indices = std::mem::take(&mut self.swept);
+        indices.extend(self.connections.iter().map(|(index, _)| index));
+        for index in indices.drain(..) {
             self.check_deadlines(index);
         }
+        self.swept = indices;
     }
 
     fn check_deadlines(&mut self, index: usize) {

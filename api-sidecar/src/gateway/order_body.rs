@@ -76,14 +76,14 @@ pub(crate) fn parse_order(
     idempotency_key: Option<&str>,
 ) -> Result<NewOrder, OrderError> {
     let body: Body<'_> = parse_object(json)?;
-    let symbol = parse_symbol(body.symbol)?.ok_or("symbol is required".to_owned())?;
+    let symbol = parse_symbol(body.symbol)?.ok_or_else(|| "symbol is required".to_owned())?;
     let side = fields::word(
         "side",
         "OrderSide",
         body.side,
         &[("BUY", Side::Buy), ("SELL", Side::Sell)],
     )?
-    .ok_or("side is required".to_owned())?;
+    .ok_or_else(|| "side is required".to_owned())?;
     let quantity = fields::quantity("quantity", body.quantity)?;
     let order_type = parse_order_type(&body)?;
     let product = fields::word(
@@ -129,7 +129,7 @@ pub(crate) fn parse_symbol(raw: Raw<'_>) -> Result<Option<Symbol>, Invalid> {
     };
     Symbol::parse(&text)
         .map(Some)
-        .ok_or("symbol must be 1 to 20 characters of A-Z, 0-9, &, _ and -".to_owned())
+        .ok_or_else(|| "symbol must be 1 to 20 characters of A-Z, 0-9, &, _ and -".to_owned())
 }
 
 /// 1 and up. `Ok(None)` where it is absent.
@@ -141,7 +141,7 @@ pub(crate) fn parse_strategy(raw: Raw<'_>) -> Result<Option<StrategyId>, Invalid
         .ok()
         .filter(|&number| number > 0)
         .map(|number| Some(StrategyId::new(number)))
-        .ok_or("strategy_id is out of range".to_owned())
+        .ok_or_else(|| "strategy_id is out of range".to_owned())
 }
 
 /// Looks instruments up among those that the gateway knows.
@@ -204,7 +204,7 @@ fn parse_time_in_force(body: &Body<'_>) -> Result<TimeInForce, Invalid> {
     match (validity, good_till) {
         (Validity::Gtd, Some(text)) => parse_iso8601(&text)
             .map(TimeInForce::Gtd)
-            .ok_or("good_till must be an ISO 8601 instant such as 2026-08-03T09:15:00Z".to_owned()),
+            .ok_or_else(|| "good_till must be an ISO 8601 instant such as 2026-08-03T09:15:00Z".to_owned()),
         (Validity::Gtd, None) => Err("GTD orders require good_till".to_owned()),
         (_, Some(_)) => Err("good_till needs validity GTD".to_owned()),
         (Validity::Day, None) => Ok(TimeInForce::Day),

@@ -283,7 +283,7 @@ fn close_by_id(json: &str, position: u64, who: &Principal, directory: &Directory
 fn close_by_symbol(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
     let body: Scope<'_> = parse_object(json).map_err(invalid_request)?;
     let symbol = parse_symbol(body.symbol)
-        .and_then(|symbol| symbol.ok_or("symbol is required".to_owned()))
+        .and_then(|symbol| symbol.ok_or_else(|| "symbol is required".to_owned()))
         .map_err(invalid_request)?;
     let instrument =
         find_instrument(by_name(directory), symbol, body.exchange).map_err(unknown_instrument)?;
@@ -361,7 +361,7 @@ fn kill(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, A
         Reach::Account => KillScope::Account(account_of(body.account, who, directory)?),
         Reach::Strategy => {
             let strategy = parse_strategy(body.strategy_id)
-                .and_then(|strategy| strategy.ok_or("strategy_id is required".to_owned()))
+                .and_then(|strategy| strategy.ok_or_else(|| "strategy_id is required".to_owned()))
                 .map_err(invalid_request)?;
             KillScope::Strategy(account_of(body.account, who, directory)?, strategy)
         }

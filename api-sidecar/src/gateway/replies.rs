@@ -11,7 +11,7 @@ use engine::{
 use slab::Slab;
 
 use crate::latency::Stamps;
-use crate::limits::{HELD_TIME_MAX, PENDING_MAX};
+use crate::limits::{HELD_TIME_MAX, PENDING_MAX, WS_CORRELATION_BYTES_MAX};
 use crate::wire::{
     BrokerOrderId, Object, OrderAction, check_fields, refusal_answer, rejection_fields, rejection_status,
 };
@@ -61,7 +61,7 @@ pub(crate) enum Address {
     /// The message type and the correlation id (as JSON text) of a WebSocket request.
     WebSocket {
         request: &'static str,
-        correlation: Option<Box<str>>,
+        correlation: Option<Text<WS_CORRELATION_BYTES_MAX>>,
         /// Whether the answer tells how long each stage took.
         timings: bool,
     },

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use engine::Text;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::answer::Answer;
@@ -74,7 +75,7 @@ fn hear(
                 serial: peer.serial,
                 address: Address::WebSocket {
                     request: kind.as_str(),
-                    correlation: correlation.map(Box::from),
+                    correlation: correlation.and_then(Text::new),
                     timings,
                 },
                 stamps: peer.stamps(),

@@ -101,6 +101,8 @@ pub(crate) struct Fixture {
     pub(crate) disk_low: Arc<AtomicBool>,
     /// Heads (and bodies) that reached the REST service.
     pub(crate) relayed: Arc<Mutex<Vec<String>>>,
+    /// Allocations of the gateway's thread from its start to its end; known after the end.
+    allocations: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     engine_stop: Arc<AtomicBool>,
     gateway: Option<JoinHandle<Result<(), GatewayError>>>,
@@ -153,6 +155,7 @@ impl Fixture {
             released: Arc::clone(&released),
         };
         let gateway_stop = Arc::clone(&stop);
+        let allocations = Arc::new(AtomicU64::new(0));
         Fixture {
             address,
             released,
@@ -161,10 +164,16 @@ impl Fixture {
             engine_paused,
             disk_low,
             relayed,
+            allocations: Arc::clone(&allocations),
             stop,
             engine_stop,
             gateway: Some(std::thread::spawn(move || {
-                gateway.run(lanes, directory(), &gateway_stop)
+                let mut end = Ok(());
+                let counted = allocation_counter::measure(|| {
+                    end = gateway.run(lanes, directory(), &gateway_stop);
+                });
+                allocations.store(counted.count_total, Ordering::Release);
+                end
             })),
             engine: Some(std::thread::spawn(move || engine.run())),
             _dir: dir,
@@ -195,6 +204,13 @@ impl Fixture {
     pub(crate) fn begin_stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.doorbell.ring();
+    }
+
+    /// Stops the gateway and says how often its thread allocated.
+    pub(crate) fn stop_and_count_allocations(mut self) -> u64 {
+        self.begin_stop();
+        self.join_gateway();
+        self.allocations.load(Ordering::Acquire)
     }
 
     pub(crate) fn join_gateway(&mut self) {

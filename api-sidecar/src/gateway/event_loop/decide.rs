@@ -1,5 +1,6 @@
 //! The engine's decisions out of the ring: answers to those who wait for them, events to those who may see them.
 
+use engine::Text;
 use engine::lane::Stamp;
 
 use super::super::connection::Protocol;
@@ -116,7 +117,7 @@ impl EventLoop {
                     write_reply(
                         &mut self.message,
                         request,
-                        correlation.as_deref(),
+                        correlation.as_ref().map(Text::as_str),
                         status,
                         &self.body,
                         durations.as_ref(),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use engine::AccountId;
 use tungstenite::Utf8Bytes;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tungstenite::protocol::frame::{CloseFrame, Frame};
+use tungstenite::protocol::frame::{CloseFrame, Frame, FrameHeader};
 use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 
 use super::super::buffers::{Input, Output};
@@ -153,10 +153,13 @@ pub(crate) fn text_frame(payload: &[u8]) -> Bytes {
 }
 
 pub(crate) fn append_text_frame(out: &mut Vec<u8>, payload: &[u8]) {
-    write_frame(
-        out,
-        Frame::message(Bytes::copy_from_slice(payload), OpCode::Data(Data::Text), true),
-    );
+    let header = FrameHeader {
+        opcode: OpCode::Data(Data::Text),
+        ..FrameHeader::default()
+    };
+    // Appending to a Vec cannot fail. The payload is copied straight, where a whole frame would own one.
+    let _ = header.format(payload.len() as u64, out);
+    out.extend_from_slice(payload);
 }
 
 fn write_frame(out: &mut Vec<u8>, frame: Frame) {
