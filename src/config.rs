@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use api_sidecar::auth::{AccountAccess, AuthError, AuthTable, KeyHash, Role};
-use engine::{AccountName, Capacity, ChargeRates, Money, RiskLimits, Text};
+use engine::{AccountName, Capacity, ChargeRates, Money, RiskLimits, SessionCalendar, Text};
 
 use crate::cli::ServeArgs;
 use crate::limits::{
@@ -20,6 +20,7 @@ mod environment;
 mod error;
 mod file;
 mod risk;
+mod session;
 mod value;
 
 pub use environment::Environment;
@@ -48,6 +49,8 @@ pub struct Config {
     /// `main` first, then in the file's order. Never empty.
     pub accounts: Vec<Account>,
     pub market: Market,
+    /// The venue's hours, square-offs and days off.
+    pub session: SessionCalendar,
     pub dashboard: Dashboard,
     /// `None`: the built-in list.
     pub instruments_file: Option<PathBuf>,
@@ -214,6 +217,7 @@ impl Config {
             loopback_account: loopback_account(&file, &accounts)?,
             accounts,
             market: market(args, &file)?,
+            session: session::session(&file.session)?,
             dashboard: dashboard(&file.dashboard)?,
             instruments_file: file.instruments.file.clone(),
             capacity: capacity(&file)?,

@@ -10,8 +10,8 @@ use std::fmt;
 use engine::limits::CHARGE_RATES_MAX;
 use engine::{
     AccountDefinition, AccountId, AccountName, Actor, Capacity, ChargeRates, Command, Engine,
-    InstrumentDefinition, LimitFields, RiskLimits, Seq, SetLimits, StrategyDefinition, StrategyId, Symbol,
-    Text,
+    InstrumentDefinition, LimitFields, RiskLimits, Seq, SessionCalendar, SetLimits, StrategyDefinition,
+    StrategyId, Symbol, Text,
 };
 use read_model::Definitions;
 
@@ -33,6 +33,7 @@ type InstrumentKey = (String, String);
 pub struct Held {
     instruments: BTreeSet<InstrumentKey>,
     accounts: BTreeMap<String, (AccountId, RiskLimits)>,
+    session: SessionCalendar,
     /// `None` before the first command of a journal.
     capacity: Option<Capacity>,
 }
@@ -40,6 +41,7 @@ pub struct Held {
 impl Held {
     pub fn by(engine: &Engine) -> Held {
         Held {
+            session: engine.session_calendar().clone(),
             capacity: (engine.last_seq() > Seq::default()).then(|| engine.capacity()),
             instruments: engine
                 .instruments()
@@ -134,6 +136,10 @@ impl Genesis {
         genesis
             .commands
             .extend(new_rates.map(|&rates| Command::DefineCharges(Box::new(rates))));
+        if config.session != held.session {
+            let calendar = Box::new(config.session.clone());
+            genesis.commands.push(Command::SetSession(calendar));
+        }
         for instrument in instruments {
             genesis.instrument(instrument, held, applied);
         }

@@ -2,8 +2,9 @@
 //!
 //! Columns: `symbol`, `exchange`, `tick_size` (rupees), `lot_size` and `freeze_quantity` (shares), `price_band`
 //! (half-width as a share of the reference price), `reference_price` (rupees, the previous close), `mis_allowed`
-//! (`true` or `false`; optional, default true). Ticks, bands and caps of the built-in list are VENUE.md's; its
-//! reference prices are where paper trading starts, not quotes of any day.
+//! (`true` or `false`; optional, default true), `banned` and `derivatives` (optional, default false: the session of an
+//! instrument with derivatives ends earlier). Ticks, bands and caps of the built-in list are VENUE.md's; its reference
+//! prices are where paper trading starts, not quotes of any day.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -75,6 +76,8 @@ struct Row {
     mis_allowed: Option<String>,
     #[serde(default)]
     banned: Option<String>,
+    #[serde(default)]
+    derivatives: Option<String>,
 }
 
 fn parse(text: &str, path: &Path, capacity: u32) -> Result<Vec<InstrumentDefinition>, InstrumentsError> {
@@ -174,6 +177,7 @@ impl Row {
             price_band: self.price_band()?,
             mis_allowed: switch("mis_allowed", self.mis_allowed.as_deref(), true)?,
             banned: switch("banned", self.banned.as_deref(), false)?,
+            derivatives: switch("derivatives", self.derivatives.as_deref(), false)?,
         };
         if band_ticks(&definition) > i128::from(engine::limits::LADDER_TICKS_MAX) {
             return Err(invalid(

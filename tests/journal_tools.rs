@@ -62,6 +62,7 @@ fn story() -> Vec<Command> {
             price_band: Ratio::from_ppm(100_000),
             mis_allowed: true,
             banned: false,
+            derivatives: false,
         })),
         account("alice"),
         account("bob"),

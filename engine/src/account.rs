@@ -3,6 +3,7 @@
 use crate::arena::NIL;
 use crate::bands::{Band, NO_ROOM};
 use crate::command::AccountDefinition;
+use crate::dead_man::DeadMan;
 use crate::event::AccountChanged;
 use crate::ids::{AccountId, StrategyId};
 use crate::marking::{Held, Marks, Spread};
@@ -113,6 +114,8 @@ pub(crate) struct Account {
     pub(crate) executions: [Executions; EXECUTION_KEYS],
     /// Token bucket as its theoretical arrival time (GCRA), in nanoseconds.
     pub(crate) rate_horizon: Timestamp,
+    /// The heartbeat that is waited for.
+    pub(crate) dead_man: Option<DeadMan>,
     /// Ends of the list of its position keys, by id.
     pub(crate) first_position: u32,
     pub(crate) last_position: u32,
@@ -176,6 +179,7 @@ impl Account {
             recent_next: 0,
             executions: [Executions::default(); EXECUTION_KEYS],
             rate_horizon: Timestamp::ZERO,
+            dead_man: None,
             first_position: NIL,
             last_position: NIL,
             digested: Digested::default(),
@@ -327,6 +331,7 @@ impl Entity for Account {
             .pair(self.orders_today, state)
             .pair(self.messages_today, self.fills_today)
             .pair(self.open_orders, self.entry_orders)
+            .word(self.dead_man.map_or(0, |dead_man| dead_man.deadline.nanos()))
             .finish()
     }
 

@@ -48,6 +48,10 @@ pub enum AlertKind {
     OrderToTrade = 9,
     /// `amount` is the number of orders in the bucket and `basis` its size, in whole numbers.
     OrderRateNearLimit = 10,
+    /// No price of an instrument for `amount` milliseconds in continuous trading.
+    StaleFeed = 11,
+    /// No heartbeat of an account for `amount` milliseconds: its entries were cancelled.
+    DeadMan = 12,
 }
 
 impl AlertKind {
@@ -65,6 +69,8 @@ impl AlertKind {
             AlertKind::MarginUsage => "margin_usage",
             AlertKind::OrderToTrade => "order_to_trade",
             AlertKind::OrderRateNearLimit => "order_rate_near_limit",
+            AlertKind::StaleFeed => "stale_feed",
+            AlertKind::DeadMan => "dead_man",
         }
     }
 
@@ -75,7 +81,9 @@ impl AlertKind {
             | AlertKind::MissingStopLoss
             | AlertKind::MarginUsage
             | AlertKind::OrderToTrade
-            | AlertKind::OrderRateNearLimit => Severity::Warning,
+            | AlertKind::OrderRateNearLimit
+            | AlertKind::StaleFeed
+            | AlertKind::DeadMan => Severity::Warning,
             AlertKind::PositionLossLimit
             | AlertKind::KillSwitchDailyLoss
             | AlertKind::KillSwitchDrawdown
@@ -170,6 +178,12 @@ impl fmt::Display for Message<'_> {
                 alert.amount.paise(),
                 alert.basis.paise()
             ),
+            AlertKind::DeadMan => write!(
+                f,
+                "Heartbeat lost: none for {} ms, entry orders cancelled",
+                alert.amount.paise()
+            ),
+            AlertKind::StaleFeed => write!(f, "No price of {symbol} for {} ms", alert.amount.paise()),
         }
     }
 }

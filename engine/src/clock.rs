@@ -1,10 +1,14 @@
-//! Work that time sets off: GTD expiry, waiting marks, and the roll to the next trading day.
+//! Work that time sets off: GTD expiry, waiting marks, session phases, square-off, and the roll to the next trading day.
 
 use crate::arena::{NIL, slot_of};
+use crate::closing::Closing;
 use crate::engine::{Engine, Task};
 use crate::event::{CancelReason, Event, EventBuffer};
+use crate::feed::FeedWatch;
 use crate::ids::{AccountId, InstrumentId};
 use crate::instrument::DayStatistics;
+use crate::rejection::Refusal;
+use crate::session::{ByClass, SessionCalendar};
 use crate::sweep::{Filter, Sweep};
 use crate::units::{Money, Timestamp};
 
@@ -13,28 +17,95 @@ impl Engine {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let roll = (self.day != 0).then(|| Timestamp::start_of_trading_day(self.day.saturating_add(1)));
         let good_till = self.good_till.first().map(|(at, _)| at);
-        [roll, good_till, self.marks_due].into_iter().flatten().min()
+        let heartbeat = self.heartbeats.first().map(|(at, _)| at);
+        [
+            roll,
+            good_till,
+            heartbeat,
+            self.marks_due,
+            self.session.due,
+            self.feed_due,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
-    /// Sets off the next thing that is due, in order of its time, and comes back for the one after it.
-    pub(crate) fn next_due(&mut self, out: &mut EventBuffer) -> Option<Task> {
+    /// Sets off the next thing that is due, in order of its time; the run loop comes back for the one after it when
+    /// everything that it led to is done. At one time: expiries, marks, the session, silent feeds, lost heartbeats, the
+    /// day roll.
+    pub(crate) fn next_due(&mut self, out: &mut EventBuffer) {
         let now = self.time;
-        let due = self.next_deadline().filter(|&at| at <= now)?;
+        let Some(due) = self.next_deadline().filter(|&at| at <= now) else {
+            self.ticking = false;
+            return;
+        };
         if let Some((_, slot)) = self.good_till.first().filter(|&(at, _)| at == due) {
             self.cancel_open(slot, CancelReason::Expired, out);
-            return Some(Task::Clock);
-        }
-        self.waiting.push_front(Task::Clock);
-        if self.marks_due == Some(due) {
+        } else if self.marks_due == Some(due) {
             self.marks_due = None;
-            return Some(Task::PublishMarks(NIL));
+            self.active = Some(Task::PublishMarks(NIL));
+        } else if self.session.due == Some(due) {
+            self.turn_session(due, out);
+        } else if self.feed_due == Some(due) {
+            self.feed_due = None;
+            self.active = Some(Task::WatchFeed(FeedWatch::at(due)));
+        } else if let Some((_, slot)) = self.heartbeats.first().filter(|&(at, _)| at == due) {
+            self.lose_heartbeat(AccountId::new(slot), out);
+        } else {
+            let day_orders = Filter {
+                day_only: true,
+                ..Filter::default()
+            };
+            self.active = Some(Task::Sweep(Sweep::new(day_orders, CancelReason::Expired, false)));
+            self.later(Task::RollDay(0));
         }
-        let day_orders = Filter {
-            day_only: true,
+    }
+
+    pub(crate) fn set_session(
+        &mut self,
+        calendar: &SessionCalendar,
+        out: &mut EventBuffer,
+    ) -> Result<(), Refusal> {
+        calendar.check().map_err(Refusal::InvalidDefinition)?;
+        let now = self.time;
+        self.session.follow(calendar.clone(), now);
+        for derivatives in [false, true] {
+            self.enter_phase(derivatives, now, out);
+        }
+        Ok(())
+    }
+
+    /// An instant of the calendar: phases first, then square-offs, one class of instruments after the other.
+    fn turn_session(&mut self, due: Timestamp, out: &mut EventBuffer) {
+        for derivatives in [false, true] {
+            self.enter_phase(derivatives, due, out);
+        }
+        for derivatives in [false, true] {
+            if self.session.calendar.squares_off_at(derivatives, due) {
+                self.square_off(derivatives);
+            }
+        }
+        self.session.advance();
+    }
+
+    fn enter_phase(&mut self, derivatives: bool, at: Timestamp, out: &mut EventBuffer) {
+        if let Some(phase) = self.session.enter(derivatives, at) {
+            out.push(Event::PhaseChanged { derivatives, phase });
+            self.feed_watched_from(at);
+        }
+    }
+
+    /// Ends intraday trading for the day: MIS entries are refused from now on, MIS orders are cancelled, and MIS
+    /// positions closed with protected exits.
+    fn square_off(&mut self, derivatives: bool) {
+        *self.session.squared_off.of_mut(derivatives) = true;
+        let intraday = Filter {
+            intraday_of: Some(derivatives),
             ..Filter::default()
         };
-        self.waiting.push_front(Task::RollDay(0));
-        Some(Task::Sweep(Sweep::new(day_orders, CancelReason::Expired, false)))
+        self.later(Task::Sweep(Sweep::new(intraday, CancelReason::SquareOff, false)));
+        self.later(Task::Close(Closing::square_off(derivatives)));
     }
 
     /// The new trading day, account by account: realised net becomes balance, carried P&L becomes the loss base,
@@ -72,6 +143,7 @@ impl Engine {
     fn roll_rest(&mut self) {
         self.day = self.day.saturating_add(1);
         self.tariff.choose(self.day);
+        self.session.squared_off = ByClass::default();
         self.client_order_ids.roll_day();
         for instrument in &mut self.instruments {
             instrument.day = DayStatistics::default();

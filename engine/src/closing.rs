@@ -1,15 +1,16 @@
 //! Closing positions: the engine's own exits, as protected market orders sliced to the freeze quantity.
 
-use crate::arena::{NIL, Slots, slot_of};
+use crate::arena::{NIL, Slots};
 use crate::cause::Cause;
 use crate::command::{ClosePosition, KillScope, NewOrder};
 use crate::engine::{Engine, Task};
 use crate::entry::order_capacity;
 use crate::event::{Event, EventBuffer};
-use crate::ids::{AccountId, OrderId, StrategyId};
-use crate::position::Positions;
+use crate::ids::{AccountId, InstrumentId, OrderId, StrategyId};
+use crate::position::{Position, Positions};
 use crate::rejection::{Refusal, RejectCode, Rejection};
-use crate::risk::Plan;
+use crate::risk::{self, Plan};
+use crate::session::Gate;
 use crate::terms::{OrderType, Side, TimeInForce, TradingState};
 use crate::text::ClientOrderId;
 use crate::units::Quantity;
@@ -30,6 +31,10 @@ pub(crate) struct Closing {
 #[derive(Clone, Copy, Debug)]
 enum Scope {
     One,
+    /// Every intraday position in instruments with, or without, derivatives but those that are halted.
+    SquareOff {
+        derivatives: bool,
+    },
     /// Every open position under a kill switch but those that are halted; `by_profile`: of the accounts whose profile
     /// wants it.
     All {
@@ -40,7 +45,14 @@ enum Scope {
 
 impl Closing {
     pub(crate) fn flatten(scope: KillScope, by_profile: bool) -> Closing {
-        let scope = Scope::All { scope, by_profile };
+        Closing::every(Scope::All { scope, by_profile })
+    }
+
+    pub(crate) fn square_off(derivatives: bool) -> Closing {
+        Closing::every(Scope::SquareOff { derivatives })
+    }
+
+    fn every(scope: Scope) -> Closing {
         Closing {
             scope,
             position: NIL,
@@ -53,6 +65,7 @@ impl Closing {
     fn cause(&self) -> Cause {
         match self.scope {
             Scope::One => Cause::Close,
+            Scope::SquareOff { .. } => Cause::SquareOff,
             Scope::All { .. } => Cause::Flatten,
         }
     }
@@ -71,6 +84,9 @@ impl Engine {
         let side = position.closing_side().ok_or(Refusal::PositionClosed)?;
         if self.state_for(position.account, position.strategy) == TradingState::Halted {
             return Err(Refusal::Rejected(Rejection::bare(RejectCode::CircuitBreaker)));
+        }
+        if let Some(rejection) = self.gate_of(position.instrument).refuses(false) {
+            return Err(Refusal::Rejected(rejection));
         }
         let open = position.quantity.saturating_abs();
         let closable = position
@@ -198,19 +214,13 @@ impl Engine {
     }
 
     fn next_to_close(&self, closing: Closing) -> Option<Closing> {
-        let Scope::All { scope, by_profile } = closing.scope else {
+        if matches!(closing.scope, Scope::One) {
             return None;
-        };
+        }
         let mut slot = closing.position.wrapping_add(1);
-        while slot < slot_of(usize::try_from(self.positions.len()).unwrap_or(0)) {
+        while slot < self.positions.len() {
             let position = self.positions.at(slot);
-            let wanted = !by_profile || self.account_of(position.account).limits.flatten_on_kill;
-            if position.quantity != 0
-                && !position.venue
-                && wanted
-                && covers(scope, position.account, position.strategy)
-                && self.state_for(position.account, position.strategy) != TradingState::Halted
-            {
+            if self.is_to_close(position, closing.scope) {
                 let remaining = u32::try_from(position.quantity.unsigned_abs()).unwrap_or(u32::MAX);
                 return Some(Closing {
                     position: slot,
@@ -224,14 +234,46 @@ impl Engine {
         None
     }
 
+    /// Whether a position is one that a scope closes, and that can be closed now.
+    fn is_to_close(&self, position: &Position, scope: Scope) -> bool {
+        let wanted = match scope {
+            Scope::One => false,
+            Scope::SquareOff { derivatives } => self.is_intraday_of(position, derivatives),
+            Scope::All { scope, by_profile } => {
+                covers(scope, position.account, position.strategy)
+                    && (!by_profile || self.account_of(position.account).limits.flatten_on_kill)
+            }
+        };
+        wanted
+            && position.quantity != 0
+            && !position.venue
+            && self.is_continuous(position.instrument)
+            && self.state_for(position.account, position.strategy) != TradingState::Halted
+    }
+
+    /// What an instrument's session says of orders.
+    #[inline]
+    pub(crate) fn gate_of(&self, instrument: InstrumentId) -> Gate {
+        self.session
+            .gate(self.instrument_of(instrument).definition.derivatives)
+    }
+
+    /// Whether an instrument's session is in its continuous phase.
+    pub(crate) fn is_continuous(&self, instrument: InstrumentId) -> bool {
+        let derivatives = self.instrument_of(instrument).definition.derivatives;
+        self.session.is_continuous(derivatives)
+    }
+
     /// One exit of at most the freeze quantity, at the protected price or, without a last price, the band's edge.
     fn place_exit(&mut self, position_slot: u32, shares: u32, cause: Cause, out: &mut EventBuffer) -> u32 {
         let position = self.positions.at(position_slot);
         let side = position.closing_side().unwrap_or(Side::Sell);
         let instrument = self.instruments.as_slice().at(position.instrument.get());
         let quantity = shares.min(instrument.definition.freeze_quantity.shares().max(1));
+        let limits = &self.account_of(position.account).limits;
         let limit = instrument
             .protected_price(side)
+            .filter(|_| risk::is_fresh(limits, instrument, self.time))
             .unwrap_or_else(|| instrument.band_edge(side));
         let order = NewOrder {
             account: position.account,

@@ -10,6 +10,7 @@ use crate::charge_rates::ChargeRates;
 use crate::engine::Capacity;
 use crate::ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId};
 use crate::risk_limits::{LimitFields, RiskLimits};
+use crate::session::SessionCalendar;
 use crate::terms::{OrderType, Product, Side, TimeInForce, TradingState};
 use crate::text::{AccountName, ClientOrderId, Symbol, Text};
 use crate::units::{Money, Price, Quantity, Ratio, Timestamp};
@@ -36,12 +37,15 @@ pub enum Command {
     KillSwitch(KillSwitch),
     Rearm(Rearm),
     AdjustCash(AdjustCash),
+    Heartbeat(Heartbeat),
     DefineInstrument(Box<InstrumentDefinition>),
     DefineAccount(Box<AccountDefinition>),
     DefineStrategy(Box<StrategyDefinition>),
     SetLimits(Box<SetLimits>),
     /// Charge rates from a trading day on; the same day again replaces them. What was charged stays as it is.
     DefineCharges(Box<ChargeRates>),
+    /// What the venue's days look like from now on.
+    SetSession(Box<SessionCalendar>),
     /// The first command of a journal: what the engine reserves. Later only the same value is accepted.
     SetCapacity(Capacity),
     /// The sequencer's own [`crate::Engine::state_hash`] after the previous command. Every fold compares.
@@ -158,6 +162,15 @@ pub struct Rearm {
     pub deactivated_by: Text<50>,
 }
 
+/// A sign of life of an account's client. Without another one in time the account's entries are cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heartbeat {
+    pub account: AccountId,
+    /// Milliseconds until the next one must have come ([`crate::limits::HEARTBEAT_MS_MIN`] to
+    /// [`crate::limits::HEARTBEAT_MS_MAX`]); 0 waits for none any more.
+    pub timeout_ms: u32,
+}
+
 /// Adds to (or takes from) an account's balance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AdjustCash {
@@ -188,6 +201,8 @@ pub struct InstrumentDefinition {
     pub mis_allowed: bool,
     /// Positions may only be reduced.
     pub banned: bool,
+    /// Derivatives on it are traded, so that its session ends with a closing auction (VENUE.md, Sessions).
+    pub derivatives: bool,
 }
 
 /// Defines the next account, or changes the one of the same name (not its balance: that takes [`AdjustCash`]).

@@ -1,25 +1,25 @@
-//! A queue of open orders by expiry: a binary heap that also finds an order's entry, so that it can be taken out early.
+//! A queue of things by deadline (orders by expiry, accounts by their heartbeat's): a binary heap that also finds a
+//! thing's entry, so that it can be taken out early.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::arena::{NIL, Slots, index, slot_of};
-use crate::ids::OrderId;
 use crate::units::Timestamp;
 
-/// Expiry, then order id (so that equal expiries have one order), then the order's slot.
-type Entry = (Timestamp, OrderId, u32);
+/// Deadline, then id (so that equal deadlines have one order), then slot.
+type Entry<Id> = (Timestamp, Id, u32);
 
 #[derive(Clone, Debug)]
-pub(crate) struct Deadlines {
-    heap: Vec<Entry>,
-    /// Order slot → place in the heap; [`NIL`] where it has none. Sized when the first order with an expiry comes.
+pub(crate) struct Deadlines<Id> {
+    heap: Vec<Entry<Id>>,
+    /// Slot → place in the heap; [`NIL`] where it has none.
     place: Vec<u32>,
     capacity: u32,
 }
 
-impl Deadlines {
-    pub(crate) fn new(capacity: u32) -> Deadlines {
+impl<Id: Copy + Ord> Deadlines<Id> {
+    pub(crate) fn new(capacity: u32) -> Deadlines<Id> {
         Deadlines {
             heap: Vec::with_capacity(index(capacity)),
             place: vec![0; index(capacity)],
@@ -31,7 +31,7 @@ impl Deadlines {
         self.heap.first().map(|&(at, _, slot)| (at, slot))
     }
 
-    pub(crate) fn insert(&mut self, at: Timestamp, id: OrderId, slot: u32) {
+    pub(crate) fn insert(&mut self, at: Timestamp, id: Id, slot: u32) {
         debug_assert!(slot < self.capacity);
         self.heap.push((at, id, slot));
         let last = slot_of(self.heap.len()).wrapping_sub(1);
@@ -39,7 +39,7 @@ impl Deadlines {
         self.rise(last);
     }
 
-    /// Takes an order out; it must be in.
+    /// Takes a slot's entry out, if it has one.
     pub(crate) fn remove(&mut self, slot: u32) {
         let Some(hole) = self.place.as_slice().at(slot).checked_sub(1) else {
             return;
@@ -101,6 +101,7 @@ const _: () = assert!(NIL == u32::MAX, "a place + 1 never wraps");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::OrderId;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

@@ -109,6 +109,7 @@ impl Engine {
             time: self.time,
             day: self.day,
             tariff: core::mem::replace(&mut self.tariff, Tariff::new()),
+            session: core::mem::take(&mut self.session),
             ..fresh
         };
         Ok(())
@@ -137,6 +138,7 @@ impl Engine {
         self.accounts.push(Account::new(definition));
         self.account_names.enter_last(&self.accounts);
         self.rehash_account(id);
+        self.follow_feed_limits();
         out.push(Event::AccountDefined(id));
         Ok(())
     }
@@ -166,6 +168,7 @@ impl Engine {
         account.forget_old_executions(now);
         account.limits = limits;
         self.look_at_everything(set.account);
+        self.follow_feed_limits();
         out.push(Event::LimitsSet(set.account));
         Ok(())
     }

@@ -19,8 +19,9 @@ use crate::command::{Command, NewOrder, Sequenced};
 use crate::deadlines::Deadlines;
 use crate::entry::Remembering;
 use crate::event::{Event, EventBuffer, TopOfBook};
+use crate::feed::FeedWatch;
 use crate::idempotency::ClientOrderIds;
-use crate::ids::{AccountId, InstrumentId, Seq, StrategyId};
+use crate::ids::{AccountId, InstrumentId, OrderId, Seq, StrategyId};
 use crate::instrument::Instrument;
 use crate::kill::Rearming;
 use crate::lane::Verdict;
@@ -32,6 +33,7 @@ use crate::order::Orders;
 use crate::position::Positions;
 use crate::rejection::Refusal;
 use crate::risk::ExplainedCheck;
+use crate::session::Session;
 use crate::state_hash::{Digest, DigestSum};
 use crate::sweep::Sweep;
 use crate::terms::TradingState;
@@ -91,10 +93,10 @@ pub(crate) enum Task {
     Match(u32),
     Sweep(Sweep),
     Close(Closing),
-    /// Set off whatever is due next by the clock.
-    Clock,
     /// Publish the marks that have waited for their interval, from this position on.
     PublishMarks(u32),
+    /// Look for instruments without a fresh price.
+    WatchFeed(FeedWatch),
     /// Roll to the next trading day: the account to begin with.
     RollDay(u32),
     /// Back to normal, scope by scope.
@@ -144,12 +146,18 @@ pub struct Engine {
     pub(crate) instruments: Vec<Instrument>,
     pub(crate) client_order_ids: ClientOrderIds,
     pub(crate) tariff: Tariff,
+    pub(crate) session: Session,
+    /// The strictest account's limit on the age of the last price, in milliseconds, and when prices are next looked at.
+    pub(crate) feed_age_ms: Option<u32>,
+    pub(crate) feed_due: Option<Timestamp>,
     /// The kill switch of the whole engine.
     pub(crate) state: TradingState,
     /// Strategies outside the normal state.
     pub(crate) strategy_states: Vec<(AccountId, StrategyId, TradingState)>,
     pub(crate) next_trade: u64,
-    pub(crate) good_till: Deadlines,
+    pub(crate) good_till: Deadlines<OrderId>,
+    /// Accounts whose heartbeat is waited for.
+    pub(crate) heartbeats: Deadlines<AccountId>,
     /// Pending stop orders and conditions; each instrument has its trees in it.
     pub(crate) triggers: Triggers,
     /// Places of the accounts in the lists of lower and of upper ends of bands.
@@ -162,6 +170,8 @@ pub struct Engine {
     // The rest is empty between commands.
     pub(crate) active: Option<Task>,
     pub(crate) waiting: VecDeque<Task>,
+    /// A tick is under way, and more may be due.
+    pub(crate) ticking: bool,
     /// Positions that shrank below their resting exits.
     pub(crate) excess_exits: Vec<u32>,
     /// Instruments that this command touched.
@@ -201,17 +211,22 @@ impl Engine {
             instruments: Vec::with_capacity(index(capacity.instruments)),
             client_order_ids: ClientOrderIds::new(capacity.client_order_ids),
             tariff: Tariff::new(),
+            session: Session::default(),
+            feed_age_ms: None,
+            feed_due: None,
             state: TradingState::Normal,
             strategy_states: Vec::with_capacity(STRATEGY_STATES_MAX),
             next_trade: 1,
             good_till: Deadlines::new(capacity.orders),
             triggers: Triggers::new(capacity.orders),
+            heartbeats: Deadlines::new(capacity.accounts),
             band_nodes: [(); 2].map(|()| Nodes::new(capacity.accounts)),
             marks_pending: Vec::with_capacity(index(capacity.instruments)),
             marks_due: None,
             digests: Digests::new(),
             active: None,
             waiting: VecDeque::with_capacity(TASKS_MAX),
+            ticking: false,
             excess_exits: Vec::with_capacity(TASKS_MAX),
             touched: Vec::with_capacity(index(capacity.instruments)),
             unmarked: Vec::with_capacity(index(capacity.instruments)),
@@ -291,7 +306,8 @@ impl Engine {
             .pair(
                 u32::from(self.state >= TradingState::Reducing),
                 u32::from(self.state == TradingState::Halted),
-            );
+            )
+            .word(self.session.digest());
         totals.finish()
     }
 
@@ -314,17 +330,19 @@ impl Engine {
             Command::ClosePosition(close) => self.close_position(close),
             Command::MarketPrice(price) => self.market_price(price),
             Command::Tick => {
-                self.active = Some(Task::Clock);
+                self.ticking = true;
                 Ok(())
             }
             Command::KillSwitch(kill) => self.kill_switch(kill, out),
             Command::Rearm(rearm) => self.rearm(rearm),
+            Command::Heartbeat(heartbeat) => self.heartbeat(heartbeat, out),
             Command::AdjustCash(cash) => self.adjust_cash(cash, out),
             Command::DefineInstrument(definition) => self.define_instrument(definition, out),
             Command::DefineAccount(definition) => self.define_account(definition, out),
             Command::DefineStrategy(definition) => self.define_strategy(definition, out),
             Command::SetLimits(limits) => self.set_limits(limits, out),
             Command::DefineCharges(rates) => self.define_charges(rates),
+            Command::SetSession(calendar) => self.set_session(calendar, out),
             Command::SetCapacity(capacity) => self.set_capacity(*capacity),
             Command::HashCheck(expected) => {
                 let found = self.state_hash();
@@ -368,6 +386,8 @@ impl Engine {
                 self.active = self.waiting.pop_front();
             } else if self.triggers.has_fired() {
                 self.fire_next(out);
+            } else if self.ticking {
+                self.next_due(out);
             } else if let Some(account) = self.message_of.take() {
                 self.watch_messages(account, out);
             } else {
@@ -388,8 +408,8 @@ impl Engine {
             },
             Task::Sweep(sweep) => self.sweep(sweep, out),
             Task::Close(closing) => self.close_next(closing, out),
-            Task::Clock => self.next_due(out),
             Task::PublishMarks(position) => self.publish_next_mark(position, out),
+            Task::WatchFeed(watch) => self.watch_feed(watch, out),
             Task::RollDay(account) => self.roll_account(account, out),
             Task::Rearm(rearming) => self.rearm_next(rearming, out),
             Task::Regrid(instrument) => {

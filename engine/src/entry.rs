@@ -122,6 +122,7 @@ impl Engine {
             position: position.map(|slot| self.positions.at(slot)),
             modifies: false,
             state: self.state_for(order.account, order.strategy),
+            gate: self.gate_of(order.instrument),
             now,
             executions: account.executions_of(order.strategy, order.side, now),
         }

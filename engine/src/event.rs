@@ -7,9 +7,11 @@ use alloc::vec::Vec;
 use crate::alert::Alert;
 use crate::cause::Cause;
 use crate::command::KillScope;
+use crate::dead_man::DeadMan;
 use crate::ids::{AccountId, InstrumentId, OrderId, PositionId, StrategyId, TradeId};
 use crate::limits::{EVENTS_PER_CALL, EVENTS_PER_STEP};
 use crate::rejection::{Refusal, Rejection};
+use crate::session::SessionPhase;
 use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce, TradingState};
 use crate::units::{Money, Price, Quantity};
 
@@ -41,9 +43,19 @@ pub enum Event {
         order: OrderId,
         quantity: Quantity,
     },
+    /// An account's heartbeat is waited for from now on, or (`None`) no longer.
+    HeartbeatSet {
+        account: AccountId,
+        dead_man: Option<DeadMan>,
+    },
     /// A command about an existing thing was refused; nothing changed.
     Refused(Refusal),
     InstrumentDefined(InstrumentId),
+    /// Instruments with, or without, derivatives entered another phase of their session.
+    PhaseChanged {
+        derivatives: bool,
+        phase: SessionPhase,
+    },
     AccountDefined(AccountId),
     StrategyDefined(AccountId, StrategyId),
     LimitsSet(AccountId),
@@ -162,6 +174,10 @@ pub enum CancelReason {
     ExcessExit = 6,
     /// The price band moved away from it.
     PriceBand = 7,
+    /// Intraday orders end before intraday positions are closed.
+    SquareOff = 8,
+    /// The account's heartbeat was lost.
+    DeadMan = 9,
 }
 
 impl CancelReason {
@@ -175,6 +191,8 @@ impl CancelReason {
             CancelReason::KillSwitch => "Cancelled by kill switch",
             CancelReason::ExcessExit => "Exit exceeds the open position",
             CancelReason::PriceBand => "Outside the price band",
+            CancelReason::SquareOff => "Cancelled by square-off",
+            CancelReason::DeadMan => "Cancelled: heartbeat lost",
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::state_hash::{Digest, Digested, Entity};
 use crate::stops::Prints;
 use crate::terms::Side;
 use crate::triggers::Trees;
-use crate::units::{Price, Quantity};
+use crate::units::{Price, Quantity, Timestamp};
 
 /// The day's trading in an instrument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -50,6 +50,10 @@ pub(crate) struct Instrument {
     /// compared with. `u32::MAX` and 0 where there is none.
     pub(crate) rise_at: u32,
     pub(crate) fall_at: u32,
+    /// When that came.
+    pub(crate) last_price_at: Timestamp,
+    /// `stale_feed` has been raised and no price has come since.
+    pub(crate) feed_alerted: bool,
     /// The last price that open positions were marked with, how many marks there have been, and how far they went.
     pub(crate) marked_price: Option<Price>,
     pub(crate) marks: u64,
@@ -95,6 +99,8 @@ impl Instrument {
             fall_at: 0,
             triggers: Trees::EMPTY,
             prints: None,
+            last_price_at: Timestamp::ZERO,
+            feed_alerted: false,
             marked_price: None,
             marks: 0,
             extremes: Extremes::new(),
@@ -161,6 +167,7 @@ impl Entity for Instrument {
             )
             .word(self.day.volume)
             .word(self.day.trades)
+            .word(self.last_price_at.nanos())
             .finish()
     }
 

@@ -34,12 +34,14 @@ mod charges;
 mod clock;
 mod closing;
 mod command;
+mod dead_man;
 mod deadlines;
 mod definition;
 mod engine;
 mod entry;
 mod event;
 mod extremes;
+mod feed;
 mod idempotency;
 mod ids;
 mod instrument;
@@ -55,6 +57,7 @@ mod position;
 mod rejection;
 mod risk;
 mod risk_limits;
+mod session;
 mod settlement;
 mod snapshot;
 mod state_hash;
@@ -75,10 +78,11 @@ pub use average::AveragePrice;
 pub use cause::Cause;
 pub use charge_rates::{ChargeRate, ChargeRates, ProductRates};
 pub use command::{
-    AccountDefinition, Actor, AdjustCash, CancelAll, CancelOrder, ClosePosition, Command,
+    AccountDefinition, Actor, AdjustCash, CancelAll, CancelOrder, ClosePosition, Command, Heartbeat,
     InstrumentDefinition, KillScope, KillSwitch, MarketPrice, ModifyOrder, NewOrder, OrderRef, Rearm,
     Sequenced, SetLimits, StrategyDefinition,
 };
+pub use dead_man::DeadMan;
 pub use engine::{Capacity, Engine, Work};
 pub use event::{
     AccountChanged, CancelReason, Charges, Event, EventBuffer, Fill, KillCause, MassCancelled, OrderAccepted,
@@ -89,6 +93,7 @@ pub use ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId, Tra
 pub use rejection::{Percent, Refusal, RejectCode, Rejection, Rupees};
 pub use risk::{CheckOutcome, ExplainedCheck};
 pub use risk_limits::{LimitFields, RiskLimits};
+pub use session::{ByClass, SessionCalendar, SessionPhase, Timetable};
 pub use snapshot::RestoreError;
 pub use terms::{OrderStatus, OrderType, Product, SelfTrade, Side, TimeInForce, TradingState};
 pub use text::{AccountName, ClientOrderId, Symbol, Text};

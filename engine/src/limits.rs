@@ -64,6 +64,18 @@ pub const SYMBOL_LEN_MAX: usize = 20;
 /// Longest `client_order_id`, in bytes (CONTRACT.md section 0).
 pub const CLIENT_ORDER_ID_LEN_MAX: usize = 64;
 
+/// Holidays that a calendar may list: more than ten years of them.
+pub const HOLIDAYS_MAX: usize = 512;
+
+/// How far ahead the next session is looked for, in days; a calendar without one for so long has none.
+pub const CALENDAR_DAYS_MAX: u32 = 366;
+
+/// Shortest time that a heartbeat may be waited for, in milliseconds: a beat is a durable command.
+pub const HEARTBEAT_MS_MIN: u32 = 100;
+
+/// Longest time that a heartbeat may be waited for: an hour. A longer silence is no sign of life.
+pub const HEARTBEAT_MS_MAX: u32 = 3_600_000;
+
 /// Longest free-text metadata of an order, in bytes of JSON.
 pub const METADATA_LEN_MAX: usize = 2_048;
 

@@ -102,8 +102,11 @@ impl Engine {
     /// Sets the last traded price; positions are marked before the command ends.
     #[inline]
     pub(crate) fn set_last_price(&mut self, id: InstrumentId, price: Price, trade: Option<TradeId>) {
+        let now = self.time;
         let instrument = self.instruments.as_mut_slice().at_mut(id.get());
         instrument.last_price = Some(price);
+        instrument.last_price_at = now;
+        instrument.feed_alerted = false;
         if !instrument.unmarked && instrument.marked_price != Some(price) {
             instrument.unmarked = true;
             self.unmarked.push(id.get());
@@ -112,6 +115,7 @@ impl Engine {
         if price.paise() >= rise_at || price.paise() <= fall_at {
             self.note_print(id, price, trade);
         }
+        self.feed_watched_from(now);
     }
 
     /// Marks an instrument: whoever holds several instruments, and whoever's band ends here, is looked at.

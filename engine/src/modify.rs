@@ -144,6 +144,7 @@ impl Engine {
             position: Some(self.positions.at(order.position)),
             modifies: true,
             state: self.state_for(order.account, request.strategy),
+            gate: self.gate_of(order.instrument),
             now: self.time,
             executions: self
                 .account_of(order.account)

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::ids::OrderId;
+use crate::session::SessionPhase;
 use crate::terms::OrderStatus;
 use crate::units::{Money, Price, Quantity, Ratio};
 
@@ -45,6 +46,15 @@ pub enum RejectCode {
     DuplicateBurst = 217,
     /// `observed` fills of the strategy and side within a minute.
     RepeatedExecution = 218,
+    /// `observed` is the phase (0 closed, 1 pre-open, 2 continuous, 3 closing), `limit` the one that is needed.
+    Session = 219,
+    /// Intraday positions have been squared off: no new ones today.
+    IntradayEnded = 220,
+    /// `observed` is the age of the last price and `limit` the most allowed, in milliseconds; `basis` is the last
+    /// price, 0 without one.
+    StaleProtection = 221,
+    /// As [`RejectCode::StaleProtection`].
+    StaleReference = 222,
     MisNotAllowed = 202,
     /// `observed` is the price, `limit` the tick.
     TickSize = 203,
@@ -95,6 +105,9 @@ impl RejectCode {
             CircuitBreaker => "circuit_breaker",
             UnknownInstrument => "unknown_symbol",
             MisNotAllowed | Banned => "restricted",
+            Session | IntradayEnded => "session",
+            StaleProtection => "market_protection",
+            StaleReference => "stale_reference",
             GrossExposure => "gross_exposure",
             NetExposure => "net_exposure",
             DuplicateBurst => "duplicate_burst",
@@ -171,7 +184,8 @@ impl Rejection {
                 .saturating_sub(self.observed),
             StopLossNotBelowEntry => self.limit.saturating_sub(self.observed),
             StopLossNotAboveEntry => self.observed.saturating_sub(self.limit),
-            TickSize | LotSize | PriceBand | PostOnlyWouldCross | DisclosedQuantity | TriggerCrossed => 0,
+            Session | TickSize | LotSize | PriceBand | PostOnlyWouldCross | DisclosedQuantity
+            | TriggerCrossed => 0,
             _ => self.limit.saturating_sub(self.observed),
         }
     }
@@ -251,6 +265,26 @@ impl fmt::Display for Rejection {
             }
             UnknownInstrument => f.write_str("Unknown symbol"),
             Banned => f.write_str("Symbol is banned from opening positions"),
+            Session => f.write_str(match SessionPhase::from_code(observed) {
+                SessionPhase::PreOpen => {
+                    "The market is in its pre-open phase: orders are accepted once continuous trading begins"
+                }
+                SessionPhase::Closing => {
+                    "The market is in its closing auction: orders are accepted in continuous trading only"
+                }
+                SessionPhase::Closed | SessionPhase::Continuous => "The market is closed",
+            }),
+            IntradayEnded => {
+                f.write_str("Intraday (MIS) positions have been squared off: no new ones are opened today")
+            }
+            StaleProtection | StaleReference if basis == 0 => {
+                f.write_str("There is no last traded price yet")
+            }
+            StaleProtection | StaleReference => write!(
+                f,
+                "Last price ₹{} is {observed} ms old: more than {limit} ms",
+                Trimmed(basis)
+            ),
             GrossExposure | NetExposure => {
                 let what = if self.code == GrossExposure {
                     "Gross"

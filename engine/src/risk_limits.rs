@@ -50,6 +50,9 @@ pub struct RiskLimits {
     pub duplicate_burst_max: Option<u32>,
     /// Layer B, `repeated_execution`: fills of one strategy and side within a minute.
     pub repeated_executions_max: Option<u32>,
+    /// Layer B, `stale_reference` and `market_protection`: age of the last price in milliseconds that an entry may
+    /// rely on. For live venues.
+    pub reference_age_ms_max: Option<u32>,
     /// Layer B, `order_to_trade`: messages per fill of the day above which an alert is raised.
     pub order_to_trade_alert: Option<u32>,
     /// Layer B, `self_trade`.
@@ -88,6 +91,7 @@ impl RiskLimits {
             net_exposure_max: None,
             duplicate_burst_max: Some(3),
             repeated_executions_max: Some(20),
+            reference_age_ms_max: None,
             order_to_trade_alert: Some(50),
             self_trade: SelfTrade::CancelResting,
             flatten_on_kill: false,
@@ -206,6 +210,7 @@ limit_fields! {
     22 order_to_trade_alert,
     23 self_trade,
     24 flatten_on_kill,
+    25 reference_age_ms_max,
 }
 
 impl LimitFields {

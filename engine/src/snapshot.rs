@@ -20,6 +20,7 @@ use crate::instrument::{DayStatistics, Instrument, Top, price_domain};
 use crate::marking::Spread;
 use crate::order::OrdersImage;
 use crate::position::Position;
+use crate::session::Session;
 use crate::terms::{Side, TimeInForce, TradingState};
 use crate::triggers::{Direction, Owner};
 use crate::units::{Price, Timestamp};
@@ -74,6 +75,8 @@ struct Image {
     next_trigger: u64,
     marks_pending: Vec<u32>,
     marks_due: Option<Timestamp>,
+    feed_due: Option<Timestamp>,
+    session: Session,
     state_hash: u64,
     accounts: Vec<Account>,
     positions: Vec<Position>,
@@ -86,6 +89,8 @@ struct Image {
 struct InstrumentImage {
     definition: InstrumentDefinition,
     last_price: Option<Price>,
+    last_price_at: Timestamp,
+    feed_alerted: bool,
     marked_price: Option<Price>,
     marks: u64,
     extremes: Extremes,
@@ -119,6 +124,8 @@ impl Engine {
             next_trigger: self.triggers.next_sequence(),
             marks_pending: self.marks_pending.clone(),
             marks_due: self.marks_due,
+            feed_due: self.feed_due,
+            session: self.session.clone(),
             state_hash: self.state_hash(),
             accounts: self.accounts.clone(),
             positions: self.positions.keys().to_vec(),
@@ -163,6 +170,8 @@ impl Engine {
         InstrumentImage {
             definition: instrument.definition.clone(),
             last_price: instrument.last_price,
+            last_price_at: instrument.last_price_at,
+            feed_alerted: instrument.feed_alerted,
             marked_price: instrument.marked_price,
             marks: instrument.marks,
             extremes: instrument.extremes.clone(),
@@ -211,6 +220,8 @@ impl Engine {
         engine.triggers.set_next_sequence(image.next_trigger);
         engine.marks_pending.extend(image.marks_pending);
         engine.marks_due = image.marks_due;
+        engine.feed_due = image.feed_due;
+        engine.session = image.session;
         for account in image.accounts {
             if engine
                 .account_names
@@ -221,6 +232,13 @@ impl Engine {
             }
             engine.accounts.push(account);
             engine.account_names.enter_last(&engine.accounts);
+        }
+        engine.feed_age_ms = engine.strictest_feed_age();
+        for slot in 0..slot_of(engine.accounts.len()) {
+            let id = AccountId::new(slot);
+            if let Some(dead_man) = engine.account_of(id).dead_man {
+                engine.heartbeats.insert(dead_man.deadline, id, slot);
+            }
         }
         for instrument in image.instruments {
             engine.put_instrument(instrument)?;
@@ -316,6 +334,8 @@ impl Engine {
         }
         self.instruments.push(Instrument {
             last_price: image.last_price,
+            last_price_at: image.last_price_at,
+            feed_alerted: image.feed_alerted,
             marked_price: image.marked_price,
             marks: image.marks,
             extremes: image.extremes.with_room(),

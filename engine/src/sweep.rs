@@ -5,8 +5,9 @@ use crate::command::CancelAll;
 use crate::engine::{Engine, Task};
 use crate::event::{CancelReason, Event, EventBuffer, MassCancelled};
 use crate::ids::{AccountId, InstrumentId, StrategyId};
+use crate::position::Position;
 use crate::rejection::Refusal;
-use crate::terms::{Side, TimeInForce};
+use crate::terms::{Product, Side, TimeInForce};
 
 /// Which orders a sweep cancels: those that match every given field.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +18,10 @@ pub(crate) struct Filter {
     pub(crate) side: Option<Side>,
     /// Only orders that end with the day.
     pub(crate) day_only: bool,
+    /// Only intraday (MIS) orders of traders in instruments with, or without, derivatives.
+    pub(crate) intraday_of: Option<bool>,
+    /// Only orders that would open (or add to) a position.
+    pub(crate) entries_only: bool,
     /// Only orders whose price is outside their instrument's new band.
     pub(crate) outside: Option<crate::book::ladder::PriceDomain>,
 }
@@ -125,7 +130,11 @@ impl Engine {
                     || sweep
                         .filter
                         .instrument
-                        .is_some_and(|instrument| instrument != position.instrument);
+                        .is_some_and(|instrument| instrument != position.instrument)
+                    || sweep
+                        .filter
+                        .intraday_of
+                        .is_some_and(|class| !self.is_intraday_of(position, class));
                 if skip || position.oldest == NIL {
                     self.next_key(sweep);
                 } else {
@@ -136,13 +145,20 @@ impl Engine {
                     return false;
                 }
                 let account = self.accounts.as_slice().at(sweep.account);
-                if account.open_orders > 0 && account.first_position != NIL {
+                let skip = account.venue && sweep.filter.intraday_of.is_some();
+                if account.open_orders > 0 && account.first_position != NIL && !skip {
                     sweep.position = account.first_position;
                 } else {
                     self.next_account(sweep);
                 }
             }
         }
+    }
+
+    /// Whether a position is intraday, in an instrument with, or without, derivatives.
+    pub(crate) fn is_intraday_of(&self, position: &Position, derivatives: bool) -> bool {
+        let instrument = self.instrument_of(position.instrument);
+        position.product == Product::Mis && instrument.definition.derivatives == derivatives
     }
 
     fn next_key(&self, sweep: &mut Sweep) {
@@ -164,6 +180,7 @@ impl Engine {
     fn matches(&self, slot: u32, filter: &Filter) -> bool {
         let order = self.orders.at(slot);
         filter.side.is_none_or(|side| side == order.side)
+            && !(filter.entries_only && order.entry_leaves() == 0)
             && !(filter.day_only && matches!(order.time_in_force, TimeInForce::Gtd(_)))
             && filter.outside.is_none_or(|domain| {
                 let trigger = order.order_type.trigger().filter(|_| order.is_pending());

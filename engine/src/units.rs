@@ -398,6 +398,24 @@ impl Timestamp {
         let day = day as u64;
         Timestamp(day.saturating_mul(NS_PER_DAY).saturating_sub(IST_OFFSET_NS))
     }
+
+    /// An instant of an IST calendar day, in whole seconds since its midnight.
+    pub const fn in_trading_day(day: u32, second: u32) -> Timestamp {
+        #[expect(clippy::as_conversions, reason = "widening; `from` is not const")]
+        let second = second as u64;
+        Timestamp::start_of_trading_day(day).saturating_add_nanos(second.saturating_mul(NS_PER_SECOND))
+    }
+
+    /// Whole seconds since midnight in India.
+    pub const fn second_of_trading_day(self) -> u32 {
+        let since = self.0.saturating_add(IST_OFFSET_NS).wrapping_rem(NS_PER_DAY);
+        #[expect(
+            clippy::as_conversions,
+            reason = "a day has fewer than 2^32 seconds; `try_from` is not const"
+        )]
+        let second = since.wrapping_div(NS_PER_SECOND) as u32;
+        second
+    }
 }
 
 impl fmt::Debug for Timestamp {

@@ -5,11 +5,13 @@ use alloc::vec::Vec;
 use crate::account::{Account, ByProduct};
 use crate::arena::{index, slot_of};
 use crate::command::InstrumentDefinition;
+use crate::dead_man::DeadMan;
 use crate::engine::{Capacity, Engine};
 use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
 use crate::instrument::Instrument;
 use crate::position::Positions;
 use crate::risk_limits::RiskLimits;
+use crate::session::{SessionCalendar, SessionPhase};
 use crate::terms::{Product, Side, TradingState};
 use crate::text::{AccountName, Text};
 use crate::units::{Money, Price};
@@ -36,6 +38,8 @@ pub struct AccountView<'a> {
     pub available: Money,
     pub open_positions: u32,
     pub open_orders: u32,
+    /// The heartbeat that is waited for.
+    pub dead_man: Option<DeadMan>,
     /// The stricter of the account's and the engine's state.
     pub state: TradingState,
     pub limits: &'a RiskLimits,
@@ -177,6 +181,16 @@ impl Engine {
         self.orders.open()
     }
 
+    /// The venue's calendar.
+    pub fn session_calendar(&self) -> &SessionCalendar {
+        &self.session.calendar
+    }
+
+    /// The phase that instruments with, or without, derivatives are in.
+    pub fn session_phase(&self, derivatives: bool) -> SessionPhase {
+        *self.session.phases.of(derivatives)
+    }
+
     /// The kill switch of the whole engine.
     pub fn trading_state(&self) -> TradingState {
         self.state
@@ -210,6 +224,7 @@ impl Engine {
             ),
             open_positions: of.open_positions,
             open_orders: of.open_orders,
+            dead_man: of.dead_man,
             state: self.state.max(of.state),
             limits: &of.limits,
         }

@@ -59,6 +59,7 @@ impl Market {
             price_band: Ratio::from_ppm(200_000),
             mis_allowed: true,
             banned: false,
+            derivatives: false,
         })));
         for name in ["maker", "taker"] {
             market.apply(Command::DefineAccount(Box::new(AccountDefinition {

@@ -202,6 +202,8 @@ fn every_kind_happened(run: &Run) {
         ("AccountDefined", 10),
         ("StrategyDefined", 10),
         ("LimitsSet", 10),
+        ("PhaseChanged", 10),
+        ("HeartbeatSet", 100),
     ] {
         let count = run.kinds.get(kind).copied().unwrap_or_default();
         assert!(count >= least, "{kind} happened {count} times: {:?}", run.kinds);

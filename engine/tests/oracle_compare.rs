@@ -444,7 +444,10 @@ const EXPECTED_KINDS: &str = "
     OrderRejected:RepeatedExecution OrderRejected:TriggerCrossed
     Refused:UnknownOrder Refused:OrderFinished Refused:BelowFilled Refused:Rejected Refused:UnknownPosition
     Refused:PositionClosed Refused:AboveOpenQuantity Refused:AlreadyClosing Refused:NotAuthorised
-    Refused:UnknownAccount Refused:UnknownInstrument
+    Refused:UnknownAccount Refused:UnknownInstrument Refused:InvalidDefinition
+    PhaseChanged HeartbeatSet OrderCancelled:SquareOff OrderCancelled:DeadMan OrderRejected:Session
+    OrderRejected:IntradayEnded OrderRejected:StaleReference OrderRejected:StaleProtection Alert:StaleFeed
+    Alert:DeadMan OrderAccepted:Close OrderAccepted:Flatten OrderAccepted:SquareOff
     Alert:DailyLossWarning Alert:DrawdownWarning Alert:PositionLossLimit Alert:MissingStopLoss
     Alert:MarginUsage Alert:OrderToTrade Alert:OrderRateNearLimit
     Alert:KillSwitchDailyLoss Alert:KillSwitchDrawdown Alert:KillSwitchManual Alert:KillSwitchDeactivated
@@ -460,6 +463,7 @@ fn kind(event: &Event) -> String {
     };
     let name = first_word(event);
     match event {
+        Event::OrderAccepted(e) => e.cause.map_or(name.clone(), |cause| format!("{name}:{cause:?}")),
         Event::OrderRejected(e) => format!("{name}:{:?}", e.rejection.code),
         Event::OrderCancelled(e) => format!("{name}:{:?}", e.reason),
         Event::PositionChanged(e) => format!("{name}:{:?}", e.change),

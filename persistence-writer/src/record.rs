@@ -19,12 +19,13 @@ mod codes;
 mod commands;
 mod fields;
 mod limits_layout;
+mod session_layout;
 #[cfg(test)]
 mod tests;
 
 use engine::{
-    AccountId, AdjustCash, CancelOrder, ClosePosition, Command, InstrumentId, LimitFields, MarketPrice,
-    PositionId, Rearm, Seq, Sequenced, SetLimits, StrategyDefinition, StrategyId, Timestamp,
+    AccountId, AdjustCash, CancelOrder, ClosePosition, Command, Heartbeat, InstrumentId, LimitFields,
+    MarketPrice, PositionId, Rearm, Seq, Sequenced, SetLimits, StrategyDefinition, StrategyId, Timestamp,
 };
 
 use charges_layout::{put_charge_rates, take_charge_rates};
@@ -36,6 +37,7 @@ use commands::{
 };
 use fields::{Decoder, Encoder};
 use limits_layout::{put_limits, take_limits};
+use session_layout::{put_session, take_session};
 
 /// Bytes of the prefix of every record.
 pub const PREFIX_BYTES: usize = 10;
@@ -84,10 +86,12 @@ pub enum Kind {
     HashCheck = 15,
     SetCapacity = 16,
     DefineCharges = 17,
+    SetSession = 18,
+    Heartbeat = 19,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 19] = [
         Kind::NewOrder,
         Kind::ModifyOrder,
         Kind::CancelOrder,
@@ -105,6 +109,8 @@ impl Kind {
         Kind::HashCheck,
         Kind::SetCapacity,
         Kind::DefineCharges,
+        Kind::SetSession,
+        Kind::Heartbeat,
     ];
 
     pub const fn of(command: &Command) -> Kind {
@@ -126,6 +132,8 @@ impl Kind {
             Command::HashCheck(_) => Kind::HashCheck,
             Command::SetCapacity(_) => Kind::SetCapacity,
             Command::DefineCharges(_) => Kind::DefineCharges,
+            Command::SetSession(_) => Kind::SetSession,
+            Command::Heartbeat(_) => Kind::Heartbeat,
         }
     }
 
@@ -151,13 +159,15 @@ impl Kind {
             Kind::KillSwitch => 18,
             Kind::Rearm => 6,
             Kind::AdjustCash => 18,
-            Kind::DefineInstrument => 24,
-            Kind::DefineAccount => 108,
+            Kind::DefineInstrument => 25,
+            Kind::DefineAccount => 112,
             Kind::DefineStrategy => 9,
-            Kind::SetLimits => 110,
+            Kind::SetLimits => 114,
             Kind::HashCheck => 8,
             Kind::SetCapacity => 20,
             Kind::DefineCharges => 64,
+            Kind::SetSession => 43,
+            Kind::Heartbeat => 8,
         }
     }
 }
@@ -246,6 +256,11 @@ pub fn encode(time: Timestamp, command: &Command, out: &mut Vec<u8>) {
         Command::HashCheck(hash) => e.u64(*hash),
         Command::SetCapacity(capacity) => put_capacity(&mut e, capacity),
         Command::DefineCharges(rates) => put_charge_rates(&mut e, rates),
+        Command::SetSession(calendar) => put_session(&mut e, calendar),
+        Command::Heartbeat(Heartbeat { account, timeout_ms }) => {
+            e.u32(account.get());
+            e.u32(*timeout_ms);
+        }
     }
 }
 
@@ -331,5 +346,10 @@ fn take_command(kind: Kind, d: &mut Decoder<'_>) -> Result<Command, RecordError>
         Kind::HashCheck => Command::HashCheck(d.u64()?),
         Kind::SetCapacity => Command::SetCapacity(take_capacity(d)?),
         Kind::DefineCharges => Command::DefineCharges(Box::new(take_charge_rates(d)?)),
+        Kind::SetSession => Command::SetSession(Box::new(take_session(d)?)),
+        Kind::Heartbeat => Command::Heartbeat(Heartbeat {
+            account: AccountId::new(d.u32()?),
+            timeout_ms: d.u32()?,
+        }),
     })
 }

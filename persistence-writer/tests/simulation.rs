@@ -429,6 +429,7 @@ fn instrument() -> Command {
         price_band: Ratio::from_ppm(100_000),
         mis_allowed: true,
         banned: false,
+        derivatives: false,
     }))
 }
 

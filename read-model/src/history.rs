@@ -171,6 +171,8 @@ impl History {
             | Event::MassCancelled(_)
             | Event::PositionClosing { .. }
             | Event::OrderRepeated(_)
+            | Event::PhaseChanged { .. }
+            | Event::HeartbeatSet { .. }
             | Event::Refused(_)
             | Event::InstrumentDefined(_)
             | Event::AccountDefined(_)

@@ -93,6 +93,7 @@ impl Fold {
             price_band: Ratio::from_ppm(100_000),
             mis_allowed: true,
             banned: false,
+            derivatives: false,
         })));
         for (name, venue) in [("asha", false), ("ravi", false), ("sim", true)] {
             fold.apply(Command::DefineAccount(Box::new(AccountDefinition {

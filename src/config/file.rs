@@ -19,11 +19,27 @@ pub(super) struct File {
     /// `base` and limits by name.
     pub(super) profiles: BTreeMap<String, BTreeMap<String, Scalar>>,
     pub(super) market: MarketSection,
+    pub(super) session: SessionSection,
     pub(super) instruments: InstrumentsSection,
     pub(super) engine: EngineSection,
     pub(super) journal: JournalSection,
     pub(super) charges: Vec<ChargesSection>,
     pub(super) dashboard: DashboardSection,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SessionSection {
+    pub(super) mode: Option<Scalar>,
+    /// A file of dates without trading.
+    pub(super) calendar: Option<PathBuf>,
+    pub(super) pre_open: Option<Scalar>,
+    pub(super) continuous: Option<Scalar>,
+    pub(super) closing: Option<Scalar>,
+    pub(super) closing_derivatives: Option<Scalar>,
+    pub(super) closed: Option<Scalar>,
+    pub(super) square_off: Option<Scalar>,
+    pub(super) square_off_derivatives: Option<Scalar>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

@@ -179,6 +179,7 @@ fn set(limits: &mut RiskLimits, bounds: Bounds, name: &str, setting: &Setting) -
         "net_exposure_max" => limits.net_exposure_max = multiple(setting)?,
         "duplicate_burst_max" => limits.duplicate_burst_max = count(setting)?,
         "repeated_executions_max" => limits.repeated_executions_max = count(setting)?,
+        "reference_age_ms_max" => limits.reference_age_ms_max = count(setting)?,
         "order_to_trade_alert" => limits.order_to_trade_alert = count(setting)?,
         "self_trade" => {
             limits.self_trade = setting.one_of(&SelfTrade::ALL.map(|policy| (policy.as_str(), policy)))?;

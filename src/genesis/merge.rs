@@ -46,6 +46,7 @@ pub(super) fn merge(current: &RiskLimits, last: &RiskLimits, file: &RiskLimits) 
         net_exposure_max: field!(net_exposure_max, lower),
         duplicate_burst_max: field!(duplicate_burst_max, lower),
         repeated_executions_max: field!(repeated_executions_max, lower),
+        reference_age_ms_max: field!(reference_age_ms_max, lower),
         order_to_trade_alert: field!(order_to_trade_alert, lower),
         self_trade: field!(self_trade, neither),
         flatten_on_kill: field!(flatten_on_kill, neither),

@@ -126,6 +126,12 @@ pub(super) fn command(engine: &Engine, command: &Command) -> Facts {
             .with("orders", capacity.orders)
             .with("positions", capacity.positions)
             .with("client_order_ids", capacity.client_order_ids),
+        Command::SetSession(calendar) => {
+            kind("set_session").with("calendar", serde_json::to_value(calendar).unwrap_or_default())
+        }
+        Command::Heartbeat(beat) => names
+            .of("heartbeat", beat.account)
+            .with("timeout_ms", beat.timeout_ms),
         Command::HashCheck(expected) => kind("hash_check").with("state_hash", hash(*expected)),
     }
 }
@@ -192,6 +198,12 @@ pub(super) fn event(engine: &Engine, event: &Event) -> Facts {
             .with("position", e.position.get())
             .with("symbol", names.symbol(e.instrument))
             .with("unrealised", number(e.unrealised)),
+        Event::PhaseChanged { derivatives, phase } => kind("phase_changed")
+            .with("derivatives", *derivatives)
+            .with("phase", phase.as_str()),
+        Event::HeartbeatSet { account, dead_man } => names
+            .of("heartbeat_set", *account)
+            .with_some("timeout_ms", dead_man.map(|dead_man| dead_man.timeout_ms)),
         Event::AccountChanged(e) => names
             .of("account_changed", e.account)
             .with("balance", number(e.balance))

@@ -188,6 +188,7 @@ fn command_subject(command: &Command) -> Subject {
         Command::KillSwitch(kill) => scope_subject(&kill.scope),
         Command::Rearm(rearm) => of(rearm.actor.account),
         Command::AdjustCash(cash) => of(cash.account),
+        Command::Heartbeat(beat) => of(beat.account),
         Command::DefineStrategy(strategy) => of(strategy.account),
         Command::SetLimits(limits) => of(limits.account),
         Command::Tick
@@ -195,6 +196,7 @@ fn command_subject(command: &Command) -> Subject {
         | Command::DefineAccount(_)
         | Command::DefineCharges(_)
         | Command::SetCapacity(_)
+        | Command::SetSession(_)
         | Command::HashCheck(_) => none,
     }
 }
@@ -268,7 +270,8 @@ fn event_subject(event: &Event) -> Subject {
             ..none
         },
         Event::AccountDefined(id) | Event::StrategyDefined(id, _) | Event::LimitsSet(id) => account(*id),
-        Event::Refused(_) | Event::HashMismatch { .. } => none,
+        Event::HeartbeatSet { account: id, .. } => account(*id),
+        Event::PhaseChanged { .. } | Event::Refused(_) | Event::HashMismatch { .. } => none,
     }
 }
 

@@ -110,6 +110,7 @@ fn set(limits: &mut RiskLimits, name: &str, raw: &RawValue) -> Result<(), Invali
         "symbol_position_max" => limits.symbol_position_max = count(name, raw)?,
         "duplicate_burst_max" => limits.duplicate_burst_max = count(name, raw)?,
         "repeated_executions_max" => limits.repeated_executions_max = count(name, raw)?,
+        "reference_age_ms_max" => limits.reference_age_ms_max = count(name, raw)?,
         "order_to_trade_alert" => limits.order_to_trade_alert = count(name, raw)?,
         _ => return Err(format!("'{name}' is not a limit")),
     }

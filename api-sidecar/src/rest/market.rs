@@ -36,6 +36,7 @@ fn instrument_row(row: &mut Object<'_>, view: InstrumentView<'_>) {
         .number("band_low", view.band_low)
         .number("band_high", view.band_high)
         .boolean("mis_allowed", rules.mis_allowed)
+        .boolean("derivatives", rules.derivatives)
         .optional_number("last_price", view.last_price)
         .optional_number("open", view.open)
         .optional_number("high", view.high)

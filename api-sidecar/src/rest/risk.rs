@@ -138,6 +138,7 @@ fn risk_limit_fields(body: &mut Object<'_>, limits: &RiskLimits) {
         .optional_number("net_exposure_max", limits.net_exposure_max)
         .optional_number("duplicate_burst_max", limits.duplicate_burst_max)
         .optional_number("repeated_executions_max", limits.repeated_executions_max)
+        .optional_number("reference_age_ms_max", limits.reference_age_ms_max)
         .optional_number("order_to_trade_alert", limits.order_to_trade_alert)
         .string("self_trade", limits.self_trade.as_str())
         .boolean("flatten_on_kill", limits.flatten_on_kill);

@@ -78,6 +78,14 @@ fn details_of(details: &mut Object<'_>, alert: &Alert, context: &AlertContext<'_
                 .number("orders", alert.amount.paise())
                 .number("limit", alert.basis.paise());
         }
+        AlertKind::StaleFeed => {
+            details
+                .string("symbol", context.symbol.as_str())
+                .number("silent_ms", alert.amount.paise());
+        }
+        AlertKind::DeadMan => {
+            details.number("timeout_ms", alert.amount.paise());
+        }
         AlertKind::KillSwitchManual => {
             details.string("triggered_by", context.author);
         }
@@ -111,7 +119,9 @@ fn details_of(details: &mut Object<'_>, alert: &Alert, context: &AlertContext<'_
         | AlertKind::KillSwitchDeactivated
         | AlertKind::MarginUsage
         | AlertKind::OrderToTrade
-        | AlertKind::OrderRateNearLimit => {}
+        | AlertKind::OrderRateNearLimit
+        | AlertKind::StaleFeed
+        | AlertKind::DeadMan => {}
     }
 }
 

@@ -32,10 +32,10 @@ fn unit(code: RejectCode) -> Unit {
         PositionLimit | QuantityBelowOne | QuantityAboveLimit | OrderToPositionRatio | LotSize
         | FreezeQuantity | SymbolPosition | Holdings | OrderRate | DailyOrders | ModifyCap | FillOrKill
         | MinimumQuantity | DisclosedQuantity | DuplicateBurst | RepeatedExecution | OrderCapacity
-        | PositionCapacity => Unit::Count,
+        | PositionCapacity | StaleProtection | StaleReference => Unit::Count,
         NoLastPrice | StopLossMissing | RiskRewardRatio | RiskZero | PriceSanity | CircuitBreaker
-        | UnknownInstrument | MisNotAllowed | Banned | GoodTillInPast | Incompatible | NotPending
-        | UnknownAccount | ClientOrderIdReused => Unit::None,
+        | Session | IntradayEnded | UnknownInstrument | MisNotAllowed | Banned | GoodTillInPast
+        | Incompatible | NotPending | UnknownAccount | ClientOrderIdReused => Unit::None,
     }
 }
 

@@ -272,6 +272,7 @@ fn reliance() -> InstrumentDefinition {
         price_band: Ratio::from_ppm(200_000),
         mis_allowed: true,
         banned: false,
+        derivatives: false,
     }
 }
 

@@ -1,12 +1,15 @@
-//! Layer B: what a pre-trade engine checks besides (RISK.md), in the order of its table. An exit faces tick, lot, band,
-//! freeze and holdings only.
+//! Layer B: what a pre-trade engine checks besides (RISK.md), in the order of its table. An exit faces session, tick,
+//! lot, band, freeze and holdings only.
 
 use super::check::Check;
-use super::{MILLION, NS_PER_SECOND, Split, bucket_depth, token_interval, tokens_taken};
+use super::{
+    MILLION, NS_PER_MS, NS_PER_SECOND, Split, bucket_depth, is_fresh, reference_age_ns, token_interval,
+    tokens_taken,
+};
 use crate::lane::Warnings;
 use crate::limits::{ORDER_VALUE_CAP, POSITION_QUANTITY_MAX};
 use crate::rejection::{RejectCode, Rejection};
-use crate::terms::{Product, Side};
+use crate::terms::{OrderType, Product, Side};
 use crate::units::{Price, Ratio};
 
 /// A limit this much worse than the last price draws a warning: 3 %.
@@ -15,12 +18,15 @@ const COLLAR: Ratio = Ratio::from_ppm(30_000);
 const BURST_WINDOW_NS: u64 = NS_PER_SECOND;
 
 /// The checks in their order.
-pub(super) const CHECKS: [fn(&Split<'_>) -> Check; 16] = [
+pub(super) const CHECKS: [fn(&Split<'_>) -> Check; 19] = [
     banned,
     restricted,
+    session,
     tick_size,
     lot_size,
     price_band,
+    market_protection,
+    stale_reference,
     order_value,
     freeze_quantity,
     open_order_value,
@@ -39,10 +45,13 @@ pub(super) const CHECKS: [fn(&Split<'_>) -> Check; 16] = [
 pub(super) fn verdict(split: &Split<'_>, warnings: &mut Warnings) -> Result<(), Rejection> {
     banned(split).verdict()?;
     restricted(split).verdict()?;
+    session(split).verdict()?;
     tick_size(split).verdict()?;
     lot_size(split).verdict()?;
     price_band(split).verdict()?;
     price_collar(split, warnings);
+    market_protection(split).verdict()?;
+    stale_reference(split).verdict()?;
     order_value(split).verdict()?;
     freeze_quantity(split).verdict()?;
     open_order_value(split).verdict()?;
@@ -56,9 +65,10 @@ pub(super) fn verdict(split: &Split<'_>, warnings: &mut Warnings) -> Result<(), 
     repeated_execution(split).verdict()
 }
 
-/// What even a venue account faces: the exchange's grid and band, and capacity.
+/// What even a venue account faces: the exchange's session, grid and band, and capacity.
 #[inline]
 pub(super) fn venue_verdict(split: &Split<'_>) -> Result<(), Rejection> {
+    session(split).verdict()?;
     tick_size(split).verdict()?;
     lot_size(split).verdict()?;
     price_band(split).verdict()?;
@@ -82,6 +92,51 @@ fn restricted(split: &Split<'_>) -> Check {
         !split.subject.instrument.definition.mis_allowed,
         Rejection::bare(RejectCode::MisNotAllowed),
     )
+}
+
+/// `session`: orders enter in continuous trading only, and after the square-off of a day no intraday position is
+/// opened. Venue accounts carry nothing over and square off nothing.
+#[inline(always)]
+fn session(split: &Split<'_>) -> Check {
+    let subject = split.subject;
+    if !subject.gate.is_scheduled {
+        return Check::NotApplicable(RejectCode::Session);
+    }
+    let intraday = subject.order.product == Product::Mis && split.is_entry() && !subject.account.venue;
+    match subject.gate.refuses(intraday) {
+        Some(rejection) => Check::of(true, rejection),
+        None => Check::of(false, subject.gate.measured()),
+    }
+}
+
+/// `market_protection`: the protected price of a market entry comes from a last price that may not be too old.
+#[inline(always)]
+fn market_protection(split: &Split<'_>) -> Check {
+    if split.subject.order.order_type != OrderType::Market {
+        return Check::NotApplicable(RejectCode::StaleProtection);
+    }
+    reference_age(split, RejectCode::StaleProtection)
+}
+
+/// `stale_reference`: an entry is checked against the last price, so that may not be too old.
+#[inline(always)]
+fn stale_reference(split: &Split<'_>) -> Check {
+    reference_age(split, RejectCode::StaleReference)
+}
+
+#[inline(always)]
+fn reference_age(split: &Split<'_>, code: RejectCode) -> Check {
+    let (account, instrument) = (split.subject.account, split.subject.instrument);
+    let (Some(limit), true) = (account.limits.reference_age_ms_max, split.is_entry()) else {
+        return Check::NotApplicable(code);
+    };
+    let now = split.subject.now;
+    let age_ms = reference_age_ns(instrument, now).div_ceil(NS_PER_MS);
+    let rejection = Rejection {
+        basis: instrument.last_price.map_or(0, |price| i64::from(price.paise())),
+        ..Rejection::new(code, i64::try_from(age_ms).unwrap_or(i64::MAX), i64::from(limit))
+    };
+    Check::of(!is_fresh(&account.limits, instrument, now), rejection)
 }
 
 #[inline(always)]

@@ -12,6 +12,8 @@ use crate::lane::Warnings;
 use crate::marking::Marks;
 use crate::position::Position;
 use crate::rejection::{RejectCode, Rejection};
+use crate::risk_limits::RiskLimits;
+use crate::session::Gate;
 use crate::state_hash::Digest;
 use crate::terms::{OrderType, Side, TradingState};
 use crate::units::{Money, Price, Quantity, Timestamp};
@@ -23,6 +25,7 @@ mod layer_b;
 use check::Check;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
+const NS_PER_MS: u64 = 1_000_000;
 const MILLION: i128 = 1_000_000;
 
 /// What the checks look at.
@@ -38,6 +41,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) modifies: bool,
     /// The strictest of the engine's, the account's and the strategy's.
     pub(crate) state: TradingState,
+    /// What the instrument's session says.
+    pub(crate) gate: Gate,
     pub(crate) now: Timestamp,
     /// Fills of the order's strategy and side within the minute, where the account's limits count them.
     pub(crate) executions: u32,
@@ -202,6 +207,20 @@ fn explained(check: Check) -> ExplainedCheck {
         } => (CheckOutcome::Passed, rejection),
     };
     ExplainedCheck { outcome, measured }
+}
+
+/// Age of an instrument's last price, in nanoseconds; since ever where there is none.
+pub(crate) fn reference_age_ns(instrument: &Instrument, now: Timestamp) -> u64 {
+    match instrument.last_price {
+        Some(_) => now.saturating_since(instrument.last_price_at),
+        None => u64::MAX,
+    }
+}
+
+/// Whether the last price is young enough for an account's limits.
+pub(crate) fn is_fresh(limits: &RiskLimits, instrument: &Instrument, now: Timestamp) -> bool {
+    let fresh = |ms: u32| reference_age_ns(instrument, now) <= u64::from(ms).saturating_mul(NS_PER_MS);
+    limits.reference_age_ms_max.is_none_or(fresh)
 }
 
 /// One token's share of a second; all of it where the rate is 0, which lets nothing pass.

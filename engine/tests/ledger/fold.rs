@@ -64,6 +64,8 @@ pub struct Ledger {
     /// By effective date.
     rates: BTreeMap<u32, ChargeRates>,
     today: u32,
+    /// The command is a tick, whose changes of accounts are day rolls.
+    ticks: bool,
     engine_state: TradingState,
     account_states: BTreeMap<AccountId, TradingState>,
     strategy_states: BTreeMap<(AccountId, StrategyId), TradingState>,
@@ -76,7 +78,11 @@ fn ensure(holds: bool, broken: impl FnOnce() -> String) -> Result<(), String> {
 impl Ledger {
     /// Books one command with its events; says what of them does not add up.
     pub fn fold(&mut self, command: &Sequenced<Command>, events: &[Event]) -> Result<(), String> {
-        self.today = command.time.trading_day();
+        self.ticks = command.command == Command::Tick;
+        // A late tick settles what was due before midnight on its own day.
+        if !self.ticks {
+            self.today = command.time.trading_day();
+        }
         let refused = events.iter().any(|event| matches!(event, Event::Refused(_)));
         match &command.command {
             Command::DefineAccount(definition) => {
@@ -104,6 +110,10 @@ impl Ledger {
 
     fn book(&mut self, event: &Event) -> Result<(), String> {
         match event {
+            Event::AccountChanged(changed) if self.ticks && changed.account == AccountId::new(0) => {
+                self.today += 1;
+                Ok(())
+            }
             Event::OrderAccepted(accepted) => self.accept(accepted),
             Event::Fill(fill) => self.fill(fill),
             Event::PositionChanged(changed) => self.position_changed(changed),

@@ -1,6 +1,6 @@
 //! Properties of money and authority, against a naive ledger in exact fractions that is folded from what is published:
 //! reservations never leak and never go below zero, and are zero when all is flat; P&L and charges are right to the paisa;
-//! from every state but HALTED there is a way out; a kill switch lets no entry through and leaves none in the book.
+//! from every state but HALTED there is a way out while the market is open; a kill switch lets no entry through and leaves none in the book.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use engine::{
     AccountId, Actor, CancelAll, Capacity, ClientOrderId, ClosePosition, Command, Engine, Event, EventBuffer,
     InstrumentId, Money, NewOrder, OrderType, PositionId, Price, Product, Quantity, Rearm, Refusal,
-    RejectCode, Sequenced, Side, StrategyId, Text, TimeInForce, TradingState, Work,
+    RejectCode, Sequenced, SessionPhase, Side, StrategyId, Text, TimeInForce, TradingState, Work,
 };
 use fold::Ledger;
 use proptest::prelude::*;
@@ -215,8 +215,14 @@ impl Books {
         Ok(())
     }
 
-    /// A close is refused only while halted, or where exits for all of the position already work; those that wait for a
-    /// trigger make way for it.
+    /// Whether an instrument's session lets orders in.
+    fn trades(&self, instrument: InstrumentId) -> bool {
+        let view = self.engine.instrument(instrument).expect("a known instrument");
+        self.engine.session_phase(view.definition.derivatives) == SessionPhase::Continuous
+    }
+
+    /// A close is refused only while halted or out of session, or where exits for all of the position already work; those
+    /// that wait for a trigger make way for it.
     fn try_close(&mut self, id: PositionId) -> Result<(), String> {
         let position = &self.ledger.positions[&id];
         let side = if position.quantity > 0 {
@@ -241,9 +247,14 @@ impl Books {
             Event::PositionClosing { quantity, .. } => Some(i128::from(quantity.shares())),
             _ => None,
         });
-        let halted = |event: &Event| matches!(event, Event::Refused(Refusal::Rejected(r)) if r.code == RejectCode::CircuitBreaker);
+        let says = |code: RejectCode| {
+            events
+                .iter()
+                .any(|event| matches!(event, Event::Refused(Refusal::Rejected(r)) if r.code == code))
+        };
         let right = match (state, free) {
-            (TradingState::Halted, _) => closing.is_none() && events.iter().any(halted),
+            (TradingState::Halted, _) => closing.is_none() && says(RejectCode::CircuitBreaker),
+            _ if !self.trades(position.instrument) => closing.is_none() && says(RejectCode::Session),
             (_, 0) => events
                 .iter()
                 .any(|event| matches!(event, Event::Refused(Refusal::AlreadyClosing(_)))),
@@ -286,8 +297,13 @@ impl Books {
         };
         let halted = self.ledger.state_of(position.account, position.strategy) == TradingState::Halted;
         match self.engine.check(&order, self.engine.time()).rejection {
-            None if !halted => Ok(()),
+            None if !halted && self.trades(position.instrument) => Ok(()),
             Some(rejection) if halted && rejection.code == RejectCode::CircuitBreaker => Ok(()),
+            Some(rejection)
+                if !halted && !self.trades(position.instrument) && rejection.code == RejectCode::Session =>
+            {
+                Ok(())
+            }
             other => Err(format!("an exit order of {quantity} of {position:?}: {other:?}")),
         }
     }
@@ -305,6 +321,7 @@ impl Books {
             instrument: None,
             side: None,
         };
+        self.act(Command::SetSession(Box::default()))?;
         self.act(Command::Rearm(rearm))?;
         self.act(Command::CancelAll(clear))?;
         // A close may print a price that has another account flattened, whose exits then take the venue's quantity.

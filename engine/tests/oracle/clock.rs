@@ -1,4 +1,4 @@
-//! What time does by itself: waiting marks, GTD expiry, and the day roll at midnight in India.
+//! What time does by itself: waiting marks, GTD expiry, the session (`session`), and the day roll at midnight in India.
 
 use engine::{AccountId, CancelReason, OrderId, TimeInForce, Timestamp};
 
@@ -9,17 +9,25 @@ impl Oracle {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let roll = self.day.map(|day| Timestamp::start_of_trading_day(day + 1));
         let expiry = self.next_expiry().map(|(at, _)| at);
-        [roll, expiry, self.marks_due].into_iter().flatten().min()
+        let heartbeat = self.next_heartbeat().map(|(at, _)| at);
+        let session = [self.session.due(), self.session.feed_due];
+        let others = [roll, expiry, heartbeat, self.marks_due];
+        others.into_iter().chain(session).flatten().min()
     }
 
-    /// Fires everything that is due, in the order of its time; at one time orders expire first, then marks go out.
+    /// Fires everything that is due, in the order of its time, each with all that follows from it. At one time orders
+    /// expire first, then marks go out, then come the session, silent feeds, lost heartbeats and the day roll.
     pub(super) fn tick(&mut self) {
         while let Some(due) = self.next_deadline().filter(|due| *due <= self.time) {
-            match self.next_expiry() {
-                Some((at, order)) if at == due => self.cancel(order, CancelReason::Expired),
+            match (self.next_expiry(), self.next_heartbeat()) {
+                (Some((at, order)), _) if at == due => self.cancel(order, CancelReason::Expired),
                 _ if self.marks_due == Some(due) => self.publish_marks(),
+                _ if self.session.due() == Some(due) => self.turn_session(due),
+                _ if self.session.feed_due == Some(due) => self.watch_feed(due),
+                (_, Some((at, account))) if at == due => self.lose_heartbeat(account),
                 _ => self.roll_day(),
             }
+            self.finish();
         }
     }
 
@@ -60,6 +68,7 @@ impl Oracle {
             self.look_at_everything(id);
         }
         self.day = self.day.map(|day| day + 1);
+        self.session.squared_off = [false; 2];
         self.mark_and_review();
     }
 }

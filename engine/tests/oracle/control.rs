@@ -26,6 +26,8 @@ impl Oracle {
                 self.instruments.push(Instrument {
                     definition: definition.clone(),
                     last_price: None,
+                    last_price_at: engine::Timestamp::ZERO,
+                    feed_alerted: false,
                     marked_price: None,
                     unmarked: false,
                     bids: Default::default(),
@@ -71,6 +73,7 @@ impl Oracle {
                 state: TradingState::Normal,
                 rate_missing: 0,
                 rate_time: self.time,
+                dead_man: None,
                 orders_today: 0,
                 client_ids: Default::default(),
                 warned_loss: false,
@@ -85,6 +88,7 @@ impl Oracle {
             });
             self.accounts.len() - 1
         });
+        self.follow_feed_limits();
         self.events
             .push(Event::AccountDefined(AccountId::new(index as u32)));
     }
@@ -109,7 +113,7 @@ impl Oracle {
 
     /// Those of the latest date that is not after today.
     pub(super) fn rates_in_force(&self) -> ChargeRates {
-        let today = self.time.trading_day();
+        let today = self.day.expect("the day of this command");
         let latest = self.rates.range(..=today).next_back();
         latest.map_or(ChargeRates::built_in(), |(_, rates)| *rates)
     }
@@ -126,6 +130,7 @@ impl Oracle {
                 .take(command.fields, &command.limits);
             self.events.push(Event::LimitsSet(command.account));
             self.look_at_everything(command.account);
+            self.follow_feed_limits();
         }
     }
 
@@ -147,7 +152,7 @@ impl Oracle {
 
     pub(super) fn market_price(&mut self, command: &MarketPrice) {
         if self.knows_instrument(command.instrument) {
-            self.instrument_mut(command.instrument).print(command.price, None);
+            self.print(command.instrument, command.price, None);
         } else {
             self.refuse_command(Refusal::UnknownInstrument);
         }
@@ -247,6 +252,7 @@ impl Oracle {
             let covered = covers(scope, position.account, position.strategy)
                 && accounts.contains(&position.account)
                 && self.state_of(position.account, position.strategy) != TradingState::Halted
+                && self.is_continuous(position.instrument)
                 && !self.account(position.account).venue;
             let free = position.quantity.abs() - self.working_exits(id);
             if covered && free > 0 {

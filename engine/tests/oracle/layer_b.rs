@@ -1,4 +1,4 @@
-//! Layer B of RISK.md in the order of its table. An exit faces tick, lot, band, freeze and holdings only.
+//! Layer B of RISK.md in the order of its table. An exit faces session, tick, lot, band, freeze and holdings only.
 
 use engine::{AccountId, Product, Ratio, RejectCode, Rejection, Side};
 
@@ -16,10 +16,13 @@ const RECENT_ORDERS: usize = 16;
 impl Oracle {
     pub(super) fn check_layer_b(&self, c: &Candidate) -> Option<Rejection> {
         type Check = fn(&Oracle, &Candidate) -> Option<Rejection>;
-        let checks: [(bool, Check); 14] = [
+        let checks: [(bool, Check); 17] = [
             (true, Oracle::check_banned),
             (true, Oracle::check_product),
+            (false, Oracle::check_session),
             (false, Oracle::check_grid),
+            (true, Oracle::check_protection_age),
+            (true, Oracle::check_reference_age),
             (true, Oracle::check_order_value),
             (false, Oracle::check_freeze),
             (true, Oracle::check_open_order_value),

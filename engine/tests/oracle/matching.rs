@@ -76,7 +76,7 @@ impl Oracle {
         let instrument = self.orders[&maker].request.instrument;
         self.next_trade += 1;
         let trade = engine::TradeId::new(self.next_trade);
-        self.instrument_mut(instrument).print(price, Some(trade));
+        self.print(instrument, price, Some(trade));
         self.events.push(Event::Trade(Trade {
             trade,
             instrument,

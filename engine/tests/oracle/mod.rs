@@ -11,6 +11,7 @@ mod messages;
 mod monitor;
 mod orders;
 mod risk;
+mod session;
 pub mod state;
 mod triggers;
 
@@ -23,13 +24,19 @@ use engine::{
 
 use self::state::{Account, Instrument, Order, Orders, Paise, Position, Shares};
 
-/// What a kill switch sets off.
+/// What a kill switch or a deadline sets off.
 #[derive(Clone)]
 enum Later {
     /// Cancel the scope's orders.
     Sweep(KillScope),
     /// Close the scope's positions of these accounts.
     Flatten(KillScope, BTreeSet<AccountId>),
+    /// Cancel intraday orders of a class of instruments.
+    CancelIntraday(usize),
+    /// Close intraday positions of a class of instruments.
+    SquareOff(usize),
+    /// Cancel what would open positions of an account that fell silent.
+    CancelEntries(AccountId),
 }
 
 #[derive(Clone, Default)]
@@ -44,6 +51,7 @@ pub struct Oracle {
     orders: Orders,
     /// Those of `orders` that rest, in order of acceptance.
     resting: BTreeSet<OrderId>,
+    session: session::Session,
     next_trade: u64,
     /// By effective date.
     rates: BTreeMap<u32, ChargeRates>,
@@ -86,6 +94,8 @@ impl Oracle {
             Command::Tick => self.tick(),
             // The streams check hashes and reserve nothing.
             Command::HashCheck(_) | Command::SetCapacity(_) => {}
+            Command::SetSession(calendar) => self.set_session(calendar),
+            Command::Heartbeat(beat) => self.heartbeat(beat),
             Command::KillSwitch(kill) => self.kill_switch(kill),
             Command::Rearm(rearm) => self.rearm(rearm),
             Command::AdjustCash(adjust) => self.adjust_cash(adjust),
@@ -95,20 +105,7 @@ impl Oracle {
             Command::SetLimits(limits) => self.set_limits(limits),
             Command::DefineCharges(rates) => self.define_charges(rates),
         }
-        self.follow_up();
-        loop {
-            if let Some(later) = self.later.pop_front() {
-                match later {
-                    Later::Sweep(scope) => self.sweep(scope),
-                    Later::Flatten(scope, accounts) => self.flatten(scope, &accounts),
-                }
-            } else if let Some(fired) = self.fired.pop_front() {
-                self.fire(&fired);
-            } else {
-                break;
-            }
-            self.follow_up();
-        }
+        self.finish();
         if let Some(account) = self.message_of.take() {
             self.watch_messages(account);
         }
@@ -117,6 +114,27 @@ impl Oracle {
         }
         self.report_tops(&tops);
         std::mem::take(&mut self.events)
+    }
+
+    /// Everything that follows from what was done so far.
+    fn finish(&mut self) {
+        self.follow_up();
+        loop {
+            if let Some(later) = self.later.pop_front() {
+                match later {
+                    Later::Sweep(scope) => self.sweep(scope),
+                    Later::Flatten(scope, accounts) => self.flatten(scope, &accounts),
+                    Later::CancelIntraday(class) => self.cancel_intraday(class),
+                    Later::SquareOff(class) => self.square_off(class),
+                    Later::CancelEntries(account) => self.cancel_entries(account),
+                }
+            } else if let Some(fired) = self.fired.pop_front() {
+                self.fire(&fired);
+            } else {
+                break;
+            }
+            self.follow_up();
+        }
     }
 
     /// What comes after each aggressor: the monitor, then triggers.

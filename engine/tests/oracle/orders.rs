@@ -513,6 +513,7 @@ impl Oracle {
         }
         let position = self.position(command.position);
         let (account, strategy, held) = (position.account, position.strategy, position.quantity);
+        let instrument = position.instrument;
         if !command.actor.admin && account != command.actor.account {
             return Err(Refusal::UnknownPosition);
         }
@@ -521,6 +522,9 @@ impl Oracle {
         }
         if self.state_of(account, strategy) == engine::TradingState::Halted {
             return Err(Refusal::Rejected(Rejection::bare(RejectCode::CircuitBreaker)));
+        }
+        if let Some(rejection) = self.session_refuses(instrument, None) {
+            return Err(Refusal::Rejected(rejection));
         }
         let wanted = command.quantity.map_or(held.abs(), |q| i128::from(q.shares()));
         if wanted > held.abs() || wanted < 1 {
@@ -587,7 +591,10 @@ impl Oracle {
         while left > 0 {
             let slice = left.min(freeze);
             left -= slice;
-            let price = self.protected_price(instrument, side).unwrap_or(edge);
+            let price = self
+                .protected_price(instrument, side)
+                .filter(|_| self.is_fresh(account, instrument))
+                .unwrap_or(edge);
             let order = NewOrder {
                 account,
                 strategy,

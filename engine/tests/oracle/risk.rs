@@ -80,7 +80,8 @@ impl Oracle {
 
     fn refuse_by_risk(&self, candidate: &Candidate) -> Option<Rejection> {
         if self.account(candidate.order.account).venue {
-            self.check_grid(candidate)
+            self.check_session(candidate)
+                .or_else(|| self.check_grid(candidate))
                 .or_else(|| self.check_representable(candidate))
         } else {
             self.check_layer_a(candidate)

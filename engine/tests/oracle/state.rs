@@ -15,6 +15,8 @@ pub type Shares = i128;
 pub struct Instrument {
     pub definition: InstrumentDefinition,
     pub last_price: Option<Price>,
+    pub last_price_at: Timestamp,
+    pub feed_alerted: bool,
     /// The last price that positions were marked with.
     pub marked_price: Option<Price>,
     /// There was another price since.
@@ -49,8 +51,16 @@ impl Instrument {
         (low, high)
     }
 
-    pub fn print(&mut self, price: Price, trade: Option<TradeId>) {
+    pub fn print(&mut self, price: Price, trade: Option<TradeId>, at: Timestamp) {
         self.last_price = Some(price);
+        self.last_price_at = at;
+        self.feed_alerted = false;
+        self.widen(price, trade);
+        self.unmarked |= self.marked_price != Some(price);
+    }
+
+    /// How far the prints of this command went.
+    fn widen(&mut self, price: Price, trade: Option<TradeId>) {
         let print = (price, trade);
         let range = self.prints.get_or_insert(Range {
             low: print,
@@ -62,7 +72,6 @@ impl Instrument {
         if price > range.high.0 {
             range.high = print;
         }
-        self.unmarked |= self.marked_price != Some(price);
     }
 
     pub fn side_mut(&mut self, side: Side) -> &mut BTreeMap<Price, VecDeque<OrderId>> {
@@ -98,6 +107,7 @@ pub struct Account {
     /// What the bucket of one second lacked at `rate_time`, in nanoseconds.
     pub rate_missing: i128,
     pub rate_time: Timestamp,
+    pub dead_man: Option<engine::DeadMan>,
     pub orders_today: i128,
     /// What was answered today and on the trading day before.
     pub client_ids: BTreeMap<String, ClientUse>,

@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 
 use engine::{
     AccountId, Capacity, CheckOutcome, Command, Engine, Event, EventBuffer, ExplainedCheck, InstrumentId,
-    NewOrder, Refusal, RejectCode, Rejection, Sequenced, Timestamp, Work,
+    NewOrder, Refusal, RejectCode, Rejection, Seq, Sequenced, Timestamp, Work,
 };
 use rows::{Row, full, rows};
 use script::Step;
@@ -40,8 +40,8 @@ const CAPACITY: Capacity = Capacity {
     client_order_ids: 4,
 };
 
-/// Checks that `explain` reports: ten of Layer A, sixteen of Layer B.
-const CHECKS: usize = 26;
+/// Checks that `explain` reports: ten of Layer A, nineteen of Layer B.
+const CHECKS: usize = 29;
 
 /// An engine at the moment before the judged command.
 struct Case {
@@ -66,14 +66,39 @@ impl Case {
                 _ => None,
             })
             .collect();
-        let judged = commands.pop().expect("a command to judge");
+        let mut judged = commands.pop().expect("a command to judge");
         let mut engine = Engine::new(CAPACITY);
         for command in &commands {
-            let events = apply(&mut engine, command);
+            tick(&mut engine, command.time);
+            let placed = next(&engine, command);
+            let events = apply(&mut engine, &placed);
             let refused = events.iter().find_map(rejection);
             assert_eq!(refused, None, "{:?}: {:?}", row.code, command.command);
         }
+        tick(&mut engine, judged.time);
+        judged = next(&engine, &judged);
         Case { engine, judged }
+    }
+}
+
+/// Fires what is due up to a time, each at its own time.
+fn tick(engine: &mut Engine, until: Timestamp) {
+    while let Some(due) = engine.next_deadline().filter(|due| *due <= until) {
+        let tick = Sequenced {
+            seq: Seq::new(0),
+            time: due.max(engine.time()),
+            command: Command::Tick,
+        };
+        let tick = next(engine, &tick);
+        apply(engine, &tick);
+    }
+}
+
+/// A command with the engine's next sequence number.
+fn next(engine: &Engine, command: &Sequenced<Command>) -> Sequenced<Command> {
+    Sequenced {
+        seq: Seq::new(engine.last_seq().get() + 1),
+        ..command.clone()
     }
 }
 
@@ -277,7 +302,11 @@ fn after(code: RejectCode) -> Option<RejectCode> {
         NetExposure => DuplicateBurst,
         DuplicateBurst => RepeatedExecution,
         RepeatedExecution => MisNotAllowed,
-        MisNotAllowed => TickSize,
+        MisNotAllowed => Session,
+        Session => IntradayEnded,
+        IntradayEnded => StaleProtection,
+        StaleProtection => StaleReference,
+        StaleReference => TickSize,
         TickSize => LotSize,
         LotSize => PriceBand,
         PriceBand => OrderValue,

@@ -19,7 +19,9 @@
 //! ```
 //!
 //! `commands`, `events` and `book after` may come again and again. Commands are a second apart; `at once` before one takes
-//! the pause away, and `wait 60` lets that many seconds pass.
+//! the pause away, `wait 60` lets that many seconds pass, `until 15:20` all up to that time in India, and `until +3 09:15`
+//! all up to a time three days on. The first command comes on Friday 2026-11-20 just after 09:15 in India; `session nse`
+//! (in the setup or between commands) sets the venue's calendar.
 
 mod parse;
 mod show;

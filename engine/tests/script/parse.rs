@@ -1,11 +1,11 @@
 //! Scenario files to steps.
 
 use engine::{
-    AccountDefinition, AccountId, AccountName, Actor, CancelAll, CancelOrder, ClientOrderId, ClosePosition,
-    Command, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, LimitFields, MarketPrice,
-    ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio,
-    Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SetLimits, Side, StrategyId, Symbol, Text, TimeInForce,
-    Timestamp, TradingState,
+    AccountDefinition, AccountId, AccountName, Actor, ByClass, CancelAll, CancelOrder, ClientOrderId,
+    ClosePosition, Command, Heartbeat, InstrumentDefinition, InstrumentId, KillScope, KillSwitch,
+    LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price,
+    Product, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SessionCalendar, SetLimits, Side,
+    StrategyId, Symbol, Text, TimeInForce, Timestamp, Timetable, TradingState,
 };
 
 use super::{Names, Scenario, Shown, Step};
@@ -120,6 +120,7 @@ impl Parser {
         match words.next() {
             "instrument" => self.define_instrument(words),
             "account" => self.define_account(words),
+            "session" => self.set_session(words),
             "show" => match words.next() {
                 "positions" => self.shown.positions = true,
                 "accounts" => self.shown.accounts = true,
@@ -142,6 +143,7 @@ impl Parser {
             price_band: Ratio::from_ppm(100_000),
             mis_allowed: true,
             banned: false,
+            derivatives: false,
         };
         while let Some(word) = words.peek() {
             words.next();
@@ -153,6 +155,7 @@ impl Parser {
                 "band" => definition.price_band = self.read(words.next().parse().ok(), "a ratio"),
                 "no-mis" => definition.mis_allowed = false,
                 "banned" => definition.banned = true,
+                "derivatives" => definition.derivatives = true,
                 other => self.fail(&format!("unknown attribute `{other}`")),
             }
         }
@@ -207,6 +210,7 @@ impl Parser {
             "duplicate_burst_max" => limits.duplicate_burst_max = Some(number()),
             "repeated_executions_max" => limits.repeated_executions_max = Some(number()),
             "order_to_trade_alert" => limits.order_to_trade_alert = Some(number()),
+            "reference_age_ms_max" => limits.reference_age_ms_max = Some(number()),
             "balance_check" => limits.balance_check = value == "yes",
             "stop_loss_required" => limits.stop_loss_required = value == "yes",
             "risk_per_trade_max" => limits.risk_per_trade_max = Some(ratio()),
@@ -230,6 +234,16 @@ impl Parser {
                 self.time = self.now() + seconds * SECOND;
                 let until = Timestamp::from_nanos(self.time);
                 self.steps.push(Step::Wait { until });
+                return;
+            }
+            Some("until") => {
+                words.next();
+                self.until(words);
+                return;
+            }
+            Some("session") => {
+                words.next();
+                self.set_session(words);
                 return;
             }
             Some("at") => {
@@ -270,10 +284,78 @@ impl Parser {
                 actor,
                 deactivated_by: Text::cut("test"),
             }),
+            "heartbeat" => Command::Heartbeat(Heartbeat {
+                account: actor.account,
+                timeout_ms: self.read(words.next().parse().ok(), "milliseconds"),
+            }),
             "limits" => Command::SetLimits(Box::new(self.set_limits(actor, words))),
             other => self.fail(&format!("unknown command `{other}`")),
         };
         self.push(command);
+    }
+
+    /// `+2 09:15`: that time in India, so many days on; without days, today.
+    fn until(&mut self, mut words: Words<'_>) {
+        let mut day = Timestamp::from_nanos(self.now()).trading_day();
+        if let Some(days) = words.peek().and_then(|word| word.strip_prefix('+')) {
+            day += self.read(days.parse::<u32>().ok(), "days");
+            words.next();
+        }
+        let second = self.second_of_day(words.next());
+        let until = Timestamp::in_trading_day(day, second);
+        assert!(
+            until.nanos() > self.now(),
+            "line {}: that time is over",
+            self.line
+        );
+        self.time = until.nanos();
+        self.steps.push(Step::Wait { until });
+    }
+
+    /// `nse`: the venue's hours with its square-offs. `square-off 15:20 15:10`: around the clock, with the times of
+    /// instruments without and with derivatives. `holiday +3`: so many days from now.
+    fn set_session(&mut self, mut words: Words<'_>) {
+        let today = Timestamp::from_nanos(self.now()).trading_day();
+        let mut calendar = SessionCalendar::default();
+        let cash = Timetable {
+            pre_open: self.second_of_day("09:00"),
+            continuous: self.second_of_day("09:15"),
+            closing: self.second_of_day("15:30"),
+            closed: self.second_of_day("15:30"),
+        };
+        let derivatives = Timetable {
+            closing: self.second_of_day("15:15"),
+            ..cash
+        };
+        while let Some(word) = words.peek() {
+            words.next();
+            match word {
+                "nse" => calendar.timetables = Some(ByClass { cash, derivatives }),
+                "square-off" => {
+                    calendar.square_off.cash = Some(self.second_of_day(words.next()));
+                    calendar.square_off.derivatives = Some(self.second_of_day(words.next()));
+                }
+                "holiday" => {
+                    let days = words
+                        .next()
+                        .strip_prefix('+')
+                        .and_then(|days| days.parse::<u32>().ok());
+                    calendar.holidays.push(today + self.read(days, "days"));
+                }
+                other => self.fail(&format!("unknown session `{other}`")),
+            }
+        }
+        self.push(Command::SetSession(Box::new(calendar)));
+    }
+
+    /// `HH:MM` or `HH:MM:SS`.
+    fn second_of_day(&self, text: &str) -> u32 {
+        let parts: Option<Vec<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
+        match self.read(parts, "a time of the day")[..] {
+            [hours, minutes] => hours * 3_600 + minutes * 60,
+            [hours, minutes, seconds] => hours * 3_600 + minutes * 60 + seconds,
+            _ => self.fail("expected a time of the day"),
+        }
     }
 
     fn new_order(&self, account: AccountId, side: Side, mut words: Words<'_>) -> NewOrder {

@@ -153,6 +153,15 @@ fn show_other_event(event: &Event, names: &Names) -> String {
             order,
             quantity,
         } => format!("closing position {position}: {quantity} from order {order}"),
+        Event::PhaseChanged { derivatives, phase } => format!(
+            "phase {} {}",
+            if *derivatives { "derivatives" } else { "cash" },
+            phase.as_str()
+        ),
+        Event::HeartbeatSet { account, dead_man } => match dead_man {
+            Some(dead_man) => format!("heartbeat {} within {} ms", name(*account), dead_man.timeout_ms),
+            None => format!("heartbeat {} off", name(*account)),
+        },
         Event::Refused(refusal) => format!("refused: {refusal}"),
         Event::TradingStateChanged(e) => {
             let scope = match e.scope {

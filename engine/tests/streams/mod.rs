@@ -4,11 +4,12 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use engine::{
-    AccountDefinition, AccountId, AccountName, Actor, AdjustCash, CancelAll, CancelOrder, ChargeRate,
-    ChargeRates, ClientOrderId, ClosePosition, Command, InstrumentDefinition, InstrumentId, KillScope,
-    KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType,
-    PositionId, Price, Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced,
-    SetLimits, Side, StrategyDefinition, StrategyId, Symbol, Text, TimeInForce, Timestamp, TradingState,
+    AccountDefinition, AccountId, AccountName, Actor, AdjustCash, ByClass, CancelAll, CancelOrder,
+    ChargeRate, ChargeRates, ClientOrderId, ClosePosition, Command, Heartbeat, InstrumentDefinition,
+    InstrumentId, KillScope, KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId,
+    OrderRef, OrderType, PositionId, Price, Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits,
+    SelfTrade, Seq, Sequenced, SessionCalendar, SetLimits, Side, StrategyDefinition, StrategyId, Symbol,
+    Text, TimeInForce, Timestamp, Timetable, TradingState,
 };
 
 const MS: u64 = 1_000_000;
@@ -228,6 +229,7 @@ fn instrument(index: u32, reference: u32, band_ppm: u32) -> InstrumentDefinition
         price_band: Ratio::from_ppm(band_ppm),
         mis_allowed: index != 2,
         banned: false,
+        derivatives: index == 1,
     }
 }
 
@@ -244,7 +246,9 @@ fn account(index: u32, limits: RiskLimits) -> AccountDefinition {
 impl Stream {
     fn draw(&self, random: &mut Random, open: &[OpenOrder]) -> Command {
         match random.below(1_000) {
-            0..650 => Command::NewOrder(self.new_order(random)),
+            0..644 => Command::NewOrder(self.new_order(random)),
+            644..648 => Command::Heartbeat(heartbeat(random)),
+            648..650 => Command::SetSession(Box::new(self.calendar(random))),
             650..760 => Command::ModifyOrder(self.modify(random, open)),
             760..830 => {
                 let (order, actor, _) = self.pick(random, open);
@@ -277,6 +281,34 @@ impl Stream {
                 strategy: strategy(random),
                 name: Text::cut("momentum"),
             })),
+        }
+    }
+
+    /// Around the clock, or a day that is mostly continuous trading, with square-offs soon.
+    fn calendar(&self, random: &mut Random) -> SessionCalendar {
+        let now = Timestamp::from_nanos(self.time);
+        let (day, second) = (now.trading_day(), now.second_of_trading_day());
+        let soon = |random: &mut Random| (second + random.below(4_000)).min(86_399);
+        let timetable = |random: &mut Random| {
+            let closing = 80_000 + random.below(4_000);
+            Timetable {
+                pre_open: random.below(100),
+                continuous: 100 + random.below(100),
+                closing,
+                closed: closing + random.below(2_000),
+            }
+        };
+        let by_class = |random: &mut Random| ByClass {
+            cash: timetable(random),
+            derivatives: timetable(random),
+        };
+        SessionCalendar {
+            timetables: random.percent(15).then(|| by_class(random)),
+            square_off: ByClass {
+                cash: random.percent(25).then(|| soon(random)),
+                derivatives: random.percent(25).then(|| soon(random)),
+            },
+            holidays: (day..day + 20).filter(|_| random.percent(10)).collect(),
         }
     }
 
@@ -502,6 +534,13 @@ fn small_order(account: u32, side: Side, paise: u32, quantity: u32) -> NewOrder 
     }
 }
 
+fn heartbeat(random: &mut Random) -> Heartbeat {
+    Heartbeat {
+        account: AccountId::new(random.below(ACCOUNTS + 1)),
+        timeout_ms: random.of(&[0, 50, 100, 100, 1_000, 1_000, 5_000, 60_000]),
+    }
+}
+
 fn kill(random: &mut Random) -> KillSwitch {
     let account = AccountId::new(random.below(ACCOUNTS));
     KillSwitch {
@@ -544,6 +583,7 @@ fn limits(random: &mut Random) -> RiskLimits {
         net_exposure_max: rarely(random, 300_000).map(Ratio::from_ppm),
         duplicate_burst_max: rarely(random, 2).or(base.duplicate_burst_max),
         repeated_executions_max: rarely(random, 2).or(base.repeated_executions_max),
+        reference_age_ms_max: rarely(random, 3_000),
         order_to_trade_alert: rarely(random, 2).or(base.order_to_trade_alert),
         ..base
     }

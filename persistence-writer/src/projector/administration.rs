@@ -153,10 +153,22 @@ fn administered(command: &Command) -> Option<(Option<AccountId>, &'static str, J
                 "reference_price": number(instrument.reference_price),
                 "price_band": number(instrument.price_band),
                 "mis_allowed": instrument.mis_allowed,
+                "derivatives": instrument.derivatives,
+            }),
+        ),
+        Command::SetSession(calendar) => (
+            None,
+            "set_session",
+            json!({
+                "around_the_clock": calendar.timetables.is_none(),
+                "square_off": calendar.square_off.cash,
+                "square_off_derivatives": calendar.square_off.derivatives,
+                "holidays": calendar.holidays.len(),
             }),
         ),
         Command::DefineCharges(rates) => (None, "define_charges", charge_rates(rates)),
         Command::NewOrder(_)
+        | Command::Heartbeat(_)
         | Command::ModifyOrder(_)
         | Command::CancelOrder(_)
         | Command::ClosePosition(_)

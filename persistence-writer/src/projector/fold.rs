@@ -255,6 +255,8 @@ impl Fold {
             }
             Event::Refused(refusal) => self.refusal = Some(*refusal),
             Event::OrderRepeated(_)
+            | Event::PhaseChanged { .. }
+            | Event::HeartbeatSet { .. }
             | Event::Trade(_)
             | Event::TopOfBook(_)
             | Event::MassCancelled(_)

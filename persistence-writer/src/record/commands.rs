@@ -324,6 +324,7 @@ pub(super) fn put_instrument(e: &mut Encoder<'_>, definition: &InstrumentDefinit
         price_band,
         mis_allowed,
         banned,
+        derivatives,
     } = definition;
     e.price(*tick_size);
     e.quantity(*lot_size);
@@ -332,6 +333,7 @@ pub(super) fn put_instrument(e: &mut Encoder<'_>, definition: &InstrumentDefinit
     e.ratio(*price_band);
     e.bool(*mis_allowed);
     e.bool(*banned);
+    e.bool(*derivatives);
     e.text_len(symbol);
     e.text_len(exchange);
     e.text(symbol);
@@ -346,6 +348,7 @@ pub(super) fn take_instrument(d: &mut Decoder<'_>) -> Result<InstrumentDefinitio
     let price_band = d.ratio()?;
     let mis_allowed = d.bool("mis_allowed")?;
     let banned = d.bool("banned")?;
+    let derivatives = d.bool("derivatives")?;
     let (symbol_len, exchange_len) = (d.u8()?, d.u8()?);
     Ok(InstrumentDefinition {
         symbol: d.text(symbol_len, "symbol")?,
@@ -357,6 +360,7 @@ pub(super) fn take_instrument(d: &mut Decoder<'_>) -> Result<InstrumentDefinitio
         price_band,
         mis_allowed,
         banned,
+        derivatives,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The layout of an account's limits: 97 bytes. An absent limit is a clear bit of the first field and zeros in its
+//! The layout of an account's limits: 101 bytes. An absent limit is a clear bit of the first field and zeros in its
 //! own; a switch is a bit alone.
 
 use engine::RiskLimits;
@@ -8,7 +8,7 @@ use super::codes::{self_trade, self_trade_code};
 use super::fields::{Decoder, Encoder};
 
 #[cfg(test)]
-pub(super) const LIMITS_BYTES: usize = 97;
+pub(super) const LIMITS_BYTES: usize = 101;
 
 const BALANCE_CHECK: u32 = 1;
 const STOP_LOSS_REQUIRED: u32 = 1 << 1;
@@ -33,7 +33,8 @@ const NET_EXPOSURE: u32 = 1 << 19;
 const DUPLICATE_BURST: u32 = 1 << 20;
 const REPEATED_EXECUTIONS: u32 = 1 << 21;
 const ORDER_TO_TRADE: u32 = 1 << 22;
-const ALL_BITS: u32 = (1 << 23) - 1;
+const REFERENCE_AGE: u32 = 1 << 23;
+const ALL_BITS: u32 = (1 << 24) - 1;
 
 pub(super) fn put_limits(e: &mut Encoder<'_>, limits: &RiskLimits) {
     let RiskLimits {
@@ -59,6 +60,7 @@ pub(super) fn put_limits(e: &mut Encoder<'_>, limits: &RiskLimits) {
         net_exposure_max,
         duplicate_burst_max,
         repeated_executions_max,
+        reference_age_ms_max,
         order_to_trade_alert,
         self_trade,
         flatten_on_kill,
@@ -87,6 +89,7 @@ pub(super) fn put_limits(e: &mut Encoder<'_>, limits: &RiskLimits) {
         (DUPLICATE_BURST, duplicate_burst_max.is_some()),
         (REPEATED_EXECUTIONS, repeated_executions_max.is_some()),
         (ORDER_TO_TRADE, order_to_trade_alert.is_some()),
+        (REFERENCE_AGE, reference_age_ms_max.is_some()),
     ];
     e.u32(
         bits.iter()
@@ -114,6 +117,7 @@ pub(super) fn put_limits(e: &mut Encoder<'_>, limits: &RiskLimits) {
     e.u32(duplicate_burst_max.unwrap_or(0));
     e.u32(repeated_executions_max.unwrap_or(0));
     e.u32(order_to_trade_alert.unwrap_or(0));
+    e.u32(reference_age_ms_max.unwrap_or(0));
     e.u8(self_trade_code(*self_trade));
 }
 
@@ -148,6 +152,7 @@ pub(super) fn take_limits(d: &mut Decoder<'_>) -> Result<RiskLimits, RecordError
         duplicate_burst_max: set.value(DUPLICATE_BURST, d.u32()?, "duplicate_burst_max")?,
         repeated_executions_max: set.value(REPEATED_EXECUTIONS, d.u32()?, "repeated_executions_max")?,
         order_to_trade_alert: set.value(ORDER_TO_TRADE, d.u32()?, "order_to_trade_alert")?,
+        reference_age_ms_max: set.value(REFERENCE_AGE, d.u32()?, "reference_age_ms_max")?,
         self_trade: self_trade(d.u8()?)?,
     })
 }

@@ -1,9 +1,10 @@
 use engine::{
-    AccountDefinition, AccountId, Actor, AdjustCash, CancelAll, CancelOrder, Capacity, ChargeRate,
-    ChargeRates, ClosePosition, Command, InstrumentDefinition, InstrumentId, KillScope, KillSwitch,
-    LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price,
-    Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SetLimits, Side,
-    StrategyDefinition, StrategyId, Text, TimeInForce, Timestamp, TradingState,
+    AccountDefinition, AccountId, Actor, AdjustCash, ByClass, CancelAll, CancelOrder, Capacity, ChargeRate,
+    ChargeRates, ClosePosition, Command, Heartbeat, InstrumentDefinition, InstrumentId, KillScope,
+    KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType,
+    PositionId, Price, Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced,
+    SessionCalendar, SetLimits, Side, StrategyDefinition, StrategyId, Text, TimeInForce, Timestamp,
+    Timetable, TradingState,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -65,7 +66,7 @@ fn limits() -> impl Strategy<Value = RiskLimits> {
         any::<u32>(),
         proptest::sample::select(&SelfTrade::ALL[..]),
     );
-    let numbers = proptest::array::uniform10(option::of(any::<u32>()));
+    let numbers = proptest::array::uniform11(option::of(any::<u32>()));
     let ratios = proptest::array::uniform8(option::of(ratio()));
     let amounts = [option::of(money()), option::of(money())];
     (switches, numbers, ratios, amounts).prop_map(
@@ -94,6 +95,7 @@ fn limits() -> impl Strategy<Value = RiskLimits> {
                 duplicate_burst_max: n[7],
                 repeated_executions_max: n[8],
                 order_to_trade_alert: n[9],
+                reference_age_ms_max: n[10],
                 self_trade,
                 flatten_on_kill,
             }
@@ -218,6 +220,7 @@ fn definition() -> impl Strategy<Value = Command> {
                 price_band: p.4,
                 mis_allowed: p.5,
                 banned: !p.5,
+                derivatives: p.5,
             }))
         }),
         (text(), money(), limits(), text(), any::<bool>()).prop_map(
@@ -271,6 +274,35 @@ fn charge_rates() -> impl Strategy<Value = Command> {
         })
 }
 
+fn timetable() -> impl Strategy<Value = Timetable> {
+    any::<[u32; 4]>().prop_map(|[pre_open, continuous, closing, closed]| Timetable {
+        pre_open,
+        continuous,
+        closing,
+        closed,
+    })
+}
+
+fn by_class<T: std::fmt::Debug>(of: impl Strategy<Value = T> + Clone) -> impl Strategy<Value = ByClass<T>> {
+    (of.clone(), of).prop_map(|(cash, derivatives)| ByClass { cash, derivatives })
+}
+
+fn session() -> impl Strategy<Value = Command> {
+    let holidays = vec(any::<u32>(), 0..=engine::limits::HOLIDAYS_MAX);
+    let timetables = option::of(by_class(timetable().boxed()));
+    prop_oneof![
+        (timetables, by_class(option::of(any::<u32>()).boxed()), holidays).prop_map(
+            |(timetables, square_off, holidays)| Command::SetSession(Box::new(SessionCalendar {
+                timetables,
+                square_off,
+                holidays,
+            }))
+        ),
+        (account(), any::<u32>())
+            .prop_map(|(account, timeout_ms)| Command::Heartbeat(Heartbeat { account, timeout_ms })),
+    ]
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let cancel_all = (
         actor(),
@@ -299,6 +331,7 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         4 => control(),
         3 => definition(),
+        2 => session(),
     ]
 }
 
@@ -544,8 +577,9 @@ fn golden() -> Vec<(Command, &'static str)> {
                 price_band: Ratio::from_ppm(100_000),
                 mis_allowed: true,
                 banned: false,
+                derivatives: false,
             })),
-            "0b 01 0807060504030201  05000000 01000000 a0860100 c8af0000 a0860100 01 00 03 03  495443 4e5345",
+            "0b 01 0807060504030201  05000000 01000000 a0860100 c8af0000 a0860100 01 00 00 03 03  495443 4e5345",
         ),
         (
             Command::DefineAccount(Box::new(AccountDefinition {
@@ -558,7 +592,7 @@ fn golden() -> Vec<(Command, &'static str)> {
             "0c 01 0807060504030201  8096980000000000
              fbff7100 05000000 05000000 204e0000 60ea0000 80841e00 a0860100 10270000 03000000 f0490200 50c30000
              80f0fa0200000000 80b2e60e00000000 0a000000 88130000 19000000
-             00000000 00000000 00000000 03000000 14000000 32000000 00
+             00000000 00000000 00000000 03000000 14000000 32000000 00000000 00
              00 04 09  6d61696e 64617368626f617264",
         ),
         (
@@ -579,7 +613,7 @@ fn golden() -> Vec<(Command, &'static str)> {
             "0e 01 0807060504030201  03000000 01 02000000 04000000
              00000000 05000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000
              0000000000000000 0000000000000000 00000000 00000000 00000000
-             00000000 00000000 00000000 00000000 00000000 00000000 00",
+             00000000 00000000 00000000 00000000 00000000 00000000 00000000 00",
         ),
         (
             Command::HashCheck(0x1122_3344_5566_7788),
@@ -603,6 +637,26 @@ fn golden() -> Vec<(Command, &'static str)> {
             "11 01 0807060504030201  204e0000 ec770000 e8030000 0095ba0a
              e0930400 00000000 90d00300 30750000 d007000000000000
              00000000 40420f00 40420f00 f0490200 0000000000000080",
+        ),
+        (
+            Command::SetSession(Box::new(SessionCalendar {
+                timetables: None,
+                square_off: ByClass {
+                    cash: None,
+                    derivatives: Some(9),
+                },
+                holidays: std::vec![1, 0x0102_0304],
+            })),
+            "12 01 0807060504030201  04
+             00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000
+             00000000 09000000 0200  01000000 04030201",
+        ),
+        (
+            Command::Heartbeat(Heartbeat {
+                account: AccountId::new(1),
+                timeout_ms: 5_000,
+            }),
+            "13 01 0807060504030201  01000000 88130000",
         ),
     ]
 }

@@ -45,6 +45,7 @@ impl Session {
                 price_band: Ratio::from_ppm(100_000),
                 mis_allowed: true,
                 banned: false,
+                derivatives: false,
             })));
         }
         for (name, venue) in [("main", false), ("asha", false), ("sim", true)] {
