@@ -319,6 +319,7 @@ fn instrument(number: u16, price_band: Ratio) -> Command {
         price_band,
         mis_allowed: true,
         banned: false,
+        derivatives: false,
     }))
 }
 
