@@ -195,6 +195,7 @@ impl Desk {
             price_band: Ratio::from_ppm(200_000),
             mis_allowed: true,
             banned: false,
+            derivatives: false,
         })));
         for maker in 0..MAKERS {
             desk.apply(Command::DefineAccount(Box::new(AccountDefinition {
