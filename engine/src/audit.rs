@@ -4,7 +4,8 @@
 //! on load, tests after every command.
 
 use crate::account::Account;
-use crate::arena::{NIL, Slots, slot_of};
+use crate::arena::{NIL, Slots, index, slot_of};
+use crate::conditions::Kind;
 use crate::engine::Engine;
 use crate::ids::AccountId;
 use crate::marking::{Held, Marks, Spread};
@@ -98,23 +99,20 @@ impl Engine {
         )
     }
 
-    /// Trees are sound; each trigger belongs to one pending order that waits at that price and has not been reached; the
-    /// prices that prints are compared with are the nearest. Returns the number of pending orders.
+    /// Trees are sound; each trigger belongs to one pending order or one condition, waits at its price and has not been
+    /// reached; the prices that prints are compared with are the nearest. Returns the number of pending orders.
     fn audit_triggers(&self) -> Result<u32, &'static str> {
         ensure(
-            !self.triggers.has_fired() && self.printed.is_empty(),
+            !self.triggers.has_fired() && self.printed.is_empty() && self.arming.is_empty(),
             "a trigger was reached and not set off",
         )?;
-        let mut pending = 0_u32;
+        let (mut pending, mut seen) = (0_u32, 0_u32);
         for (instrument, id) in self.instruments.iter().zip(0_u32..) {
             self.triggers.audit(&instrument.triggers)?;
-            let mut sound = instrument.prints.is_none();
+            let nearest = self.nearest_triggers(&instrument.triggers);
+            let mut sound =
+                instrument.prints.is_none() && (instrument.rise_at, instrument.fall_at) == nearest;
             for direction in [Direction::Rise, Direction::Fall] {
-                let nearest = self.triggers.nearest(&instrument.triggers, direction);
-                sound &= match direction {
-                    Direction::Rise => instrument.rise_at == nearest.map_or(u32::MAX, Price::paise),
-                    Direction::Fall => instrument.fall_at == nearest.map_or(0, Price::paise),
-                };
                 let reached = |price| {
                     instrument
                         .last_price
@@ -122,21 +120,70 @@ impl Engine {
                 };
                 self.triggers
                     .in_order(&instrument.triggers, direction, &mut |owner, price, _, node| {
-                        let Owner::Order(slot) = owner;
-                        let order = self.orders.at(slot);
-                        sound &= order.trigger == node
-                            && order.order_type.trigger() == Some(price)
-                            && order.instrument.get() == id
-                            && direction == Direction::of_stop(order.side)
-                            && !order.resting
-                            && !reached(price);
-                        pending = pending.saturating_add(1);
+                        sound &= !reached(price) && self.owns(owner, node, price, direction, id);
+                        pending = pending.saturating_add(u32::from(matches!(owner, Owner::Order(_))));
+                        seen = seen.saturating_add(1);
                     });
             }
-            ensure(sound, "a trigger disagrees with its order or its instrument")?;
+            ensure(sound, "a trigger disagrees with what it belongs to")?;
         }
-        ensure(pending == self.triggers.len(), "a trigger is in no tree")?;
+        let positions = self.positions.keys();
+        let trails = positions
+            .iter()
+            .filter(|position| position.armed(Kind::Trailing).node != NIL);
+        // The trigger of a group is its leader's; each group has a node, and each of its members another.
+        let hidden = trails.count().saturating_add(index(self.triggers.groups.len()));
+        ensure(
+            index(seen).saturating_add(hidden) == index(self.triggers.len()),
+            "a trigger is in no tree",
+        )?;
         Ok(pending)
+    }
+
+    /// Whether a trigger is that of its owner.
+    fn owns(&self, owner: Owner, node: u32, price: Price, direction: Direction, instrument: u32) -> bool {
+        let condition = |slot: u32, kind: Kind, price_set: Option<Price>| {
+            let position = self.positions.at(slot);
+            position.quantity != 0
+                && position.instrument.get() == instrument
+                && price_set == Some(price)
+                && position.reached_by(kind) == direction
+                && (kind == Kind::Trailing || position.armed(kind).node == node)
+        };
+        match owner {
+            Owner::Order(slot) => {
+                let order = self.orders.at(slot);
+                order.trigger == node
+                    && order.order_type.trigger() == Some(price)
+                    && order.instrument.get() == instrument
+                    && direction == Direction::of_stop(order.side)
+                    && !order.resting
+            }
+            Owner::StopLoss(slot) => condition(slot, Kind::StopLoss, self.positions.at(slot).stop_loss),
+            Owner::TakeProfit(slot) => condition(slot, Kind::TakeProfit, self.positions.at(slot).take_profit),
+            Owner::Trailing(slot) => {
+                let stop = self.trailing_stop(self.positions.at(slot));
+                condition(slot, Kind::Trailing, stop.map(|(stop, _)| stop))
+            }
+            Owner::Group => false,
+        }
+    }
+
+    /// A flat position has no conditions; of an open one each condition is armed or blocked.
+    fn audit_conditions(&self, position: &Position) -> Result<(), &'static str> {
+        for kind in Kind::ALL {
+            let armed = position.armed(kind);
+            let expected = position.is_set(kind) && position.quantity != 0 && !position.venue;
+            ensure(
+                expected == ((armed.node != NIL) != armed.blocked),
+                "a condition is neither armed nor blocked, or should not be there",
+            )?;
+            ensure(
+                position.quantity != 0 || !position.is_set(kind),
+                "a flat position has a condition",
+            )?;
+        }
+        Ok(())
     }
 
     fn audit_position(&self, slot: u32, totals: &mut Totals) -> Result<(), &'static str> {
@@ -186,6 +233,7 @@ impl Engine {
             position.quantity != 0 || position.cost == Money::ZERO,
             "a flat position has a cost",
         )?;
+        self.audit_conditions(position)?;
         totals.add_position(position);
         Ok(())
     }

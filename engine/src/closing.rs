@@ -13,7 +13,7 @@ use crate::risk::{self, Plan};
 use crate::session::Gate;
 use crate::terms::{OrderType, Side, TimeInForce, TradingState};
 use crate::text::ClientOrderId;
-use crate::units::Quantity;
+use crate::units::{Price, Quantity};
 
 /// Positions still to be closed, and how far that has come.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,10 @@ pub(crate) struct Closing {
     /// Shares of it that got one.
     placed: u32,
     first: OrderId,
+    /// Why, as its exits say.
+    cause: Cause,
+    /// A limit for its exits; without one they are protected market orders.
+    limit: Option<Price>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,28 +49,35 @@ enum Scope {
 
 impl Closing {
     pub(crate) fn flatten(scope: KillScope, by_profile: bool) -> Closing {
-        Closing::every(Scope::All { scope, by_profile })
+        Closing::every(Scope::All { scope, by_profile }, Cause::Flatten)
     }
 
     pub(crate) fn square_off(derivatives: bool) -> Closing {
-        Closing::every(Scope::SquareOff { derivatives })
+        Closing::every(Scope::SquareOff { derivatives }, Cause::SquareOff)
     }
 
-    fn every(scope: Scope) -> Closing {
+    fn every(scope: Scope, cause: Cause) -> Closing {
         Closing {
             scope,
             position: NIL,
             remaining: 0,
             placed: 0,
             first: OrderId::default(),
+            cause,
+            limit: None,
         }
     }
 
-    fn cause(&self) -> Cause {
-        match self.scope {
-            Scope::One => Cause::Close,
-            Scope::SquareOff { .. } => Cause::SquareOff,
-            Scope::All { .. } => Cause::Flatten,
+    /// Exits for `remaining` shares of a position whose condition was reached.
+    pub(crate) fn of_condition(position: u32, remaining: u32, cause: Cause, limit: Option<Price>) -> Closing {
+        Closing {
+            scope: Scope::One,
+            position,
+            remaining,
+            placed: 0,
+            first: OrderId::default(),
+            cause,
+            limit,
         }
     }
 }
@@ -78,10 +89,10 @@ impl Engine {
             .slot(close.position)
             .ok_or(Refusal::UnknownPosition)?;
         let position = self.positions.at(slot);
-        if !close.actor.admin && position.account != close.actor.account {
+        if position.venue || !close.actor.admin && position.account != close.actor.account {
             return Err(Refusal::UnknownPosition);
         }
-        let side = position.closing_side().ok_or(Refusal::PositionClosed)?;
+        position.closing_side().ok_or(Refusal::PositionClosed)?;
         if self.state_for(position.account, position.strategy) == TradingState::Halted {
             return Err(Refusal::Rejected(Rejection::bare(RejectCode::CircuitBreaker)));
         }
@@ -89,9 +100,7 @@ impl Engine {
             return Err(Refusal::Rejected(rejection));
         }
         let open = position.quantity.saturating_abs();
-        let closable = position
-            .closable_by(side)
-            .saturating_add(self.pending_exits(slot));
+        let closable = self.closable_now(slot);
         let wanted = close
             .quantity
             .map_or(open, |quantity| i64::from(quantity.shares()));
@@ -111,9 +120,20 @@ impl Engine {
             remaining,
             placed: 0,
             first: OrderId::default(),
+            cause: Cause::Close,
+            limit: None,
         };
         self.active = Some(Task::Close(closing));
         Ok(())
+    }
+
+    /// Shares of a position that an exit could close now.
+    pub(crate) fn closable_now(&self, slot: u32) -> i64 {
+        let position = self.positions.at(slot);
+        let closable = position
+            .closing_side()
+            .map_or(0, |side| position.closable_by(side));
+        closable.saturating_add(self.pending_exits(slot))
     }
 
     /// Shares of a position that exits still waiting for their trigger would close. They make way for a close.
@@ -179,7 +199,7 @@ impl Engine {
         }
         let slice = closing.remaining.min(closable);
         if slice > 0 {
-            let placed = self.place_exit(closing.position, slice, closing.cause(), out);
+            let placed = self.place_exit(&closing, slice, out);
             let order = self.orders.at(placed);
             closing.first = if closing.placed == 0 {
                 order.id
@@ -264,24 +284,34 @@ impl Engine {
         self.session.is_continuous(derivatives)
     }
 
-    /// One exit of at most the freeze quantity, at the protected price or, without a last price, the band's edge.
-    fn place_exit(&mut self, position_slot: u32, shares: u32, cause: Cause, out: &mut EventBuffer) -> u32 {
-        let position = self.positions.at(position_slot);
+    /// One exit of at most the freeze quantity, at its limit, else at the protected price or, without a last price, the
+    /// band's edge.
+    fn place_exit(&mut self, closing: &Closing, shares: u32, out: &mut EventBuffer) -> u32 {
+        let position = self.positions.at(closing.position);
         let side = position.closing_side().unwrap_or(Side::Sell);
         let instrument = self.instruments.as_slice().at(position.instrument.get());
         let quantity = shares.min(instrument.definition.freeze_quantity.shares().max(1));
         let limits = &self.account_of(position.account).limits;
-        let limit = instrument
-            .protected_price(side)
-            .filter(|_| risk::is_fresh(limits, instrument, self.time))
-            .unwrap_or_else(|| instrument.band_edge(side));
+        let (domain, paise) = (instrument.sides.domain(), |price: Price| i64::from(price.paise()));
+        let (order_type, limit) = match (closing.limit, side) {
+            // A target that is off the grid or outside the band by now moves to where it still trades.
+            (Some(target), Side::Sell) => limit_at(domain.floor(paise(target))),
+            (Some(target), Side::Buy) => limit_at(domain.ceil(paise(target))),
+            (None, _) => {
+                let protected = instrument
+                    .protected_price(side)
+                    .filter(|_| risk::is_fresh(limits, instrument, self.time));
+                let limit = protected.unwrap_or_else(|| instrument.band_edge(side));
+                (OrderType::Market, limit)
+            }
+        };
         let order = NewOrder {
             account: position.account,
             strategy: position.strategy,
             instrument: position.instrument,
             side,
             product: position.product,
-            order_type: OrderType::Market,
+            order_type,
             time_in_force: TimeInForce::Day,
             quantity: Quantity::clamped(i64::from(quantity)),
             post_only: false,
@@ -297,10 +327,14 @@ impl Engine {
             exit_quantity: quantity,
             stop_loss: None,
             take_profit: None,
-            cause: Some(cause),
+            cause: Some(closing.cause),
         };
         self.accept(&order, plan, out)
     }
+}
+
+fn limit_at(price: Price) -> (OrderType, Price) {
+    (OrderType::Limit(price), price)
 }
 
 /// Whether a kill scope covers a strategy of an account.

@@ -11,7 +11,7 @@ use crate::engine::Capacity;
 use crate::ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId};
 use crate::risk_limits::{LimitFields, RiskLimits};
 use crate::session::SessionCalendar;
-use crate::terms::{OrderType, Product, Side, TimeInForce, TradingState};
+use crate::terms::{OrderType, Product, Side, TimeInForce, TradingState, Trailing};
 use crate::text::{AccountName, ClientOrderId, Symbol, Text};
 use crate::units::{Money, Price, Quantity, Ratio, Timestamp};
 
@@ -30,6 +30,7 @@ pub enum Command {
     CancelOrder(CancelOrder),
     CancelAll(CancelAll),
     ClosePosition(ClosePosition),
+    EditConditions(EditConditions),
     MarketPrice(MarketPrice),
     /// Fires everything whose deadline has passed. Sequenced by the loop only when [`crate::Engine::next_deadline`]
     /// is due.
@@ -126,6 +127,25 @@ pub struct ClosePosition {
     pub actor: Actor,
     pub position: PositionId,
     pub quantity: Option<Quantity>,
+}
+
+/// What to do with a value that may be set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Edit<T> {
+    Keep,
+    Remove,
+    Set(T),
+}
+
+/// Changes the conditions of an open position. A stop or target off the tick grid is rounded toward triggering earlier, a
+/// distance down; what is crossed when it is set fires at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EditConditions {
+    pub actor: Actor,
+    pub position: PositionId,
+    pub stop_loss: Edit<Price>,
+    pub take_profit: Edit<Price>,
+    pub trailing: Edit<Trailing>,
 }
 
 /// A last traded price from outside (replay, live feed).

@@ -181,6 +181,9 @@ pub struct Engine {
     /// Instruments whose prints reached a trigger, and how many triggers this call has collected.
     pub(crate) printed: Vec<u32>,
     pub(crate) collected: u32,
+    /// Positions whose conditions are to be armed, and whether they are in order (the lowest last).
+    pub(crate) arming: Vec<u32>,
+    pub(crate) arming_sorted: bool,
     /// Positions for the monitor to look at.
     pub(crate) watches: Agenda,
     /// Accounts for the monitor to look at.
@@ -218,7 +221,7 @@ impl Engine {
             strategy_states: Vec::with_capacity(STRATEGY_STATES_MAX),
             next_trade: 1,
             good_till: Deadlines::new(capacity.orders),
-            triggers: Triggers::new(capacity.orders),
+            triggers: Triggers::new(capacity.orders, capacity.positions),
             heartbeats: Deadlines::new(capacity.accounts),
             band_nodes: [(); 2].map(|()| Nodes::new(capacity.accounts)),
             marks_pending: Vec::with_capacity(index(capacity.instruments)),
@@ -232,6 +235,8 @@ impl Engine {
             unmarked: Vec::with_capacity(index(capacity.instruments)),
             printed: Vec::with_capacity(index(capacity.instruments)),
             collected: 0,
+            arming: Vec::with_capacity(index(capacity.positions)),
+            arming_sorted: true,
             watches: Agenda::new(capacity.positions),
             reviews: Agenda::new(capacity.accounts),
             message_of: None,
@@ -328,6 +333,7 @@ impl Engine {
             Command::CancelOrder(cancel) => self.cancel_order(cancel, out),
             Command::CancelAll(cancel) => self.cancel_all(cancel),
             Command::ClosePosition(close) => self.close_position(close),
+            Command::EditConditions(edit) => self.edit_conditions(edit, out),
             Command::MarketPrice(price) => self.market_price(price),
             Command::Tick => {
                 self.ticking = true;
@@ -382,6 +388,8 @@ impl Engine {
                 self.review_account(account, out);
             } else if let Some(&instrument) = self.printed.last() {
                 self.collect_triggers(instrument);
+            } else if !self.arming.is_empty() {
+                self.arm_next();
             } else if !self.waiting.is_empty() {
                 self.active = self.waiting.pop_front();
             } else if self.triggers.has_fired() {

@@ -492,6 +492,9 @@ impl Engine {
             .saturating_sub(i64::from(entry))
             .saturating_sub(i64::from(exit));
         position.exits = position.exits.saturating_sub(i64::from(exit));
+        if exit > 0 {
+            self.unblock_later(position_slot);
+        }
         if entry > 0 {
             let account = self.account_mut(account);
             let held = account.entry_value.of(product);

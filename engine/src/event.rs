@@ -5,14 +5,14 @@
 use alloc::vec::Vec;
 
 use crate::alert::Alert;
-use crate::cause::Cause;
+use crate::cause::{Cause, Reached};
 use crate::command::KillScope;
 use crate::dead_man::DeadMan;
 use crate::ids::{AccountId, InstrumentId, OrderId, PositionId, StrategyId, TradeId};
 use crate::limits::{EVENTS_PER_CALL, EVENTS_PER_STEP};
 use crate::rejection::{Refusal, Rejection};
 use crate::session::SessionPhase;
-use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce, TradingState};
+use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce, TradingState, Trailing};
 use crate::units::{Money, Price, Quantity};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +28,9 @@ pub enum Event {
     OrderTriggered(OrderTriggered),
     Trade(Trade),
     PositionChanged(PositionChanged),
+    /// The conditions of an open position changed otherwise than by a fill: somebody edited them, or one fired, which
+    /// ends all of them.
+    ConditionsChanged(ConditionsChanged),
     /// The mark moved without a trade of the position; at most one per position every two seconds.
     PositionMarked(PositionMarked),
     AccountChanged(AccountChanged),
@@ -286,6 +289,23 @@ pub struct PositionChanged {
     pub take_profit: Option<Price>,
     pub product: Product,
     pub change: PositionChange,
+}
+
+/// The conditions of a position as they stand now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConditionsChanged {
+    pub position: PositionId,
+    pub account: AccountId,
+    pub instrument: InstrumentId,
+    pub stop_loss: Option<Price>,
+    pub take_profit: Option<Price>,
+    pub trailing: Option<Trailing>,
+    /// Where the trailing stop stands now.
+    pub trailing_stop: Option<Price>,
+    /// Something was asked for that is off the tick grid.
+    pub rounded: bool,
+    /// What reached the condition that fired; the exits that it became follow.
+    pub fired: Option<Reached>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

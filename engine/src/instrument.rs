@@ -160,15 +160,18 @@ impl Instrument {
 
 impl Entity for Instrument {
     fn compute_digest(&self) -> u64 {
-        Digest::new(4)
+        let digest = Digest::new(4)
             .pair(
                 self.last_price.map_or(0, Price::paise),
                 self.definition.reference_price.paise(),
             )
             .word(self.day.volume)
             .word(self.day.trades)
-            .word(self.last_price_at.nanos())
-            .finish()
+            .word(self.last_price_at.nanos());
+        if self.rise_at == u32::MAX && self.fall_at == 0 {
+            return digest.finish();
+        }
+        digest.pair(self.rise_at, self.fall_at).finish()
     }
 
     fn digested(&self) -> &Digested {

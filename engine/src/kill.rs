@@ -199,6 +199,7 @@ impl Engine {
             return Some(Task::Rearm(rearming));
         }
         self.account_mut(account).forget_executions();
+        self.unblock_account(account);
         rearming.account = rearming.account.saturating_add(1);
         rearming.account_done = false;
         admin.then_some(Task::Rearm(rearming))

@@ -34,6 +34,7 @@ mod charges;
 mod clock;
 mod closing;
 mod command;
+mod conditions;
 mod dead_man;
 mod deadlines;
 mod definition;
@@ -65,6 +66,7 @@ mod stops;
 mod sweep;
 mod terms;
 mod text;
+mod trails;
 mod triggers;
 mod units;
 mod view;
@@ -75,19 +77,19 @@ pub const SEMANTICS_VERSION: u32 = 1;
 
 pub use alert::{Alert, AlertKind, Severity};
 pub use average::AveragePrice;
-pub use cause::Cause;
+pub use cause::{Cause, Reached};
 pub use charge_rates::{ChargeRate, ChargeRates, ProductRates};
 pub use command::{
-    AccountDefinition, Actor, AdjustCash, CancelAll, CancelOrder, ClosePosition, Command, Heartbeat,
-    InstrumentDefinition, KillScope, KillSwitch, MarketPrice, ModifyOrder, NewOrder, OrderRef, Rearm,
-    Sequenced, SetLimits, StrategyDefinition,
+    AccountDefinition, Actor, AdjustCash, CancelAll, CancelOrder, ClosePosition, Command, Edit,
+    EditConditions, Heartbeat, InstrumentDefinition, KillScope, KillSwitch, MarketPrice, ModifyOrder,
+    NewOrder, OrderRef, Rearm, Sequenced, SetLimits, StrategyDefinition,
 };
 pub use dead_man::DeadMan;
 pub use engine::{Capacity, Engine, Work};
 pub use event::{
-    AccountChanged, CancelReason, Charges, Event, EventBuffer, Fill, KillCause, MassCancelled, OrderAccepted,
-    OrderCancelled, OrderModified, OrderRejected, OrderRepeated, OrderTriggered, PositionChange,
-    PositionChanged, PositionMarked, TopOfBook, Trade, TradingStateChanged,
+    AccountChanged, CancelReason, Charges, ConditionsChanged, Event, EventBuffer, Fill, KillCause,
+    MassCancelled, OrderAccepted, OrderCancelled, OrderModified, OrderRejected, OrderRepeated,
+    OrderTriggered, PositionChange, PositionChanged, PositionMarked, TopOfBook, Trade, TradingStateChanged,
 };
 pub use ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId, TradeId};
 pub use rejection::{Percent, Refusal, RejectCode, Rejection, Rupees};
@@ -95,7 +97,7 @@ pub use risk::{CheckOutcome, ExplainedCheck};
 pub use risk_limits::{LimitFields, RiskLimits};
 pub use session::{ByClass, SessionCalendar, SessionPhase, Timetable};
 pub use snapshot::RestoreError;
-pub use terms::{OrderStatus, OrderType, Product, SelfTrade, Side, TimeInForce, TradingState};
+pub use terms::{OrderStatus, OrderType, Product, SelfTrade, Side, TimeInForce, TradingState, Trailing};
 pub use text::{AccountName, ClientOrderId, Symbol, Text};
 pub use units::{Money, ParseDecimalError, Price, Quantity, Ratio, Timestamp};
 pub use view::{AccountView, DepthLevel, InstrumentView, PositionView};

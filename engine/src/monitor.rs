@@ -102,7 +102,7 @@ impl Engine {
     /// `missing_stop_loss`, once when a position opens without one.
     pub(crate) fn alert_missing_stop(&mut self, slot: u32, out: &mut EventBuffer) {
         let position = self.positions.at(slot);
-        if position.venue || position.stop_loss.is_some() {
+        if position.venue || position.stop_loss.is_some() || position.trailing.is_some() {
             return;
         }
         out.push(Event::Alert(Alert {

@@ -4,9 +4,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::arena::{NIL, Slots, index, slot_of};
+use crate::conditions::Armed;
 use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
 use crate::state_hash::{Digest, Digested, Entity};
-use crate::terms::{Product, Side};
+use crate::terms::{Product, Side, Trailing};
 use crate::units::{Money, Price};
 
 /// How a position counts against its account's position limit.
@@ -47,6 +48,13 @@ pub(crate) struct Position {
     pub(crate) published: Option<Price>,
     pub(crate) stop_loss: Option<Price>,
     pub(crate) take_profit: Option<Price>,
+    pub(crate) trailing: Option<Trailing>,
+    /// The best last price since the trailing stop was set, while the stop is in no group, which would know it.
+    pub(crate) extreme: Option<Price>,
+    /// Where its stop, target and trailing stop are among the triggers.
+    pub(crate) armed: [Armed; 3],
+    /// On the list of positions whose conditions are to be armed.
+    pub(crate) arming: bool,
     /// Shares bought for delivery on `bought_on` and not sold since; older ones are settled. Sales take settled
     /// shares first.
     pub(crate) bought: i64,
@@ -161,7 +169,7 @@ impl Position {
 
 impl Entity for Position {
     fn compute_digest(&self) -> u64 {
-        Digest::new(2)
+        let digest = Digest::new(2)
             .pair(self.account.get(), self.instrument.get())
             .pair(self.strategy.get(), u32::from(self.product == Product::Cnc))
             .signed(self.quantity)
@@ -173,8 +181,12 @@ impl Entity for Position {
                 self.take_profit.map_or(0, Price::paise),
             )
             .signed(self.bought)
-            .word(u64::from(self.bought_on))
-            .finish()
+            .word(u64::from(self.bought_on));
+        match self.trailing {
+            None => digest.finish(),
+            Some(Trailing::Distance(distance)) => digest.pair(1, distance.paise()).finish(),
+            Some(Trailing::Percent(share)) => digest.pair(2, share.ppm()).finish(),
+        }
     }
 
     fn digested(&self) -> &Digested {
@@ -296,6 +308,10 @@ impl Positions {
             published: None,
             stop_loss: None,
             take_profit: None,
+            trailing: None,
+            extreme: None,
+            armed: [Armed::NONE; 3],
+            arming: false,
             bought: 0,
             bought_on: 0,
             open_buy: 0,

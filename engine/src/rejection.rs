@@ -81,6 +81,10 @@ pub enum RejectCode {
     TriggerCrossed = 307,
     /// A trigger price for an order that is not (or no longer) waiting for one.
     NotPending = 308,
+    /// `observed` is a position's stop-loss, `limit` its take-profit, which is on the wrong side of it.
+    StopBeyondTarget = 309,
+    /// A trailing stop's percentage that is not between 0 and 100.
+    TrailingShare = 310,
 
     OrderCapacity = 401,
     PositionCapacity = 402,
@@ -130,6 +134,7 @@ impl RejectCode {
             GoodTillInPast => "good_till",
             Incompatible => "order_attributes",
             TriggerCrossed | NotPending => "trigger_price",
+            StopBeyondTarget | TrailingShare => "position_conditions",
             OrderCapacity | PositionCapacity | UnknownAccount => "capacity",
             ClientOrderIdReused => "duplicate_client_id",
         }
@@ -185,7 +190,7 @@ impl Rejection {
             StopLossNotBelowEntry => self.limit.saturating_sub(self.observed),
             StopLossNotAboveEntry => self.observed.saturating_sub(self.limit),
             Session | TickSize | LotSize | PriceBand | PostOnlyWouldCross | DisclosedQuantity
-            | TriggerCrossed => 0,
+            | TriggerCrossed | StopBeyondTarget => 0,
             _ => self.limit.saturating_sub(self.observed),
         }
     }
@@ -352,6 +357,13 @@ impl fmt::Display for Rejection {
                 Trimmed(limit)
             ),
             NotPending => f.write_str("The order is not waiting for a trigger price"),
+            StopBeyondTarget => write!(
+                f,
+                "Stop-loss ₹{} must be on the losing side of take-profit ₹{}",
+                Trimmed(observed),
+                Trimmed(limit)
+            ),
+            TrailingShare => f.write_str("A trailing stop's percentage must be above 0 and below 100"),
             OrderCapacity => write!(f, "The engine holds its maximum of {limit} open orders"),
             PositionCapacity => write!(f, "The engine holds its maximum of {limit} positions"),
             UnknownAccount => f.write_str("Unknown account"),

@@ -75,7 +75,12 @@ impl Engine {
     ) {
         let order = self.orders.at(slot);
         let (position_slot, side, account) = (order.position, order.side, order.account);
-        let conditions = (order.stop_loss, order.take_profit);
+        // Its first fill names the conditions; whatever opens a position does.
+        let named = Named {
+            stop_loss: order.stop_loss,
+            take_profit: order.take_profit,
+            first: order.cum == shares,
+        };
         self.refresh(account);
         let position = self.positions.at(position_slot);
         let open = position.quantity.unsigned_abs();
@@ -92,7 +97,7 @@ impl Engine {
             charges = Money::ZERO;
         }
         if opened > 0 {
-            self.extend(position_slot, side, price, opened, charges, conditions, out);
+            self.extend(position_slot, side, price, opened, charges, named, out);
         }
         self.restand(position_slot);
         self.rehash_position(position_slot);
@@ -141,6 +146,7 @@ impl Engine {
         self.carry(slot, before, price, realised, charges);
         if change == PositionChange::Closed {
             self.unlist_open(slot);
+            self.clear_conditions(slot);
         }
         self.emit_position(slot, change, out);
     }
@@ -153,7 +159,7 @@ impl Engine {
         price: Price,
         shares: u32,
         charges: Money,
-        conditions: (Option<Price>, Option<Price>),
+        named: Named,
         out: &mut EventBuffer,
     ) {
         let day = self.day;
@@ -163,7 +169,6 @@ impl Engine {
         if opens {
             position.realised = Money::ZERO;
             position.charges = Money::ZERO;
-            (position.stop_loss, position.take_profit) = conditions;
             position.loss_alerted = false;
         }
         let value = price
@@ -182,6 +187,10 @@ impl Engine {
         if opens {
             self.list_open(slot);
         }
+        if (opens || named.first) && !self.positions.at(slot).venue {
+            self.name_conditions(slot, named.stop_loss, named.take_profit);
+        }
+        self.unblock_later(slot);
         self.emit_position(
             slot,
             if opens {
@@ -274,6 +283,15 @@ impl Engine {
         account.open_orders = account.open_orders.saturating_sub(1);
         self.rehash_account(id);
     }
+}
+
+/// The conditions that an order names for what it enters.
+#[derive(Clone, Copy)]
+struct Named {
+    stop_loss: Option<Price>,
+    take_profit: Option<Price>,
+    /// This is the order's first fill.
+    first: bool,
 }
 
 /// The part of a position that its account's sums contain.

@@ -128,7 +128,7 @@ impl Engine {
             session: self.session.clone(),
             state_hash: self.state_hash(),
             accounts: self.accounts.clone(),
-            positions: self.positions.keys().to_vec(),
+            positions: self.positions_with_extremes(),
             orders: self.orders.image(),
             instruments: self
                 .instruments
@@ -185,13 +185,23 @@ impl Engine {
         }
     }
 
+    /// Positions as they are, each with the extreme that its trailing stop's group knows.
+    fn positions_with_extremes(&self) -> Vec<Position> {
+        let mut positions = self.positions.keys().to_vec();
+        for position in &mut positions {
+            position.extreme = self.trailing_stop(position).map(|(_, extreme)| extreme);
+        }
+        positions
+    }
+
     fn pending_of(&self, instrument: &Instrument) -> Vec<(u32, u64)> {
         let mut pending = Vec::new();
         for direction in [Direction::Rise, Direction::Fall] {
             self.triggers
                 .in_order(&instrument.triggers, direction, &mut |owner, _, sequence, _| {
-                    let Owner::Order(slot) = owner;
-                    pending.push((slot, sequence));
+                    if let Owner::Order(slot) = owner {
+                        pending.push((slot, sequence));
+                    }
                 });
         }
         pending
@@ -245,6 +255,9 @@ impl Engine {
         }
         for slot in 0..slot_of(engine.accounts.len()) {
             engine.put_into_band(AccountId::new(slot))?;
+        }
+        for slot in 0..engine.positions.len() {
+            engine.restore_conditions(slot);
         }
         for slot in engine.orders.open_slots() {
             let order = engine.orders.at(slot);

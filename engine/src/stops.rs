@@ -6,31 +6,49 @@
 
 use crate::arena::{NIL, Slots};
 use crate::command::NewOrder;
+use crate::conditions::Kind;
 use crate::engine::{Engine, Task};
 use crate::event::{CancelReason, Event, EventBuffer, OrderTriggered};
 use crate::ids::{InstrumentId, TradeId};
 use crate::instrument::Instrument;
 use crate::order::Order;
 use crate::terms::OrderType;
-use crate::triggers::{Direction, Fired, Owner, Print};
+use crate::triggers::{Direction, Fired, Owner, Print, Trees};
 use crate::units::{Price, Quantity};
 
-/// The range of the prints that were not yet looked at for triggers.
+/// The prints that were not yet looked at for triggers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Prints {
+    first: Price,
+    last: Price,
     low: Print,
     high: Print,
+    /// How far that has come.
+    stage: Stage,
+}
+
+/// An aggressor's prints go one way. So trailing stops follow the first of them before the range is looked at, which ends
+/// with the last, and follow that one afterwards: as if each print had been looked at for itself.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    FollowFirst,
+    Collect,
+    FollowLast,
 }
 
 impl Prints {
     fn first(print: Print) -> Prints {
         Prints {
+            first: print.price,
+            last: print.price,
             low: print,
             high: print,
+            stage: Stage::FollowFirst,
         }
     }
 
     fn add(&mut self, print: Print) {
+        self.last = print.price;
         if print.price < self.low.price {
             self.low = print;
         }
@@ -41,7 +59,8 @@ impl Prints {
 }
 
 impl Engine {
-    /// Notes a print that reaches the nearest trigger; it is acted upon when the aggressor has finished.
+    /// Notes a print that reaches the nearest trigger, and all that follow; they are acted upon when the aggressor has
+    /// finished.
     #[cold]
     pub(crate) fn note_print(&mut self, id: InstrumentId, price: Price, trade: Option<TradeId>) {
         let print = Print { price, trade };
@@ -50,37 +69,74 @@ impl Engine {
             Some(prints) => prints.add(print),
             None => {
                 instrument.prints = Some(Prints::first(print));
+                instrument.rise_at = 0;
                 self.printed.push(id.get());
             }
         }
     }
 
-    /// Moves one trigger that the instrument's prints reached to the queue, or finds that there is none left.
+    /// One step of what an instrument's prints set off: trailing stops follow, triggers that were reached go to the queue.
     pub(crate) fn collect_triggers(&mut self, slot: u32) {
-        let id = InstrumentId::new(slot);
         let instrument = self.instruments.as_mut_slice().at_mut(slot);
-        if let Some(Prints { low, high }) = instrument.prints {
-            let trees = &mut instrument.triggers;
-            if self.triggers.collect_one(trees, Direction::Rise, high)
-                || self.triggers.collect_one(trees, Direction::Fall, low)
-            {
-                self.collected = self.collected.saturating_add(1);
-                return;
+        let trees = &mut instrument.triggers;
+        self.collected = self.collected.saturating_add(1);
+        match &mut instrument.prints {
+            None => {
+                self.printed.retain(|&waiting| waiting != slot);
+                self.near_triggers(InstrumentId::new(slot));
             }
-            instrument.prints = None;
+            Some(prints) => match prints.stage {
+                Stage::FollowFirst => {
+                    if !self.triggers.ratchet(trees, prints.first) {
+                        prints.stage = Stage::Collect;
+                    }
+                }
+                Stage::Collect => {
+                    let Prints { low, high, .. } = *prints;
+                    let reached = self
+                        .triggers
+                        .collect_one(trees, Direction::Rise, high)
+                        .or_else(|| self.triggers.collect_one(trees, Direction::Fall, low));
+                    match reached {
+                        None => prints.stage = Stage::FollowLast,
+                        Some((Owner::Trailing(position), leader)) => self.queue_trail(position, leader),
+                        Some(_) => {}
+                    }
+                }
+                Stage::FollowLast => {
+                    if !self.triggers.ratchet(trees, prints.last) {
+                        instrument.prints = None;
+                    }
+                }
+            },
         }
-        self.printed.retain(|&waiting| waiting != slot);
-        self.near_triggers(id);
     }
 
-    /// Brings the prices that a print is compared with up to date.
+    /// Brings the prices that a print is compared with up to date: the nearest triggers, and the nearest extremes that
+    /// trailing stops would follow. While prints wait to be looked at, every further one is noted too.
     pub(crate) fn near_triggers(&mut self, id: InstrumentId) {
-        let trees = self.instrument_of(id).triggers;
-        let rise = self.triggers.nearest(&trees, Direction::Rise);
-        let fall = self.triggers.nearest(&trees, Direction::Fall);
-        let instrument = self.instrument_mut(id);
-        instrument.rise_at = rise.map_or(u32::MAX, Price::paise);
-        instrument.fall_at = fall.map_or(0, Price::paise);
+        let instrument = self.instruments.as_mut_slice().at_mut(id.get());
+        if instrument.prints.is_some() {
+            return;
+        }
+        let (rise_at, fall_at) = self.nearest_triggers(&self.instrument_of(id).triggers);
+        let instrument = self.instruments.as_mut_slice().at_mut(id.get());
+        (instrument.rise_at, instrument.fall_at) = (rise_at, fall_at);
+        self.rehash_instrument(id);
+    }
+
+    /// The lowest price that sets anything off from below and the highest that does from above; `u32::MAX` and 0 where
+    /// there is none.
+    pub(crate) fn nearest_triggers(&self, trees: &Trees) -> (u32, u32) {
+        let trigger = |direction| self.triggers.nearest(trees, direction).map(Price::paise);
+        let extreme = |direction| self.triggers.nearest_extreme(trees, direction).map(Price::paise);
+        // A long's extreme follows a rise, and its stop waits for a fall.
+        let above = extreme(Direction::Fall).map_or(u32::MAX, |paise| paise.saturating_add(1));
+        let below = extreme(Direction::Rise).map_or(0, |paise| paise.saturating_sub(1));
+        (
+            trigger(Direction::Rise).unwrap_or(u32::MAX).min(above),
+            trigger(Direction::Fall).unwrap_or(0).max(below),
+        )
     }
 
     /// Sets off what has waited longest.
@@ -90,6 +146,10 @@ impl Engine {
         };
         match fired.owner {
             Owner::Order(slot) => self.trigger_order(slot, &fired, out),
+            Owner::StopLoss(slot) => self.fire_condition(slot, Kind::StopLoss, &fired, out),
+            Owner::TakeProfit(slot) => self.fire_condition(slot, Kind::TakeProfit, &fired, out),
+            Owner::Trailing(slot) => self.fire_condition(slot, Kind::Trailing, &fired, out),
+            Owner::Group => {}
         }
     }
 
@@ -114,7 +174,7 @@ impl Engine {
         let owner = Owner::Order(slot);
         let node = match reached {
             Some(price) => {
-                let print = Print { price, trade: None };
+                let print = Print::outside(price);
                 self.triggers
                     .add_reached(owner, direction, trigger, sequence, print)
             }

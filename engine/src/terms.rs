@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::units::{Price, Timestamp};
+use crate::units::{Price, Ratio, Timestamp};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
@@ -128,6 +128,15 @@ impl TimeInForce {
             TimeInForce::Gtd(_) => "GTD",
         }
     }
+}
+
+/// How far behind the best last traded price a trailing stop follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub enum Trailing {
+    /// So much of a price.
+    Distance(Price),
+    /// A share of the best price; above 0 and below 1.
+    Percent(Ratio),
 }
 
 /// An order's state as tables and clients see it. A partly filled order is [`OrderStatus::Open`].

@@ -8,7 +8,8 @@
 use crate::arena::{Arena, NIL};
 use crate::ids::TradeId;
 use crate::state_hash::Digest;
-use crate::terms::Side;
+use crate::terms::{Side, Trailing};
+use crate::trails::{Group, Trails};
 use crate::units::Price;
 
 /// What a trigger sets off.
@@ -16,6 +17,12 @@ use crate::units::Price;
 pub(crate) enum Owner {
     /// The pending stop order in this slot.
     Order(u32),
+    /// Conditions of the position in this slot.
+    StopLoss(u32),
+    TakeProfit(u32),
+    Trailing(u32),
+    /// A group of trailing stops; such a node is in no tree of triggers.
+    Group,
 }
 
 /// The way the price has to move to reach a trigger.
@@ -34,8 +41,15 @@ impl Direction {
         }
     }
 
+    pub(crate) const fn opposite(self) -> Direction {
+        match self {
+            Direction::Rise => Direction::Fall,
+            Direction::Fall => Direction::Rise,
+        }
+    }
+
     /// A coordinate that grows the way the price has to move; its own inverse.
-    const fn along(self, paise: u32) -> u32 {
+    pub(crate) const fn along(self, paise: u32) -> u32 {
         match self {
             Direction::Rise => paise,
             Direction::Fall => !paise,
@@ -48,11 +62,26 @@ impl Direction {
     }
 }
 
-/// Order within a tree: what is reached first, then sequence.
+/// Order within a tree: what is reached first; what does not trail before what does, that by distance; then sequence.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Key {
-    along: u32,
+pub(crate) struct Key {
+    pub(crate) along: u32,
+    rank: u64,
     sequence: u64,
+}
+
+impl Key {
+    pub(crate) const fn new(along: u32, rank: u64, sequence: u64) -> Key {
+        Key {
+            along,
+            rank,
+            sequence,
+        }
+    }
+
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
 }
 
 /// A print that reached a trigger; no trade where the price came from outside.
@@ -62,14 +91,24 @@ pub(crate) struct Print {
     pub(crate) trade: Option<TradeId>,
 }
 
+impl Print {
+    /// A last price that was there before, or came from outside.
+    pub(crate) const fn outside(price: Price) -> Print {
+        Print { price, trade: None }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
-struct Node {
-    key: Key,
-    owner: Owner,
-    direction: Direction,
+pub(crate) struct Node {
+    pub(crate) key: Key,
+    pub(crate) owner: Owner,
+    pub(crate) direction: Direction,
     /// Children in its tree, or its neighbours in the queue.
-    left: u32,
-    right: u32,
+    pub(crate) left: u32,
+    pub(crate) right: u32,
+    /// Of a member of a group of trailing stops, and of the group's own node.
+    pub(crate) group: u32,
+    pub(crate) trailing: Option<Trailing>,
     /// Set while it waits in the queue.
     fired_by: Option<Print>,
 }
@@ -79,22 +118,24 @@ struct Node {
 pub(crate) struct Trees {
     rising: u32,
     falling: u32,
+    pub(crate) trails: Trails,
 }
 
 impl Trees {
     pub(crate) const EMPTY: Trees = Trees {
         rising: NIL,
         falling: NIL,
+        trails: Trails::EMPTY,
     };
 
-    const fn root(&self, direction: Direction) -> u32 {
+    pub(crate) const fn root(&self, direction: Direction) -> u32 {
         match direction {
             Direction::Rise => self.rising,
             Direction::Fall => self.falling,
         }
     }
 
-    const fn set_root(&mut self, direction: Direction, root: u32) {
+    pub(crate) const fn set_root(&mut self, direction: Direction, root: u32) {
         match direction {
             Direction::Rise => self.rising = root,
             Direction::Fall => self.falling = root,
@@ -113,16 +154,20 @@ pub(crate) struct Fired {
 /// The nodes of every tree, and the queue of those that were reached.
 #[derive(Debug, Clone)]
 pub(crate) struct Triggers {
-    nodes: Arena<Node>,
+    pub(crate) nodes: Arena<Node>,
+    pub(crate) groups: Arena<Group>,
     first_fired: u32,
     last_fired: u32,
     next_sequence: u64,
 }
 
 impl Triggers {
-    pub(crate) fn new(capacity: u32) -> Triggers {
+    /// For that many orders and positions. A position may have a stop, a target and a trailing stop, which is a member of
+    /// a group; a group has a node of its own and one for its leader.
+    pub(crate) fn new(orders: u32, positions: u32) -> Triggers {
         Triggers {
-            nodes: Arena::new(capacity),
+            nodes: Arena::new(orders.saturating_add(positions.saturating_mul(5))),
+            groups: Arena::new(positions),
             first_fired: NIL,
             last_fired: NIL,
             next_sequence: 1,
@@ -144,16 +189,15 @@ impl Triggers {
         sequence
     }
 
-    fn new_node(&mut self, owner: Owner, direction: Direction, price: Price, sequence: u64) -> u32 {
+    pub(crate) fn new_node(&mut self, owner: Owner, direction: Direction, key: Key) -> u32 {
         self.nodes.insert(Node {
-            key: Key {
-                along: direction.along(price.paise()),
-                sequence,
-            },
+            key,
             owner,
             direction,
             left: NIL,
             right: NIL,
+            group: NIL,
+            trailing: None,
             fired_by: None,
         })
     }
@@ -167,7 +211,8 @@ impl Triggers {
         price: Price,
         sequence: u64,
     ) -> u32 {
-        let node = self.new_node(owner, direction, price, sequence);
+        let key = Key::new(direction.along(price.paise()), 0, sequence);
+        let node = self.new_node(owner, direction, key);
         let root = self.insert(trees.root(direction), node);
         trees.set_root(direction, root);
         node
@@ -182,7 +227,8 @@ impl Triggers {
         sequence: u64,
         print: Print,
     ) -> u32 {
-        let node = self.new_node(owner, direction, price, sequence);
+        let key = Key::new(direction.along(price.paise()), 0, sequence);
+        let node = self.new_node(owner, direction, key);
         self.enqueue(node, print);
         node
     }
@@ -204,20 +250,27 @@ impl Triggers {
         self.nodes.remove(node);
     }
 
-    /// Moves the first trigger of a direction that a print reaches to the queue; `false` where there is none.
-    pub(crate) fn collect_one(&mut self, trees: &mut Trees, direction: Direction, print: Print) -> bool {
+    /// Moves the first trigger of a direction that a print reaches to the queue: its owner and its node.
+    pub(crate) fn collect_one(
+        &mut self,
+        trees: &mut Trees,
+        direction: Direction,
+        print: Print,
+    ) -> Option<(Owner, u32)> {
         let root = trees.root(direction);
-        let Some(first) = self.first(root) else {
-            return false;
-        };
-        let key = self.nodes.at(first).key;
+        let first = self.first(root)?;
+        let Node { key, owner, .. } = *self.nodes.at(first);
         if key.along > direction.along(print.price.paise()) {
-            return false;
+            return None;
         }
         let root = self.erase(root, key);
         trees.set_root(direction, root);
         self.enqueue(first, print);
-        true
+        Some((owner, first))
+    }
+
+    pub(crate) fn is_queued(&self, node: u32) -> bool {
+        self.nodes.at(node).fired_by.is_some()
     }
 
     /// The price that is reached first in a direction.
@@ -327,7 +380,24 @@ impl Triggers {
         Digest::new(10).word(self.nodes.at(node).key.sequence).finish()
     }
 
-    fn first(&self, mut root: u32) -> Option<u32> {
+    /// The node with the smallest key above `key`.
+    pub(crate) fn after(&self, mut root: u32, key: Key) -> Option<u32> {
+        let mut found = None;
+        while root != NIL {
+            let Node {
+                key: at, left, right, ..
+            } = *self.nodes.at(root);
+            if at > key {
+                found = Some(root);
+                root = left;
+            } else {
+                root = right;
+            }
+        }
+        found
+    }
+
+    pub(crate) fn first(&self, mut root: u32) -> Option<u32> {
         if root == NIL {
             return None;
         }
@@ -341,7 +411,7 @@ impl Triggers {
     }
 
     /// Puts a node without children into the tree and returns the new root.
-    fn insert(&mut self, root: u32, node: u32) -> u32 {
+    pub(crate) fn insert(&mut self, root: u32, node: u32) -> u32 {
         if root == NIL {
             return node;
         }
@@ -406,7 +476,7 @@ impl Triggers {
     }
 
     /// Takes the node with a key, which must be there, out of the tree and returns the new root.
-    fn erase(&mut self, root: u32, key: Key) -> u32 {
+    pub(crate) fn erase(&mut self, root: u32, key: Key) -> u32 {
         if root == NIL {
             return NIL;
         }
@@ -426,7 +496,7 @@ impl Triggers {
         root
     }
 
-    fn walk(&self, root: u32, visit: &mut impl FnMut(u32)) {
+    pub(crate) fn walk(&self, root: u32, visit: &mut impl FnMut(u32)) {
         if root != NIL {
             let Node { left, right, .. } = *self.nodes.at(root);
             self.walk(left, visit);
@@ -445,7 +515,7 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_sorted_set(ops in prop::collection::vec((any::<bool>(), 1_u32..40, 0_u32..30), 1..300)) {
-            let (mut triggers, mut trees) = (Triggers::new(512), Trees::EMPTY);
+            let (mut triggers, mut trees) = (Triggers::new(512, 0), Trees::EMPTY);
             let mut sets = [BTreeSet::new(), BTreeSet::new()];
             let directions = [Direction::Rise, Direction::Fall];
             for (rise, paise, pick) in ops {
@@ -465,11 +535,11 @@ mod tests {
                     let print = Print { price, trade: None };
                     while let Some(entry) = set.first().copied().filter(|entry| entry.0 <= direction.along(paise)) {
                         set.remove(&entry);
-                        prop_assert!(triggers.collect_one(&mut trees, direction, print));
+                        prop_assert!(triggers.collect_one(&mut trees, direction, print).is_some());
                         let fired = triggers.next_fired().unwrap();
                         prop_assert_eq!((direction.along(fired.trigger.paise()), fired.print), (entry.0, print));
                     }
-                    prop_assert!(!triggers.collect_one(&mut trees, direction, print));
+                    prop_assert!(triggers.collect_one(&mut trees, direction, print).is_none());
                 }
                 let nearest = triggers.nearest(&trees, direction).map(|price| direction.along(price.paise()));
                 prop_assert_eq!(nearest, set.first().map(|entry| entry.0));

@@ -12,7 +12,7 @@ use crate::instrument::Instrument;
 use crate::position::Positions;
 use crate::risk_limits::RiskLimits;
 use crate::session::{SessionCalendar, SessionPhase};
-use crate::terms::{Product, Side, TradingState};
+use crate::terms::{Product, Side, TradingState, Trailing};
 use crate::text::{AccountName, Text};
 use crate::units::{Money, Price};
 
@@ -79,6 +79,9 @@ pub struct PositionView {
     pub unrealised: Money,
     pub stop_loss: Option<Price>,
     pub take_profit: Option<Price>,
+    pub trailing: Option<Trailing>,
+    /// Where the trailing stop stands now.
+    pub trailing_stop: Option<Price>,
     /// Of a delivery position, the shares bought before the present trading day: what it holds settled.
     pub settled: i64,
     /// Open quantity of the orders that will close (part of) it.
@@ -148,6 +151,8 @@ impl Engine {
             unrealised: self.unrealised_of(of),
             stop_loss: of.stop_loss,
             take_profit: of.take_profit,
+            trailing: of.trailing,
+            trailing_stop: self.trailing_stop(of).map(|(stop, _)| stop),
             settled: of.settled(self.day),
             closing: of.exits,
         })

@@ -30,10 +30,10 @@ use engine::{
 
 use charges_layout::{put_charge_rates, take_charge_rates};
 use commands::{
-    put_account, put_actor, put_cancel_all, put_capacity, put_instrument, put_kill_switch, put_modify_order,
-    put_new_order, put_order_ref, put_order_ref_tail, take_account, take_actor, take_cancel_all,
-    take_capacity, take_instrument, take_kill_switch, take_modify_order, take_new_order, take_order_ref,
-    take_order_ref_tail,
+    put_account, put_actor, put_cancel_all, put_capacity, put_edit_conditions, put_instrument,
+    put_kill_switch, put_modify_order, put_new_order, put_order_ref, put_order_ref_tail, take_account,
+    take_actor, take_cancel_all, take_capacity, take_edit_conditions, take_instrument, take_kill_switch,
+    take_modify_order, take_new_order, take_order_ref, take_order_ref_tail,
 };
 use fields::{Decoder, Encoder};
 use limits_layout::{put_limits, take_limits};
@@ -88,10 +88,11 @@ pub enum Kind {
     DefineCharges = 17,
     SetSession = 18,
     Heartbeat = 19,
+    EditConditions = 20,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 20] = [
         Kind::NewOrder,
         Kind::ModifyOrder,
         Kind::CancelOrder,
@@ -111,6 +112,7 @@ impl Kind {
         Kind::DefineCharges,
         Kind::SetSession,
         Kind::Heartbeat,
+        Kind::EditConditions,
     ];
 
     pub const fn of(command: &Command) -> Kind {
@@ -120,6 +122,7 @@ impl Kind {
             Command::CancelOrder(_) => Kind::CancelOrder,
             Command::CancelAll(_) => Kind::CancelAll,
             Command::ClosePosition(_) => Kind::ClosePosition,
+            Command::EditConditions(_) => Kind::EditConditions,
             Command::MarketPrice(_) => Kind::MarketPrice,
             Command::Tick => Kind::Tick,
             Command::KillSwitch(_) => Kind::KillSwitch,
@@ -154,6 +157,7 @@ impl Kind {
             Kind::CancelOrder => 15,
             Kind::CancelAll => 19,
             Kind::ClosePosition => 13,
+            Kind::EditConditions => 24,
             Kind::MarketPrice => 8,
             Kind::Tick => 0,
             Kind::KillSwitch => 18,
@@ -202,6 +206,7 @@ pub fn encode(time: Timestamp, command: &Command, out: &mut Vec<u8>) {
             e.u32(position.get());
             e.optional_quantity(*quantity);
         }
+        Command::EditConditions(edit) => put_edit_conditions(&mut e, edit),
         Command::MarketPrice(MarketPrice { instrument, price }) => {
             e.u32(instrument.get());
             e.price(*price);
@@ -299,6 +304,7 @@ fn take_command(kind: Kind, d: &mut Decoder<'_>) -> Result<Command, RecordError>
             position: PositionId::new(d.u32()?),
             quantity: d.optional_quantity("quantity")?,
         }),
+        Kind::EditConditions => Command::EditConditions(take_edit_conditions(d)?),
         Kind::MarketPrice => Command::MarketPrice(MarketPrice {
             instrument: InstrumentId::new(d.u32()?),
             price: d.price("price")?,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use engine::lane::Warnings;
 use engine::{
-    AccountId, Alert, Command, Event, Fill, Money, NewOrder, OrderAccepted, OrderCancelled, OrderModified,
-    OrderRejected, PositionChanged, PositionId, Seq, Sequenced, StrategyId, Text, Timestamp,
-    TradingStateChanged,
+    AccountId, Alert, Cause, Command, Event, Fill, Money, NewOrder, OrderAccepted, OrderCancelled,
+    OrderModified, OrderRejected, PositionChanged, PositionId, Reached, Seq, Sequenced, StrategyId, Text,
+    Timestamp, TradingStateChanged,
 };
 
 use crate::alerts::{AlertRecord, AlertSubject, Alerts};
@@ -45,6 +45,8 @@ pub struct History {
     divergence: Option<Divergence>,
     day: u32,
     warnings: Warnings,
+    /// The condition that fired last in this command.
+    reached: Option<(PositionId, Reached)>,
 }
 
 impl History {
@@ -61,6 +63,7 @@ impl History {
             divergence: None,
             day: 0,
             warnings: Warnings::NONE,
+            reached: None,
         }
     }
 
@@ -123,6 +126,7 @@ impl History {
     /// A command is about to be applied. `warnings` are those of its risk pass, where it is an order.
     pub fn begin(&mut self, command: &Sequenced<Command>, warnings: Warnings) {
         self.warnings = warnings;
+        self.reached = None;
         let day = command.time.trading_day();
         if day != self.day {
             self.day = day;
@@ -153,6 +157,10 @@ impl History {
                 self.orders.trigger(event, now);
             }
             Event::PositionChanged(event) => self.position_changed(event, now),
+            Event::ConditionsChanged(event) => {
+                self.positions.edit(event, now);
+                self.reached = event.fired.map(|reached| (event.position, reached));
+            }
             Event::Alert(alert) => self.alerted(command, alert),
             Event::TradingStateChanged(event) => self.trading_state_changed(command, event),
             Event::StrategyDefined(account, strategy) => {
@@ -187,8 +195,14 @@ impl History {
         } else {
             Warnings::NONE
         };
-        self.orders
-            .insert(Order::accepted(event, sent, warnings, command.time));
+        let mut order = Order::accepted(event, sent, warnings, command.time);
+        // The exits that a condition became follow it in the same command.
+        let of_condition = order.cause.is_some_and(Cause::is_condition);
+        let reached = self
+            .reached
+            .filter(|(position, _)| of_condition && *position == event.position);
+        order.reached = reached.map(|(_, reached)| reached);
+        self.orders.insert(order);
         self.count_order(event.account);
     }
 

@@ -7,7 +7,7 @@ use engine::lane::Warnings;
 use engine::{
     AccountId, CancelReason, Cause, Fill, InstrumentId, Money, NewOrder, OrderAccepted, OrderCancelled,
     OrderId, OrderModified, OrderRejected, OrderStatus, OrderTriggered, OrderType, PositionId, Price,
-    Product, Quantity, Rejection, Side, StrategyId, TimeInForce, Timestamp,
+    Product, Quantity, Reached, Rejection, Side, StrategyId, TimeInForce, Timestamp,
 };
 
 /// An order with everything that happened to it.
@@ -44,6 +44,8 @@ pub struct Order {
     pub metadata: Option<Box<str>>,
     /// Why the engine placed it by itself; `None` for a `NewOrder`.
     pub cause: Option<Cause>,
+    /// What reached the condition that it is the exit of.
+    pub reached: Option<Reached>,
     pub modifications: u32,
     pub created: Timestamp,
     pub submitted: Option<Timestamp>,
@@ -113,6 +115,7 @@ impl Order {
             client_order_id: sent.and_then(client_order_id),
             metadata: sent.and_then(|sent| sent.metadata.clone()),
             cause: event.cause,
+            reached: None,
             modifications: 0,
             created: now,
             submitted: Some(now),
@@ -153,6 +156,7 @@ impl Order {
             client_order_id: client_order_id(sent),
             metadata: sent.metadata.clone(),
             cause: None,
+            reached: None,
             modifications: 0,
             created: now,
             submitted: None,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
-    AccountId, InstrumentId, Money, PositionChange, PositionChanged, PositionId, Price, Product, StrategyId,
-    Timestamp,
+    AccountId, ConditionsChanged, InstrumentId, Money, PositionChange, PositionChanged, PositionId, Price,
+    Product, StrategyId, Timestamp,
 };
 
 use crate::limits::CLOSED_POSITIONS_KEPT;
@@ -106,6 +106,19 @@ impl Positions {
         before: Option<u64>,
     ) -> impl Iterator<Item = (u64, &ClosedPosition)> {
         self.closed.newest_first(account, before)
+    }
+
+    /// The conditions that an open position has now.
+    pub(crate) fn edit(&mut self, event: &ConditionsChanged, now: Timestamp) {
+        // What fired is what the round trip is remembered with.
+        if let Some(open) = self
+            .open
+            .get_mut(&event.position)
+            .filter(|_| event.fired.is_none())
+        {
+            (open.stop_loss, open.take_profit) = (event.stop_loss, event.take_profit);
+            open.updated = now;
+        }
     }
 
     /// The round trip, where the change ended one.

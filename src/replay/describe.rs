@@ -76,6 +76,12 @@ pub(super) fn command(engine: &Engine, command: &Command) -> Facts {
             .of("close_position", close.actor.account)
             .with("position", close.position.get())
             .with_some("quantity", close.quantity.map(|quantity| quantity.shares())),
+        Command::EditConditions(edit) => names
+            .of("edit_conditions", edit.actor.account)
+            .with("position", edit.position.get())
+            .with("stop_loss", format!("{:?}", edit.stop_loss))
+            .with("take_profit", format!("{:?}", edit.take_profit))
+            .with("trailing", format!("{:?}", edit.trailing)),
         Command::MarketPrice(market) => kind("market_price")
             .with("symbol", names.symbol(market.instrument))
             .with("price", price(market.price)),
@@ -193,6 +199,15 @@ pub(super) fn event(engine: &Engine, event: &Event) -> Facts {
             .with("realised", number(e.realised))
             .with("unrealised", number(e.unrealised))
             .with("charges", number(e.charges)),
+        Event::ConditionsChanged(e) => names
+            .of("conditions_changed", e.account)
+            .with("position", e.position.get())
+            .with("symbol", names.symbol(e.instrument))
+            .with_some("stop_loss", e.stop_loss.map(price))
+            .with_some("take_profit", e.take_profit.map(price))
+            .with_some("trailing_stop", e.trailing_stop.map(price))
+            .with_some("fired", e.fired.map(|reached| price(reached.trigger_price)))
+            .with_some("print_price", e.fired.map(|reached| price(reached.print_price))),
         Event::PositionMarked(e) => names
             .of("position_marked", e.account)
             .with("position", e.position.get())

@@ -181,6 +181,7 @@ fn command_subject(command: &Command) -> Subject {
             ..of(cancel.actor.account)
         },
         Command::ClosePosition(close) => of(close.actor.account),
+        Command::EditConditions(edit) => of(edit.actor.account),
         Command::MarketPrice(price) => Subject {
             instrument: Some(price.instrument),
             ..none
@@ -246,6 +247,7 @@ fn event_subject(event: &Event) -> Subject {
         },
         Event::PositionChanged(e) => held(e.account, e.instrument),
         Event::PositionMarked(e) => held(e.account, e.instrument),
+        Event::ConditionsChanged(e) => held(e.account, e.instrument),
         Event::AccountChanged(e) => account(e.account),
         Event::Alert(e) => Subject {
             account: e.account,

@@ -2,10 +2,12 @@
 
 use engine::lane::Input;
 use engine::{
-    AccountId, AccountName, CancelAll, CancelOrder, ClosePosition, Command, KillScope, KillSwitch,
-    ModifyOrder, OrderId, OrderRef, PositionId, Rearm, RejectCode, Rejection, Symbol, Text, TradingState,
+    AccountId, AccountName, CancelAll, CancelOrder, ClosePosition, Command, Edit, EditConditions, KillScope,
+    KillSwitch, ModifyOrder, OrderId, OrderRef, PositionId, Price, Ratio, Rearm, RejectCode, Rejection,
+    Symbol, Text, TradingState, Trailing,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::administration;
 use super::answer::Answer;
@@ -49,6 +51,7 @@ pub(crate) fn decode(
         OrderRoute::CancelAll => cancel_all(or_empty(json), who, directory),
         OrderRoute::ClosePosition(position) => close_by_id(or_empty(json), position, who, directory),
         OrderRoute::ClosePositionBySymbol => close_by_symbol(json, who, directory),
+        OrderRoute::EditConditions(position) => edit_conditions(json, position, who, directory),
         OrderRoute::KillSwitch => kill(or_empty(json), who, directory),
         OrderRoute::Rearm => rearm(or_empty(json), who),
         OrderRoute::SetLimits => administration::set_limits(json, who, directory),
@@ -269,6 +272,82 @@ fn close(position: PositionId, quantity: Raw<'_>, who: &Principal) -> Result<Dec
 
 /// `{quantity?}`.
 /// Only what clients were told of can be closed: not a venue account's positions, whatever an admin guesses.
+/// A field that says something different when it is `null` from when it is absent.
+fn present<'de: 'b, 'b, D: Deserializer<'de>>(deserializer: D) -> Result<Raw<'b>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize)]
+struct Conditions<'b> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    stop_loss: Raw<'b>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    take_profit: Raw<'b>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    trailing: Raw<'b>,
+}
+
+#[derive(Deserialize)]
+struct Distance<'b> {
+    #[serde(borrow)]
+    distance: Raw<'b>,
+    percent: Raw<'b>,
+}
+
+/// `{stop_loss?, take_profit?, trailing?}`: what is absent stays, `null` removes. `trailing` is `{"distance": price}` or
+/// `{"percent": p}` with at most two decimals.
+fn edit_conditions(
+    json: &str,
+    position: u64,
+    who: &Principal,
+    directory: &Directory,
+) -> Result<Decoded, Answer> {
+    let body: Conditions<'_> = parse_object(json).map_err(invalid_request)?;
+    let position = u32::try_from(position)
+        .map(PositionId::new)
+        .ok()
+        .filter(|&position| directory.position(position).is_some())
+        .ok_or_else(|| Answer::error(404, "Position not found"))?;
+    let command = EditConditions {
+        actor: who.actor(),
+        position,
+        stop_loss: edit_price("stop_loss", body.stop_loss).map_err(invalid_request)?,
+        take_profit: edit_price("take_profit", body.take_profit).map_err(invalid_request)?,
+        trailing: edit_trailing(body.trailing).map_err(invalid_request)?,
+    };
+    Ok(Decoded {
+        input: Input::Command(Command::EditConditions(command)),
+        action: Action::EditConditions,
+    })
+}
+
+fn edit_price(name: &str, raw: Raw<'_>) -> Result<Edit<Price>, Invalid> {
+    match raw {
+        None => Ok(Edit::Keep),
+        Some(raw) if raw.get() == "null" => Ok(Edit::Remove),
+        raw => Ok(fields::optional_price(name, raw)?.map_or(Edit::Remove, Edit::Set)),
+    }
+}
+
+fn edit_trailing(raw: Raw<'_>) -> Result<Edit<Trailing>, Invalid> {
+    let Some(raw) = raw else { return Ok(Edit::Keep) };
+    if raw.get() == "null" {
+        return Ok(Edit::Remove);
+    }
+    let body: Distance<'_> = parse_object(raw.get()).map_err(|_| "trailing must be an object".to_owned())?;
+    let distance = fields::optional_price("distance", body.distance)?;
+    let percent = fields::optional_price("percent", body.percent)?;
+    match (distance, percent) {
+        (Some(distance), None) => Ok(Edit::Set(Trailing::Distance(distance))),
+        // A hundredth of a percent is a hundred parts per million.
+        (None, Some(percent)) if percent.paise() < 10_000 => Ok(Edit::Set(Trailing::Percent(
+            Ratio::from_ppm(percent.paise() * 100),
+        ))),
+        (None, Some(_)) => Err("percent must be below 100".to_owned()),
+        _ => Err("trailing needs either distance or percent".to_owned()),
+    }
+}
+
 fn close_by_id(json: &str, position: u64, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
     let body: Scope<'_> = parse_object(json).map_err(invalid_request)?;
     let position = u32::try_from(position)

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use engine::lane::{Token, Verdict};
 use engine::{
-    Event, ExplainedCheck, KillScope, Money, OrderId, OrderModified, OrderStatus, PositionId, Quantity,
-    Refusal, Rejection, Seq, Text, TradingState,
+    ConditionsChanged, Event, ExplainedCheck, KillScope, Money, OrderId, OrderModified, OrderStatus,
+    PositionId, Quantity, Refusal, Rejection, Seq, Text, TradingState,
 };
 use slab::Slab;
 
@@ -29,6 +29,7 @@ pub(crate) enum Action {
     },
     CancelAll,
     Close,
+    EditConditions,
     Kill {
         scope: KillScope,
         state: TradingState,
@@ -176,6 +177,7 @@ pub(crate) struct Outcome {
     cancelled: Option<OrderId>,
     mass_cancelled: Option<u32>,
     closing: Option<(PositionId, OrderId, Quantity)>,
+    conditions: Option<ConditionsChanged>,
     state_changes: u32,
     limits_set: bool,
     /// The balance after a cash adjustment.
@@ -218,6 +220,9 @@ impl Outcome {
             } => {
                 // Later ones are of what this one's prints set off.
                 self.closing.get_or_insert((*position, *order, *quantity));
+            }
+            Event::ConditionsChanged(changed) => {
+                self.conditions.get_or_insert(*changed);
             }
             Event::TradingStateChanged(_) => self.state_changes += 1,
             Event::LimitsSet(_) => self.limits_set = true,
@@ -299,6 +304,20 @@ fn success_fields(body: &mut Object<'_>, action: &Action, outcome: &Outcome, seq
             let orders = outcome.mass_cancelled.unwrap_or(0);
             body.number("cancelled", orders)
                 .text("message", format_args!("{orders} orders cancelled"));
+        }
+        Action::EditConditions => {
+            let changed = outcome.conditions?;
+            body.number("position_id", changed.position)
+                .string("message", "Conditions of the position changed")
+                .optional_number("stop_loss", changed.stop_loss)
+                .optional_number("take_profit", changed.take_profit)
+                .optional_number("trailing_stop", changed.trailing_stop);
+            let warning = "Rounded to the tick size, toward triggering earlier";
+            body.array("warnings", |warnings| {
+                if changed.rounded {
+                    warnings.string(warning);
+                }
+            });
         }
         Action::Close => {
             let (position, order, quantity) = outcome.closing?;

@@ -23,6 +23,7 @@ pub(crate) enum OrderRoute {
     Validate,
     ClosePosition(u64),
     ClosePositionBySymbol,
+    EditConditions(u64),
     KillSwitch,
     Rearm,
     SetLimits,
@@ -133,6 +134,10 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
         },
         (["validate-order"], _) => order(OrderRoute::Validate),
         (["positions", "close"], _) => order(OrderRoute::ClosePositionBySymbol),
+        (["positions", id], Method::Put) => match parse_id(id) {
+            Some(id) => Route::Order(OrderRoute::EditConditions(id)),
+            None => Route::NotFound,
+        },
         (["positions", id, "close"], _) => match parse_id(id) {
             Some(id) => order(OrderRoute::ClosePosition(id)),
             None => Route::NotFound,

@@ -205,7 +205,14 @@ pub(super) fn order_fields(row: &mut Object<'_>, order: &Order, model: &ReadMode
         .number("charges", order.charges)
         .number("modifications", order.modifications)
         .boolean("engine_made", order.cause.is_some());
-    optional_text(row, "cause", order.cause.map(Cause::as_str));
+    match order.cause {
+        None => {
+            row.null("cause");
+        }
+        Some(cause) => {
+            row.object("cause", |row| cause_fields(row, cause, order));
+        }
+    }
 }
 
 /// `triggered`, of stop orders alone: a pending one is OPEN and not in the book.
@@ -213,6 +220,18 @@ fn triggered_field(row: &mut Object<'_>, order: &Order) {
     if let Some(triggered) = order.triggered {
         row.boolean("triggered", triggered);
     }
+}
+
+/// Why the engine placed an exit: which position, and of a condition which print reached which price.
+fn cause_fields(row: &mut Object<'_>, cause: Cause, order: &Order) {
+    row.string("kind", cause.as_str())
+        .optional_number("position_id", order.position)
+        .optional_number(
+            "trigger_price",
+            order.reached.map(|reached| reached.trigger_price),
+        )
+        .optional_number("print_price", order.reached.map(|reached| reached.print_price))
+        .optional_number("trade_id", order.reached.and_then(|reached| reached.trade));
 }
 
 fn risk_fields(row: &mut Object<'_>, order: &Order) {

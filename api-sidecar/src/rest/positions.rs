@@ -68,6 +68,7 @@ pub(super) fn position_fields(row: &mut Object<'_>, view: &PositionView, model: 
     pnl_fields(row, realised, view.unrealised, view.charges);
     row.optional_number("stop_loss", view.stop_loss)
         .optional_number("take_profit", view.take_profit)
+        .optional_number("trailing_stop", view.trailing_stop)
         .boolean("is_long", view.quantity > 0)
         .boolean("is_short", view.quantity < 0);
     optional_text(row, "entry_time", open.map(|open| Iso8601(open.opened)));

@@ -28,14 +28,15 @@ fn unit(code: RejectCode) -> Unit {
         | GrossExposure
         | NetExposure
         | PostOnlyWouldCross
-        | TriggerCrossed => Unit::Rupees,
+        | TriggerCrossed
+        | StopBeyondTarget => Unit::Rupees,
         PositionLimit | QuantityBelowOne | QuantityAboveLimit | OrderToPositionRatio | LotSize
         | FreezeQuantity | SymbolPosition | Holdings | OrderRate | DailyOrders | ModifyCap | FillOrKill
         | MinimumQuantity | DisclosedQuantity | DuplicateBurst | RepeatedExecution | OrderCapacity
         | PositionCapacity | StaleProtection | StaleReference => Unit::Count,
         NoLastPrice | StopLossMissing | RiskRewardRatio | RiskZero | PriceSanity | CircuitBreaker
         | Session | IntradayEnded | UnknownInstrument | MisNotAllowed | Banned | GoodTillInPast
-        | Incompatible | NotPending | UnknownAccount | ClientOrderIdReused => Unit::None,
+        | Incompatible | NotPending | TrailingShare | UnknownAccount | ClientOrderIdReused => Unit::None,
     }
 }
 

@@ -256,7 +256,7 @@ impl Oracle {
                 && !self.account(position.account).venue;
             let free = position.quantity.abs() - self.working_exits(id);
             if covered && free > 0 {
-                self.place_exits(id, free, Cause::Flatten);
+                self.place_exits(id, free, Cause::Flatten, None);
             }
         }
     }

@@ -154,6 +154,7 @@ impl Oracle {
         let order = &self.orders[&id];
         let (position, sign) = (order.position, i128::from(order.request.side.sign()));
         let (stop_loss, take_profit) = (order.stop_loss, order.take_profit);
+        let first = order.filled == traded;
         let before = self.position(position).quantity;
         let closed = if before.signum() == -sign {
             traded.min(before.abs())
@@ -174,8 +175,10 @@ impl Oracle {
                 held.warned_loss = false;
                 held.realised = 0;
                 held.charges = 0;
-                held.stop_loss = stop_loss;
-                held.take_profit = take_profit;
+            }
+            if opens || first {
+                held.set_stop_loss(stop_loss.or(held.stop_loss));
+                held.set_take_profit(take_profit.or(held.take_profit));
             }
             held.quantity += sign * (traded - closed);
             held.cost += sign * (traded - closed) * i128::from(price.paise());
@@ -224,6 +227,9 @@ impl Oracle {
         position.charges += charges;
         let account = position.account;
         self.account_mut(account).realised += realised;
+        if shares == held {
+            self.position_mut(id).forget_conditions();
+        }
         let change = if shares == held {
             PositionChange::Closed
         } else {

@@ -90,6 +90,7 @@ impl Oracle {
             Command::CancelOrder(cancel) => self.cancel_order(cancel),
             Command::CancelAll(filter) => self.cancel_all(filter),
             Command::ClosePosition(close) => self.close_position(close),
+            Command::EditConditions(edit) => self.edit_conditions(edit),
             Command::MarketPrice(price) => self.market_price(price),
             Command::Tick => self.tick(),
             // The streams check hashes and reserve nothing.
@@ -141,6 +142,7 @@ impl Oracle {
     fn follow_up(&mut self) {
         self.mark_and_review();
         self.collect();
+        self.arm();
     }
 
     fn tops(&self) -> Vec<TopOfBook> {

@@ -133,7 +133,8 @@ impl Oracle {
     /// `missing_stop_loss`, when a position opens without one.
     pub(super) fn warn_missing_stop(&self, id: PositionId) -> Option<Event> {
         let position = self.position(id);
-        if position.stop_loss.is_some() || self.account(position.account).venue {
+        if position.stop_loss.is_some() || position.trailing.is_some() || self.account(position.account).venue
+        {
             return None;
         }
         let amounts = Amounts {

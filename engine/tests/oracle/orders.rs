@@ -173,6 +173,9 @@ impl Oracle {
             charges: 0,
             stop_loss: None,
             take_profit: None,
+            trailing: None,
+            extreme: None,
+            armed: Default::default(),
             mark: None,
             published: None,
             warned_loss: false,
@@ -514,7 +517,8 @@ impl Oracle {
         let position = self.position(command.position);
         let (account, strategy, held) = (position.account, position.strategy, position.quantity);
         let instrument = position.instrument;
-        if !command.actor.admin && account != command.actor.account {
+        let venue = self.account(account).venue;
+        if venue || !command.actor.admin && account != command.actor.account {
             return Err(Refusal::UnknownPosition);
         }
         if held == 0 {
@@ -541,7 +545,7 @@ impl Oracle {
                 working.expect("the exits that cover the position"),
             ));
         }
-        self.place_exits(command.position, wanted.min(free), Cause::Close);
+        self.place_exits(command.position, wanted.min(free), Cause::Close, None);
         Ok(())
     }
 
@@ -571,7 +575,7 @@ impl Oracle {
     }
 
     /// Protected market exits in slices of the freeze quantity.
-    pub(super) fn place_exits(&mut self, id: PositionId, wanted: Shares, cause: Cause) {
+    pub(super) fn place_exits(&mut self, id: PositionId, wanted: Shares, cause: Cause, limit: Option<Price>) {
         let position = self.position(id);
         let side = if position.quantity > 0 {
             Side::Sell
@@ -591,17 +595,19 @@ impl Oracle {
         while left > 0 {
             let slice = left.min(freeze);
             left -= slice;
-            let price = self
-                .protected_price(instrument, side)
-                .filter(|_| self.is_fresh(account, instrument))
-                .unwrap_or(edge);
+            let protected = || {
+                self.protected_price(instrument, side)
+                    .filter(|_| self.is_fresh(account, instrument))
+                    .unwrap_or(edge)
+            };
+            let price = limit.unwrap_or_else(protected);
             let order = NewOrder {
                 account,
                 strategy,
                 instrument,
                 side,
                 product,
-                order_type: OrderType::Market,
+                order_type: limit.map_or(OrderType::Market, OrderType::Limit),
                 time_in_force: TimeInForce::Day,
                 quantity: quantity(slice),
                 post_only: false,

@@ -180,7 +180,7 @@ impl Oracle {
                 && self.state_of(position.account, position.strategy) != TradingState::Halted;
             let free = position.quantity.abs() - self.resting_exits(id);
             if wanted && free > 0 {
-                self.place_exits(id, free, Cause::SquareOff);
+                self.place_exits(id, free, Cause::SquareOff, None);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use engine::{
     AccountId, ChargeRate, ChargeRates, Charges, ClientOrderId, InstrumentDefinition, InstrumentId, NewOrder,
     OrderId, OrderStatus, OrderType, PositionId, Price, Product, Quantity, Rejection, RiskLimits, Side,
-    StrategyId, TimeInForce, Timestamp, TradeId, TradingState,
+    StrategyId, TimeInForce, Timestamp, TradeId, TradingState, Trailing,
 };
 
 pub type Paise = i128;
@@ -30,6 +30,8 @@ pub struct Instrument {
 /// The lowest and the highest print, each with its trade where there was one.
 #[derive(Clone)]
 pub struct Range {
+    pub first: Price,
+    pub last: Price,
     pub low: (Price, Option<TradeId>),
     pub high: (Price, Option<TradeId>),
 }
@@ -63,9 +65,12 @@ impl Instrument {
     fn widen(&mut self, price: Price, trade: Option<TradeId>) {
         let print = (price, trade);
         let range = self.prints.get_or_insert(Range {
+            first: price,
+            last: price,
             low: print,
             high: print,
         });
+        range.last = price;
         if price < range.low.0 {
             range.low = print;
         }
@@ -161,6 +166,10 @@ pub struct Position {
     pub charges: Paise,
     pub stop_loss: Option<Price>,
     pub take_profit: Option<Price>,
+    pub trailing: Option<Trailing>,
+    /// The best last price since the trailing stop was armed.
+    pub extreme: Option<Price>,
+    pub armed: [Armed; 3],
     /// The price that it last traded or was marked at, and the one that was last published.
     pub mark: Option<Price>,
     pub published: Option<Price>,
@@ -194,6 +203,90 @@ impl Position {
             Product::Cnc => settled.map(|(_, lot)| lot).sum(),
             Product::Mis => 0,
         }
+    }
+}
+
+/// The conditions that a position may have.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    StopLoss,
+    TakeProfit,
+    Trailing,
+}
+
+impl Condition {
+    pub const ALL: [Condition; 3] = [Condition::StopLoss, Condition::TakeProfit, Condition::Trailing];
+}
+
+/// How far a condition has come.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    New,
+    Waiting,
+    Queued,
+    /// Reached while there was nothing to exit.
+    Blocked,
+}
+
+#[derive(Clone, Copy, Default)]
+pub struct Armed {
+    pub state: State,
+    pub sequence: u64,
+}
+
+impl Position {
+    /// Whether a condition is set.
+    pub fn value(&self, condition: Condition) -> Option<()> {
+        match condition {
+            Condition::StopLoss => self.stop_loss.map(|_| ()),
+            Condition::TakeProfit => self.take_profit.map(|_| ()),
+            Condition::Trailing => self.trailing.map(|_| ()),
+        }
+    }
+
+    /// The price of a condition, and whether a rise reaches it.
+    pub fn trigger(&self, condition: Condition) -> Option<(Price, bool)> {
+        let is_long = self.quantity > 0;
+        match condition {
+            Condition::StopLoss => Some((self.stop_loss?, !is_long)),
+            Condition::TakeProfit => Some((self.take_profit?, is_long)),
+            Condition::Trailing => {
+                let extreme = i64::from(self.extreme?.paise());
+                let distance = match self.trailing? {
+                    Trailing::Distance(distance) => i64::from(distance.paise()),
+                    Trailing::Percent(share) => (extreme * i64::from(share.ppm()) / 1_000_000).max(1),
+                };
+                let stop = if is_long {
+                    extreme - distance
+                } else {
+                    extreme + distance
+                };
+                Some((Price::from_paise_clamped(stop), !is_long))
+            }
+        }
+    }
+
+    pub fn set_stop_loss(&mut self, stop_loss: Option<Price>) {
+        if self.stop_loss != stop_loss {
+            self.stop_loss = stop_loss;
+            self.armed[Condition::StopLoss as usize] = Armed::default();
+        }
+    }
+
+    pub fn set_take_profit(&mut self, take_profit: Option<Price>) {
+        if self.take_profit != take_profit {
+            self.take_profit = take_profit;
+            self.armed[Condition::TakeProfit as usize] = Armed::default();
+        }
+    }
+
+    pub fn forget_conditions(&mut self) {
+        self.stop_loss = None;
+        self.take_profit = None;
+        self.trailing = None;
+        self.extreme = None;
+        self.armed = [Armed::default(); 3];
     }
 }
 

@@ -506,6 +506,20 @@ fn book_and_capacity() -> Vec<Row> {
             "The order is not waiting for a trigger price",
         ),
         row(
+            StopBeyondTarget,
+            "",
+            "bob sell 5 @ 100.00\n alice buy 5 @ 100.00\n alice edit 2 stop 99.00 target 99.05",
+            "bob sell 5 @ 100.00\n alice buy 5 @ 100.00\n alice edit 2 stop 99.00 target 99.00",
+            "Stop-loss ₹99 must be on the losing side of take-profit ₹99",
+        ),
+        row(
+            TrailingShare,
+            "",
+            "bob sell 5 @ 100.00\n alice buy 5 @ 100.00\n alice edit 2 trail-share 0.999999",
+            "bob sell 5 @ 100.00\n alice buy 5 @ 100.00\n alice edit 2 trail-share 1",
+            "A trailing stop's percentage must be above 0 and below 100",
+        ),
+        row(
             OrderCapacity,
             "",
             "FULL\n alice buy 1 @ 99.00",

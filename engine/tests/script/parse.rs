@@ -2,10 +2,11 @@
 
 use engine::{
     AccountDefinition, AccountId, AccountName, Actor, ByClass, CancelAll, CancelOrder, ClientOrderId,
-    ClosePosition, Command, Heartbeat, InstrumentDefinition, InstrumentId, KillScope, KillSwitch,
-    LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, PositionId, Price,
-    Product, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SessionCalendar, SetLimits, Side,
-    StrategyId, Symbol, Text, TimeInForce, Timestamp, Timetable, TradingState,
+    ClosePosition, Command, Edit, EditConditions, Heartbeat, InstrumentDefinition, InstrumentId, KillScope,
+    KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType,
+    PositionId, Price, Product, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced,
+    SessionCalendar, SetLimits, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp, Timetable,
+    TradingState, Trailing,
 };
 
 use super::{Names, Scenario, Shown, Step};
@@ -279,6 +280,7 @@ impl Parser {
                 position: PositionId::new(self.read(words.next().parse().ok(), "a position")),
                 quantity: words.peek().map(|text| self.shares(text)),
             }),
+            "edit" => Command::EditConditions(self.edit(actor, words)),
             "kill" => Command::KillSwitch(self.kill(actor, words)),
             "rearm" => Command::Rearm(Rearm {
                 actor,
@@ -433,6 +435,40 @@ impl Parser {
             }
         }
         modify
+    }
+
+    /// `edit 2 stop 99.00 target none trail 1.00` or `trail-share 0.01`.
+    fn edit(&self, actor: Actor, mut words: Words<'_>) -> EditConditions {
+        let mut edit = EditConditions {
+            actor,
+            position: PositionId::new(self.read(words.next().parse().ok(), "a position")),
+            stop_loss: Edit::Keep,
+            take_profit: Edit::Keep,
+            trailing: Edit::Keep,
+        };
+        let price = |text: &str| match text {
+            "none" => Edit::Remove,
+            text => Edit::Set(self.price(text)),
+        };
+        while let Some(word) = words.peek() {
+            words.next();
+            match word {
+                "stop" => edit.stop_loss = price(words.next()),
+                "target" => edit.take_profit = price(words.next()),
+                "trail" => {
+                    edit.trailing = match price(words.next()) {
+                        Edit::Set(distance) => Edit::Set(Trailing::Distance(distance)),
+                        _ => Edit::Remove,
+                    }
+                }
+                "trail-share" => {
+                    let share = self.read(words.next().parse().ok(), "a ratio");
+                    edit.trailing = Edit::Set(Trailing::Percent(share));
+                }
+                other => self.fail(&format!("unknown condition `{other}`")),
+            }
+        }
+        edit
     }
 
     fn order_ref(&self, words: &mut Words<'_>) -> OrderRef {

@@ -112,6 +112,22 @@ fn show_position_event(event: &Event, names: &Names) -> Option<String> {
             e.charges,
             e.unrealised
         ),
+        Event::ConditionsChanged(e) => {
+            let price = |price: Option<Price>| price.map_or("none".to_owned(), |price| price.to_string());
+            format!(
+                "conditions {} {} stop {} target {} trailing {}{}{}",
+                e.position,
+                name(e.account),
+                price(e.stop_loss),
+                price(e.take_profit),
+                price(e.trailing_stop),
+                if e.rounded { " rounded" } else { "" },
+                e.fired.map_or(String::new(), |reached| format!(
+                    " fired {} by {}",
+                    reached.trigger_price, reached.print_price
+                ))
+            )
+        }
         Event::PositionMarked(e) => format!(
             "marked {} {} {} unrealised {}",
             e.position,

@@ -5,11 +5,11 @@
 
 use engine::{
     AccountDefinition, AccountId, AccountName, Actor, AdjustCash, ByClass, CancelAll, CancelOrder,
-    ChargeRate, ChargeRates, ClientOrderId, ClosePosition, Command, Heartbeat, InstrumentDefinition,
-    InstrumentId, KillScope, KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId,
-    OrderRef, OrderType, PositionId, Price, Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits,
-    SelfTrade, Seq, Sequenced, SessionCalendar, SetLimits, Side, StrategyDefinition, StrategyId, Symbol,
-    Text, TimeInForce, Timestamp, Timetable, TradingState,
+    ChargeRate, ChargeRates, ClientOrderId, ClosePosition, Command, Edit, EditConditions, Heartbeat,
+    InstrumentDefinition, InstrumentId, KillScope, KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money,
+    NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product, ProductRates, Quantity, Ratio, Rearm,
+    RiskLimits, SelfTrade, Seq, Sequenced, SessionCalendar, SetLimits, Side, StrategyDefinition, StrategyId,
+    Symbol, Text, TimeInForce, Timestamp, Timetable, TradingState, Trailing,
 };
 
 const MS: u64 = 1_000_000;
@@ -256,8 +256,9 @@ impl Stream {
             }
             830..835 => Command::CancelAll(cancel_all(random)),
             835..895 => Command::ClosePosition(close(random)),
-            895..930 => Command::MarketPrice(market_price(random)),
-            930..950 => Command::Tick,
+            895..922 => Command::MarketPrice(market_price(random)),
+            922..940 => Command::EditConditions(edit_conditions(random)),
+            940..950 => Command::Tick,
             950..956 => Command::KillSwitch(kill(random)),
             956..976 => Command::Rearm(Rearm {
                 actor: actor(random),
@@ -502,6 +503,30 @@ fn close(random: &mut Random) -> ClosePosition {
         actor: actor(random),
         position: PositionId::new(random.below(24)),
         quantity: random.percent(40).then(|| shares(order_quantity(random))),
+    }
+}
+
+fn edit_conditions(random: &mut Random) -> EditConditions {
+    let instrument = random.below(3);
+    let price = |random: &mut Random| match random.below(4) {
+        0 => Edit::Keep,
+        1 => Edit::Remove,
+        _ => Edit::Set(price(order_price(random, instrument))),
+    };
+    let (stop_loss, take_profit) = (price(random), price(random));
+    EditConditions {
+        actor: actor(random),
+        position: PositionId::new(random.below(24)),
+        stop_loss,
+        take_profit,
+        trailing: match random.below(6) {
+            0 => Edit::Remove,
+            1 => Edit::Set(Trailing::Percent(Ratio::from_ppm(random.below(20_000)))),
+            2..=4 => Edit::Set(Trailing::Distance(Price::from_paise_clamped(i64::from(
+                random.below(80),
+            )))),
+            _ => Edit::Keep,
+        },
     }
 }
 

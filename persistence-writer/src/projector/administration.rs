@@ -172,6 +172,7 @@ fn administered(command: &Command) -> Option<(Option<AccountId>, &'static str, J
         | Command::ModifyOrder(_)
         | Command::CancelOrder(_)
         | Command::ClosePosition(_)
+        | Command::EditConditions(_)
         | Command::MarketPrice(_)
         | Command::Tick
         | Command::SetCapacity(_)

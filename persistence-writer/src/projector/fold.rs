@@ -221,6 +221,12 @@ impl Fold {
             Event::OrderModified(event) => self.order_changed(event.order, event.account, seq, now),
             Event::OrderTriggered(event) => self.order_changed(event.order, event.account, seq, now),
             Event::PositionChanged(event) => self.position_changed(event, seq, now),
+            Event::ConditionsChanged(event) => {
+                self.positions.edit(event);
+                if self.making(seq) {
+                    self.dirty.positions.insert(event.position, seq.get());
+                }
+            }
             Event::PositionMarked(event) => {
                 self.positions.mark(event, now);
                 self.touched.insert(event.account);

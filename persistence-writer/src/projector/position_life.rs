@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    AccountId, InstrumentId, Money, OrderId, PositionChange, PositionChanged, PositionId, PositionMarked,
-    Price, Product, StrategyId, Timestamp,
+    AccountId, ConditionsChanged, InstrumentId, Money, OrderId, PositionChange, PositionChanged, PositionId,
+    PositionMarked, Price, Product, StrategyId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,14 @@ impl PositionLives {
     }
 
     /// The mark moved.
+    /// Somebody edited the conditions. What fired stays in the row of the life that it ends.
+    pub(crate) fn edit(&mut self, event: &ConditionsChanged) {
+        let edited = self.of.get_mut(&event.position).filter(|_| event.fired.is_none());
+        if let Some(life) = edited {
+            (life.stop_loss, life.take_profit) = (event.stop_loss, event.take_profit);
+        }
+    }
+
     pub(crate) fn mark(&mut self, event: &PositionMarked, now: Timestamp) {
         let Some(life) = self.of.get_mut(&event.position) else {
             return;

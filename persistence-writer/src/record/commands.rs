@@ -1,9 +1,9 @@
 //! The fields of each kind of command that has more than a few.
 
 use engine::{
-    AccountDefinition, AccountId, Actor, CancelAll, Capacity, InstrumentDefinition, InstrumentId, KillScope,
-    KillSwitch, ModifyOrder, NewOrder, OrderId, OrderRef, OrderType, Price, StrategyId, TimeInForce,
-    Timestamp,
+    AccountDefinition, AccountId, Actor, CancelAll, Capacity, Edit, EditConditions, InstrumentDefinition,
+    InstrumentId, KillScope, KillSwitch, ModifyOrder, NewOrder, OrderId, OrderRef, OrderType, PositionId,
+    Price, Ratio, StrategyId, TimeInForce, Timestamp, Trailing,
 };
 
 use super::RecordError;
@@ -190,6 +190,77 @@ pub(super) fn take_modify_order(d: &mut Decoder<'_>) -> Result<ModifyOrder, Reco
         trigger: d.optional_price()?,
         order: take_order_ref_tail(d, named)?,
     })
+}
+
+const KEEP: u8 = 0;
+const REMOVE: u8 = 1;
+const SET: u8 = 2;
+/// A trailing distance in parts per million instead of paise.
+const SET_SHARE: u8 = 3;
+
+pub(super) fn put_edit_conditions(e: &mut Encoder<'_>, edit: &EditConditions) {
+    let EditConditions {
+        actor,
+        position,
+        stop_loss,
+        take_profit,
+        trailing,
+    } = edit;
+    put_actor(e, actor);
+    e.u32(position.get());
+    for price in [stop_loss, take_profit] {
+        let (code, value) = match price {
+            Edit::Keep => (KEEP, 0),
+            Edit::Remove => (REMOVE, 0),
+            Edit::Set(price) => (SET, price.paise()),
+        };
+        e.u8(code);
+        e.u32(value);
+    }
+    let (code, value) = match trailing {
+        Edit::Keep => (KEEP, 0),
+        Edit::Remove => (REMOVE, 0),
+        Edit::Set(Trailing::Distance(distance)) => (SET, distance.paise()),
+        Edit::Set(Trailing::Percent(share)) => (SET_SHARE, share.ppm()),
+    };
+    e.u8(code);
+    e.u32(value);
+}
+
+pub(super) fn take_edit_conditions(d: &mut Decoder<'_>) -> Result<EditConditions, RecordError> {
+    Ok(EditConditions {
+        actor: take_actor(d)?,
+        position: PositionId::new(d.u32()?),
+        stop_loss: take_edit(d, "stop_loss")?,
+        take_profit: take_edit(d, "take_profit")?,
+        trailing: match (d.u8()?, d.u32()?) {
+            (KEEP, 0) => Edit::Keep,
+            (REMOVE, 0) => Edit::Remove,
+            (SET, paise) => Edit::Set(Trailing::Distance(
+                Price::from_paise(paise).ok_or(RecordError::OutOfRange { field: "trailing" })?,
+            )),
+            (SET_SHARE, ppm) => Edit::Set(Trailing::Percent(Ratio::from_ppm(ppm))),
+            (KEEP | REMOVE, _) => return Err(RecordError::NotCanonical { field: "trailing" }),
+            (code, _) => {
+                return Err(RecordError::UnknownCode {
+                    field: "trailing",
+                    code,
+                });
+            }
+        },
+    })
+}
+
+fn take_edit(d: &mut Decoder<'_>, field: &'static str) -> Result<Edit<Price>, RecordError> {
+    match (d.u8()?, d.u32()?) {
+        (KEEP, 0) => Ok(Edit::Keep),
+        (REMOVE, 0) => Ok(Edit::Remove),
+        (SET, paise) => Price::from_paise(paise)
+            .map(Edit::Set)
+            .ok_or(RecordError::OutOfRange { field }),
+        (KEEP | REMOVE, _) => Err(RecordError::NotCanonical { field }),
+        (code, _) => Err(RecordError::UnknownCode { field, code }),
+    }
 }
 
 const ANY: u8 = 0;

@@ -1,10 +1,10 @@
 use engine::{
     AccountDefinition, AccountId, Actor, AdjustCash, ByClass, CancelAll, CancelOrder, Capacity, ChargeRate,
-    ChargeRates, ClosePosition, Command, Heartbeat, InstrumentDefinition, InstrumentId, KillScope,
-    KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType,
-    PositionId, Price, Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced,
-    SessionCalendar, SetLimits, Side, StrategyDefinition, StrategyId, Text, TimeInForce, Timestamp,
-    Timetable, TradingState,
+    ChargeRates, ClosePosition, Command, Edit, EditConditions, Heartbeat, InstrumentDefinition, InstrumentId,
+    KillScope, KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef,
+    OrderType, PositionId, Price, Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq,
+    Sequenced, SessionCalendar, SetLimits, Side, StrategyDefinition, StrategyId, Text, TimeInForce,
+    Timestamp, Timetable, TradingState, Trailing,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -101,6 +101,12 @@ fn limits() -> impl Strategy<Value = RiskLimits> {
             }
         },
     )
+}
+
+fn edit<T: Copy + std::fmt::Debug + 'static>(
+    value: impl Strategy<Value = T> + 'static,
+) -> impl Strategy<Value = Edit<T>> {
+    prop_oneof![Just(Edit::Keep), Just(Edit::Remove), value.prop_map(Edit::Set)]
 }
 
 fn new_order() -> impl Strategy<Value = Command> {
@@ -311,11 +317,21 @@ fn command() -> impl Strategy<Value = Command> {
         option::of(instrument()),
         option::of(side()),
     );
+    let trailing = prop_oneof![
+        price().prop_map(Trailing::Distance),
+        any::<u32>().prop_map(|ppm| Trailing::Percent(Ratio::from_ppm(ppm))),
+    ];
     prop_oneof![
         4 => new_order(),
         1 => (actor(), order_ref(), option::of(quantity()), option::of(price()), option::of(price())).prop_map(
             |(actor, order, quantity, price, trigger)| {
                 Command::ModifyOrder(ModifyOrder { actor, order, quantity, price, trigger })
+            }
+        ),
+        1 => (actor(), any::<u32>(), edit(price()), edit(price()), edit(trailing)).prop_map(
+            |(actor, position, stop_loss, take_profit, trailing)| {
+                let position = PositionId::new(position);
+                Command::EditConditions(EditConditions { actor, position, stop_loss, take_profit, trailing })
             }
         ),
         1 => (actor(), order_ref()).prop_map(|(actor, order)| Command::CancelOrder(CancelOrder { actor, order })),
@@ -531,6 +547,16 @@ fn golden() -> Vec<(Command, &'static str)> {
                 quantity: Some(shares(0)),
             }),
             "05 01 0807060504030201  03000000 01 04000000 00000000",
+        ),
+        (
+            Command::EditConditions(EditConditions {
+                actor,
+                position: PositionId::new(4),
+                stop_loss: Edit::Set(paise(3)),
+                take_profit: Edit::Remove,
+                trailing: Edit::Set(Trailing::Percent(Ratio::from_ppm(10_000))),
+            }),
+            "12 01 0807060504030201  03000000 01 04000000 02 03000000 01 00000000 03 10270000",
         ),
         (
             Command::MarketPrice(MarketPrice {

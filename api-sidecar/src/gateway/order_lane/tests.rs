@@ -18,6 +18,8 @@ fn directory() -> Directory {
         realised: Money::ZERO,
         charges: Money::ZERO,
         unrealised: Money::ZERO,
+        trailing: None,
+        trailing_stop: None,
         stop_loss: None,
         take_profit: None,
         settled: 0,
