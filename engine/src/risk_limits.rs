@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(LimitFields::named("positions"), None);
         assert_eq!(LimitFields::from_bits(1 << LimitFields::COUNT), None);
         let all: std::vec::Vec<_> = LimitFields::ALL.names().filter_map(LimitFields::named).collect();
-        assert_eq!(all.len(), 25);
+        assert_eq!(all.len(), 26);
         let joined = all.into_iter().fold(LimitFields::NONE, LimitFields::with);
         assert_eq!(joined, LimitFields::ALL);
     }

@@ -26,7 +26,7 @@ use engine::{
 use streams::{OpenOrder, Stream};
 
 /// Commands that may allocate.
-const ADMINISTRATIVE: [&str; 3] = ["DefineInstrument", "DefineCharges", "SetCapacity"];
+const ADMINISTRATIVE: [&str; 4] = ["DefineInstrument", "DefineCharges", "SetSession", "SetCapacity"];
 
 #[derive(Default)]
 struct Seen {
