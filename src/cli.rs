@@ -10,6 +10,7 @@ use crate::bench::engine_bench::EngineBenchArgs;
 use crate::bench::gateway_bench::GatewayBenchArgs;
 use crate::bench::journal_bench::{JournalBenchArgs, RecoveryBenchArgs};
 use crate::bench::loop_bench::LoopBenchArgs;
+use crate::bench::postgres_bench::PostgresBenchArgs;
 use crate::bench::ring_bench::RingBenchArgs;
 use crate::diff::DiffArgs;
 use crate::repair::RepairArgs;
@@ -112,6 +113,8 @@ pub enum BenchCommand {
     Journal(JournalBenchArgs),
     /// Commands per second from files to state.
     Recovery(RecoveryBenchArgs),
+    /// Rows per second into a PostgreSQL, beside the bare upsert of the same rows; the time to drain a journal.
+    Postgres(PostgresBenchArgs),
 }
 
 #[cfg(test)]
@@ -164,6 +167,7 @@ mod tests {
             "pinion migrate --config pinion.toml",
             "pinion rebuild-tables --data-dir ./data",
             "pinion reconcile --data-dir ./data",
+            "pinion bench postgres --trades 1000 --sample 1000 --json",
         ] {
             parse(line);
         }

@@ -12,6 +12,7 @@ pub mod journal_bench;
 pub mod latency;
 pub mod limits;
 pub mod loop_bench;
+pub mod postgres_bench;
 mod reference_market;
 pub mod ring_bench;
 pub mod swings;

@@ -7,6 +7,7 @@
 
 mod administration;
 mod batch;
+pub mod bench;
 mod day_stats;
 mod fold;
 mod held;

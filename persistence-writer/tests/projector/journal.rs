@@ -156,10 +156,17 @@ impl Running {
         }
     }
 
+    /// However long it takes, as long as something is written.
     pub(crate) fn wait_for_seq(&self, seq: u64) {
-        self.wait_until("the tables reach the journal's end", |status| {
-            status.written() >= seq
-        });
+        loop {
+            let written = self.status.written();
+            if written >= seq {
+                return;
+            }
+            self.wait_until("the tables come nearer to the journal's end", |status| {
+                status.written() != written
+            });
+        }
     }
 
     pub(crate) fn wait_for_state(&self, state: State) -> String {

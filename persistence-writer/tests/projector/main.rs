@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics where its own data is wrong")]
 
 mod adoption;
+mod bench;
 mod cluster;
 mod faults;
 mod journal;

@@ -1,5 +1,6 @@
 //! Rows as every database must show them.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use engine::{Command, Sequenced};
@@ -30,10 +31,10 @@ impl Cell {
 pub(crate) type Dump = BTreeMap<&'static str, Vec<Vec<Cell>>>;
 
 /// What the tables must hold after the commands.
-pub(crate) fn expected(commands: &[Sequenced<Command>]) -> Dump {
+pub(crate) fn expected<C: Borrow<Sequenced<Command>>>(commands: impl IntoIterator<Item = C>) -> Dump {
     let mut fold = Fold::new(0);
     for command in commands {
-        fold.apply(command);
+        fold.apply(command.borrow());
     }
     let batch = fold.take_batch();
     let mut dump: Dump = TABLES.iter().map(|table| (table.name, Vec::new())).collect();

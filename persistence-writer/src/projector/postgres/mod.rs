@@ -77,6 +77,12 @@ impl PostgresStore {
         Ok(applied)
     }
 
+    /// The upserts of a batch in one transaction and nothing around them: what a projector is measured by.
+    pub fn upsert_bare(&mut self, batch: &Arc<Batch>) -> Result<(), StoreError> {
+        let batch = Arc::clone(batch);
+        self.ask(move |connection| write::upsert_bare(connection, &batch))
+    }
+
     fn ask<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,

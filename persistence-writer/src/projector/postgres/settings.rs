@@ -15,6 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::limits::{CONNECT_TIME, DEAD_PEER_TIME, IDLE_TRANSACTION_TIME, LOCK_TIME, STATEMENT_TIME};
 use super::super::store::StoreError;
+use super::unavailable;
 
 /// What the server's lists call the projector.
 pub(super) const APPLICATION_NAME: &str = "pinion-projector";
@@ -82,6 +83,18 @@ impl PostgresSettings {
         config.ssl_mode(ssl);
         bound(&mut config);
         Ok(PostgresSettings { config, trust })
+    }
+
+    /// The same server and role, another database.
+    pub fn with_database(&self, name: &str) -> PostgresSettings {
+        let mut settings = self.clone();
+        settings.config.dbname(name);
+        settings
+    }
+
+    /// Runs statements on a connection of their own.
+    pub fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        self.connect()?.batch_execute(sql).map_err(unavailable)
     }
 
     pub(super) fn connect(&self) -> Result<Client, StoreError> {

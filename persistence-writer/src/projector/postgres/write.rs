@@ -44,6 +44,16 @@ pub(super) fn write(
     }
 }
 
+/// One upsert for each table, in a transaction.
+pub(super) fn upsert_bare(connection: &mut Connection, batch: &Batch) -> Result<(), StoreError> {
+    let tables = prepare(connection, batch, false).map_err(unavailable)?;
+    let mut transaction = connection.client.transaction().map_err(unavailable)?;
+    for of in &tables {
+        upsert(&mut transaction, of, &of.rows).map_err(of_chunk)?;
+    }
+    transaction.commit().map_err(unavailable)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Care {
     Fast {
