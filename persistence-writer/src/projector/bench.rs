@@ -235,6 +235,7 @@ fn command(seq: u64) -> Sequenced<Command> {
             price_band: Ratio::from_ppm(100_000),
             mis_allowed: true,
             banned: false,
+            derivatives: false,
         })),
         2 | 3 => Command::DefineAccount(Box::new(AccountDefinition {
             name: AccountName::cut(if seq == 2 { "main" } else { "market" }),
