@@ -106,7 +106,13 @@ impl Engine {
         }
         let bands = &self.instrument_of(instrument).bands;
         let Some(mark) = account.mark else { return };
-        let (domain, here) = (bands.domain(), bands.domain().nearest_tick(mark));
+        let domain = bands.domain();
+        // Beside the grid or outside it no band would end where the price is.
+        let Some(here) = domain.tick_of(mark) else {
+            self.leave_band(id, instrument);
+            self.mark_on_every_print(id, instrument);
+            return;
+        };
         let point = Band {
             low: here,
             high: here,

@@ -16,6 +16,8 @@ pub(crate) struct Day {
     positions_max: u32,
     instruments: BTreeSet<InstrumentId>,
     drawdown_max: Money,
+    /// When the account last did something: the row must not depend on when it is written.
+    peak: Money,
     killed: bool,
     begun: Timestamp,
     updated: Timestamp,
@@ -27,6 +29,7 @@ impl Day {
             positions_max: open_positions,
             instruments: BTreeSet::new(),
             drawdown_max: Money::ZERO,
+            peak: Money::ZERO,
             killed: false,
             begun: now,
             updated: now,
@@ -45,13 +48,14 @@ impl Days {
         self.of.clear();
     }
 
-    /// The account did something, and has this many open positions now.
-    pub(crate) fn touch(&mut self, account: AccountId, open_positions: u32, now: Timestamp) {
+    /// The account did something, and has this many open positions and this peak of its value now.
+    pub(crate) fn touch(&mut self, account: AccountId, open_positions: u32, peak: Money, now: Timestamp) {
         let day = self
             .of
             .entry(account)
             .or_insert_with(|| Day::new(open_positions, now));
         day.positions_max = day.positions_max.max(open_positions);
+        day.peak = peak;
         day.updated = now;
     }
 
@@ -117,7 +121,7 @@ impl Days {
             Value::id(day.positions_max),
             Value::Texts(symbols.into_iter().map(Into::into).collect()),
             Value::money(day.drawdown_max),
-            Value::money(account.peak),
+            Value::money(day.peak),
             per_trade.unwrap_or(Value::Null),
             Value::Bool(day.killed),
             Value::Time(day.begun),

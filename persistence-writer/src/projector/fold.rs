@@ -463,7 +463,8 @@ impl Fold {
         if self.names.is_venue(account) {
             return;
         }
-        self.days.touch(account, self.positions.open(account), now);
+        let peak = self.engine.account(account).map_or(Money::ZERO, |view| view.peak);
+        self.days.touch(account, self.positions.open(account), peak, now);
         if self.making(seq) {
             self.dirty.days.insert(account, seq.get());
         }
