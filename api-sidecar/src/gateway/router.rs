@@ -52,7 +52,7 @@ pub(crate) enum Route {
 
 const READ: &str = "GET, HEAD, OPTIONS";
 const POST: &str = "POST, OPTIONS";
-const LIMITS: &str = "GET, HEAD, PUT, OPTIONS";
+const READ_AND_PUT: &str = "GET, HEAD, PUT, OPTIONS";
 const ORDERS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 const ONE_ORDER: &str = "GET, HEAD, PUT, DELETE, OPTIONS";
 const ANY: &str = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
@@ -138,6 +138,7 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
             Some(id) => Route::Order(OrderRoute::EditConditions(id)),
             None => Route::NotFound,
         },
+        (["positions", _], _) => relay(method, READ_AND_PUT, segments),
         (["positions", id, "close"], _) => match parse_id(id) {
             Some(id) => order(OrderRoute::ClosePosition(id)),
             None => Route::NotFound,
@@ -145,7 +146,7 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
         (["charges"], _) => relay(method, POST, segments),
         (["account", "cash"], _) => order(OrderRoute::AdjustCash),
         (["risk", "limits"], Method::Put) => Route::Order(OrderRoute::SetLimits),
-        (["risk", "limits"], _) => relay(method, LIMITS, segments),
+        (["risk", "limits"], _) => relay(method, READ_AND_PUT, segments),
         (["risk", "kill-switch"], _) => order(OrderRoute::KillSwitch),
         (["risk", "deactivate-kill-switch"], _) => order(OrderRoute::Rearm),
         (
@@ -154,7 +155,7 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
         )
         | (["docs" | "docs.css" | "docs.js"], _)
         | (["latency" | "latency.hgrm" | "latency.html" | "latency.js"], _)
-        | (["positions" | "depth", _], _)
+        | (["depth", _], _)
         | (["positions", _, "explain"], _)
         | (["stats", "today"], _)
         | (["risk", "summary" | "alerts"], _) => relay(method, READ, segments),
@@ -313,7 +314,7 @@ mod tests {
                 "/api/oms/risk/limits",
                 relayed("/api/oms/risk/limits", false),
             ),
-            (Post, "/api/oms/risk/limits", not_allowed(LIMITS)),
+            (Post, "/api/oms/risk/limits", not_allowed(READ_AND_PUT)),
             (Post, "/api/oms/account/cash", order(AdjustCash)),
             (Get, "/api/oms/account/cash", not_allowed(POST)),
             (Post, "/api/oms/risk/kill-switch", order(KillSwitch)),
