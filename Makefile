@@ -9,13 +9,14 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: ## Build and start paper trading on http://127.0.0.1:8050/ with data in ./data (ARGS="--wait park" adds flags)
+	./scripts/setup.sh build
 	$(CARGO) build --release --bin pinion
 	exec target/release/pinion serve $(ARGS)
 
 build: ## Build the release binary
 	$(CARGO) build --release --bin pinion
 
-setup: ## Install what the browser test needs
+setup: ## Install what the tests need beyond Rust
 	./scripts/setup.sh
 
 test: setup ## Run every test of the workspace (CRASH_CYCLES=100 kills the server more often)

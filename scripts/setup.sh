@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need beyond Rust: a C linker, Valgrind, Chromium, Node.js with npm, Python, strace,
-# and the packages of the browser and client tests.
+# Installs what the build and the tests need beyond Rust: a C compiler; PostgreSQL, Valgrind, Chromium, Node.js with npm,
+# Python, strace, and the packages of the browser and client tests. With the argument `build`, only the first.
 # Installs Debian packages only where it may (as root, or with sudo that asks nothing); else it says in one sentence
 # what is missing. Only a missing Rust tool chain or linker is an error: everything else fails the test that needs it.
 set -eu
@@ -23,6 +23,8 @@ root_prefix() {
 # Echoes the Debian packages of the programs that are missing.
 missing_packages() {
     command -v cc >/dev/null 2>&1 || echo gcc libc6-dev
+    [ "$scope" = build ] && return
+    [ -n "${PINION_TEST_POSTGRES:-}" ] || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql
     command -v node >/dev/null 2>&1 || echo nodejs
     command -v valgrind >/dev/null 2>&1 || echo valgrind
     command -v curl >/dev/null 2>&1 || echo curl
@@ -71,6 +73,7 @@ install_browser_test() {
     fi
 }
 
+scope=${1:-all}
 if ! command -v cargo >/dev/null 2>&1; then
     say "Rust is missing: install it from https://rustup.rs/ and run this again."
     exit 1
@@ -85,5 +88,7 @@ if ! command -v cc >/dev/null 2>&1; then
     say "Rust cannot link without a C compiler."
     exit 1
 fi
-install_browser_test
-install_client_tests
+if [ "$scope" != build ]; then
+    install_browser_test
+    install_client_tests
+fi

@@ -295,25 +295,4 @@ mod tests {
             assert_eq!(recovery(directory.path()).unwrap().0, 50);
         }
     }
-
-    /// `cargo test --release -p persistence-writer -- --ignored --nocapture figures`
-    #[test]
-    #[ignore = "a measurement, not a check"]
-    fn figures() {
-        for (batch, batches) in [(1, 500), (10, 500), (100, 500), (1_000, 300), (4_000, 200)] {
-            let directory = tempfile::tempdir_in(".").unwrap();
-            let load = Load { batch, batches };
-            let measured = journal(directory.path(), load).unwrap();
-            let (_, walk) = recovery(directory.path()).unwrap();
-            let bare = bare(directory.path(), load, measured.bytes / u64::from(batches)).unwrap();
-            println!(
-                "batch {batch}: {}/s (bare {}/s), sync p50 {} µs (bare {} µs), walk {} records in {walk:?}",
-                measured.records_per_second(),
-                bare.records_per_second(),
-                measured.batch_ns.value_at_quantile(0.5) / 1_000,
-                bare.batch_ns.value_at_quantile(0.5) / 1_000,
-                load.records(),
-            );
-        }
-    }
 }
