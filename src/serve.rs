@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
@@ -51,6 +52,8 @@ pub enum ServeError {
     Refused(String),
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    #[error("{damage}; see: pinion repair --data-dir {}", data_dir.display())]
+    Damaged { damage: JournalError, data_dir: PathBuf },
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
@@ -90,7 +93,13 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         model,
         opened,
         disk_low,
-    } = recover(&data_dir, config.segment_bytes)?;
+    } = recover(&data_dir, config.segment_bytes).map_err(|error| match error {
+        ServeError::Journal(damage @ JournalError::Damaged { .. }) => ServeError::Damaged {
+            damage,
+            data_dir: config.server.data_dir.clone(),
+        },
+        error => error,
+    })?;
     let position = opened.walked.end;
     let journal_id = opened.walked.journal;
     let failure = opened.previous_failure.clone();

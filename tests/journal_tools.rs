@@ -182,6 +182,9 @@ fn any_moment_of_a_journal_can_be_looked_at() {
         "carol",
     ]);
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("there is no account carol"));
+    let nothing = pinion(&["replay", "--data-dir", data, "--order", "999999"]);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("there is no order 999999"));
 }
 
 #[test]
@@ -213,6 +216,19 @@ fn verify_names_the_damage_and_repair_asks_first() {
     assert_eq!(found["last_seq"], 9);
     let damage = found["damage"].as_str().unwrap();
     assert!(damage.contains("0000000001.segment at offset"), "{damage}");
+    let refused: [&[&str]; 2] = [
+        &["replay"],
+        &["serve", "--market", "none", "--listen", "127.0.0.1:0"],
+    ];
+    for command in refused {
+        let refused = pinion(&[command, &arguments[..]].concat());
+        let why = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success());
+        assert!(
+            why.contains(damage) && why.contains("see: pinion repair --data-dir"),
+            "{why}"
+        );
+    }
 
     let proposed = run("repair", &[], false);
     assert_eq!(

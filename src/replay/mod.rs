@@ -66,6 +66,8 @@ pub enum Dump {
 pub enum ReplayError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    #[error("{damage}; see: pinion repair --data-dir {}", data_dir.display())]
+    Damaged { damage: JournalError, data_dir: PathBuf },
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
@@ -100,12 +102,15 @@ pub fn run(args: &ReplayArgs) -> Result<(), ReplayError> {
         ));
     }
     let mut printed = Ok(());
+    let mut tells = false;
     let walked = walk(&journal, earliest.last_seq(), |command| {
         if args.until.is_some_and(|until| until.is_before(command)) {
             return ControlFlow::Break(());
         }
         printed = match dump {
-            Some(Dump::Events) => tell(&mut fold, command, &mut selection, args.json, &mut out),
+            Some(Dump::Events) => {
+                tell(&mut fold, command, &mut selection, args.json, &mut out).map(|told| tells |= told)
+            }
             Some(Dump::Hashes) => {
                 fold.apply(command, |_, _| {});
                 print_hash(&fold, args.json, &mut out)
@@ -119,10 +124,20 @@ pub fn run(args: &ReplayArgs) -> Result<(), ReplayError> {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
+    })
+    .map_err(|error| match error {
+        damage @ JournalError::Damaged { .. } => ReplayError::Damaged {
+            damage,
+            data_dir: args.data_dir.clone(),
+        },
+        error => error.into(),
     })?;
     printed?;
     if walked.is_none() {
         return Err(ReplayError::Empty(args.data_dir.display().to_string()));
+    }
+    if let Some(order) = args.order.filter(|_| dump == Some(Dump::Events) && !tells) {
+        return Err(SelectionError::UnknownOrder(order).into());
     }
     if dump != Some(Dump::Hashes) {
         let scope = selection.resolve(fold.engine())?;
@@ -155,14 +170,14 @@ fn summary(fold: &Fold) -> Facts {
         .with("state_hash", facts::hash(engine.state_hash()))
 }
 
-/// Folds a command and prints it with those of its events that are selected.
+/// Folds a command and prints it with those of its events that are selected; false where none of it is.
 fn tell(
     fold: &mut Fold,
     command: &Sequenced<Command>,
     selection: &mut Selection,
     json: bool,
     out: &mut impl Write,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let mut told: Vec<Facts> = Vec::new();
     let mut direct = selection.names_command(fold.engine(), &command.command);
     fold.apply(command, |engine, event| {
@@ -174,7 +189,7 @@ fn tell(
     });
     direct |= !told.is_empty();
     if !direct {
-        return Ok(());
+        return Ok(false);
     }
     let place = || {
         Facts::new()
@@ -187,14 +202,14 @@ fn tell(
         for (kind, facts) in lines {
             writeln!(out, "{}", place().with(kind, facts.into_value()).into_value())?;
         }
-        return Ok(());
+        return Ok(true);
     }
     let time = Iso8601(command.time);
     writeln!(out, "{} {time} {}", command.seq, in_one_line(&head.into_value()))?;
     for event in told {
         writeln!(out, "    {}", in_one_line(&event.into_value()))?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn print_hash(fold: &Fold, json: bool, out: &mut impl Write) -> io::Result<()> {

@@ -14,6 +14,8 @@ pub enum SelectionError {
     UnknownSymbol(String),
     #[error("there is no account {0} up to that moment")]
     UnknownAccount(String),
+    #[error("there is no order {0} up to that moment")]
+    UnknownOrder(u64),
 }
 
 /// The last moment to be folded.
@@ -31,9 +33,14 @@ impl FromStr for Until {
             return Ok(Until::Seq(Seq::new(seq)));
         }
         parse_iso8601(text)
-            .map(Until::Time)
+            .map(|instant| Until::Time(end_of_the_microsecond(instant)))
             .ok_or("must be a sequence number or an instant such as 2026-08-03T09:15:00Z")
     }
+}
+
+/// Times are shown to the microsecond: the moment that one names ends with it, so that what happened then is included.
+fn end_of_the_microsecond(instant: Timestamp) -> Timestamp {
+    instant.saturating_add_nanos(999 - instant.nanos() % 1_000)
 }
 
 impl Until {
@@ -294,6 +301,10 @@ mod tests {
         let instant = until("1970-01-01T00:01:00Z");
         assert!(!instant.is_before(&command(1, 60)));
         assert!(instant.is_before(&command(1, 61)));
+        let shown = |nanos| {
+            !until("1970-01-01T00:00:00.000007Z").is_over_at(Seq::new(1), Timestamp::from_nanos(nanos))
+        };
+        assert_eq!([6_999, 7_000, 7_999, 8_000].map(shown), [true, true, true, false]);
         assert!("yesterday".parse::<Until>().is_err());
     }
 }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use engine::lane::{Token, Verdict};
 use engine::{
-    ConditionsChanged, Event, ExplainedCheck, KillScope, Money, OrderId, OrderModified, OrderStatus,
-    PositionId, Quantity, Refusal, Rejection, Seq, Text, TradingState,
+    ConditionsChanged, Event, ExplainedCheck, KillScope, Money, OrderCancelled, OrderId, OrderModified,
+    OrderStatus, PositionId, Quantity, Refusal, Rejection, Seq, Text, TradingState,
 };
 use slab::Slab;
 
@@ -207,6 +207,7 @@ impl Outcome {
             Event::Fill(fill) => self.update(fill.order, fill.status),
             Event::OrderCancelled(cancelled) => {
                 self.update(cancelled.order, cancelled.status);
+                self.decrement(cancelled);
                 self.cancelled.get_or_insert(cancelled.order);
             }
             Event::OrderModified(modified) => {
@@ -245,6 +246,19 @@ impl Outcome {
     fn update(&mut self, order: OrderId, status: OrderStatus) {
         if let Some(placed) = self.placed.as_mut().filter(|placed| placed.order == order) {
             placed.status = status;
+        }
+        if let Some(modified) = self.modified.as_mut().filter(|modified| modified.order == order) {
+            modified.status = status;
+        }
+    }
+
+    /// Self-trade prevention by decrement takes off what is no longer part of the order's total.
+    fn decrement(&mut self, cancelled: &OrderCancelled) {
+        let modified = self.modified.as_mut().filter(|modified| {
+            modified.order == cancelled.order && cancelled.status != OrderStatus::Cancelled
+        });
+        if let Some(modified) = modified {
+            modified.quantity = cancelled.cum_quantity.saturating_add(cancelled.leaves_quantity);
         }
     }
 }
@@ -458,7 +472,7 @@ mod tests {
 
     #[test]
     fn the_status_is_the_one_after_the_whole_command() {
-        use engine::{CancelReason, InstrumentId, OrderCancelled, Side};
+        use engine::{CancelReason, InstrumentId, Side};
         let mut outcome = Outcome::default();
         outcome.place(OrderId::new(7), OrderStatus::Open, None);
         let cancelled = |order, status| {
@@ -485,5 +499,54 @@ mod tests {
             String::from_utf8(out).unwrap(),
             r#"{"order_id":7,"broker_order_id":"PIN0000000007","status":"CANCELLED","message":"Order placed successfully","durable":true}"#
         );
+    }
+
+    #[test]
+    fn a_modified_order_that_trades_or_meets_its_own_is_told_as_it_is_then() {
+        use engine::{CancelReason, InstrumentId, OrderType, Price, Side};
+        let shares = Quantity::clamped;
+        let cancelled = |status, cum, leaves| {
+            Event::OrderCancelled(OrderCancelled {
+                order: OrderId::new(7),
+                account: Default::default(),
+                instrument: InstrumentId::new(0),
+                cancelled_quantity: shares(5),
+                leaves_quantity: shares(leaves),
+                cum_quantity: shares(cum),
+                side: Side::Buy,
+                status,
+                reason: CancelReason::SelfTrade,
+            })
+        };
+        let price = Price::from_paise(350_000).unwrap();
+        for (then, status, quantity) in [
+            (cancelled(OrderStatus::Cancelled, 2, 0), "CANCELLED", 10),
+            (cancelled(OrderStatus::Open, 2, 3), "OPEN", 5),
+            (cancelled(OrderStatus::Filled, 5, 0), "FILLED", 5),
+        ] {
+            let mut outcome = Outcome::default();
+            outcome.absorb(&Event::OrderModified(OrderModified {
+                order: OrderId::new(7),
+                account: Default::default(),
+                instrument: InstrumentId::new(0),
+                quantity: shares(10),
+                leaves_quantity: shares(10),
+                limit: price,
+                order_type: OrderType::Limit(price),
+                side: Side::Buy,
+                status: OrderStatus::Open,
+                kept_priority: false,
+            }));
+            outcome.absorb(&then);
+            let mut out = Vec::new();
+            let action = Action::Modify { order: Some(7) };
+            assert_eq!(encode_reply(&mut out, &action, &outcome, Seq::new(1), true), 200);
+            assert_eq!(
+                String::from_utf8(out).unwrap(),
+                format!(
+                    r#"{{"order_id":7,"message":"Order modified successfully","status":"{status}","quantity":{quantity},"price":3500.00,"durable":true}}"#
+                )
+            );
+        }
     }
 }

@@ -18,12 +18,37 @@ pub use time::{HttpDate, Iso8601, TradingDate, parse_date, parse_iso8601};
 
 use core::fmt;
 
-/// Whether an `Accept` field asks for CSV: by name, since a browser's `*/*` means a page.
+/// Whether an `Accept` field asks for CSV: by name, since a browser's `*/*` means a page, and not less than for JSON.
 pub(crate) fn wants_csv(accept: &str) -> bool {
-    accept
-        .split(',')
-        .filter_map(|range| range.split(';').next())
-        .any(|range| range.trim().eq_ignore_ascii_case("text/csv"))
+    let (mut csv, mut json) = (0, 0);
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or("");
+        let weight = parts.find_map(weight).unwrap_or(1_000);
+        if name.eq_ignore_ascii_case("text/csv") {
+            csv = weight;
+        } else if name.eq_ignore_ascii_case("application/json") {
+            json = weight;
+        }
+    }
+    csv > 0 && csv >= json
+}
+
+/// `q=0.25` in thousandths (RFC 9110 section 12.4.2).
+fn weight(parameter: &str) -> Option<u32> {
+    let (name, value) = parameter.split_once('=')?;
+    let digits = name.trim().eq_ignore_ascii_case("q").then_some(value.trim())?;
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let thousandths = [100, 10, 1]
+        .iter()
+        .zip(fraction.chars())
+        .map(|(value, digit)| digit.to_digit(10).map(|digit| digit * value))
+        .sum::<Option<u32>>()?;
+    whole
+        .parse::<u32>()
+        .ok()?
+        .checked_mul(1_000)?
+        .checked_add(thousandths)
 }
 
 use engine::OrderId;
@@ -39,5 +64,28 @@ pub struct BrokerOrderId(pub OrderId);
 impl fmt::Display for BrokerOrderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PIN{:010}", self.0.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wants_csv;
+
+    #[test]
+    fn csv_is_asked_for_by_name_and_by_weight() {
+        for (accept, csv) in [
+            ("text/csv", true),
+            ("TEXT/CSV; q=0.1", true),
+            ("text/csv, */*", true),
+            ("application/json, text/csv", true),
+            ("application/json; q=0.5, text/csv;q=0.500", true),
+            ("application/json, text/csv; q=0.9", false),
+            ("application/json; q=0.25, text/csv;q=0.2", false),
+            ("text/csv;q=0", false),
+            ("*/*", false),
+            ("text/html", false),
+        ] {
+            assert_eq!(wants_csv(accept), csv, "{accept}");
+        }
     }
 }

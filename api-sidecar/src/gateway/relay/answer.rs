@@ -106,6 +106,11 @@ impl AnswerHead {
         }))
     }
 
+    /// Whether an answer of this status ends with its head, whatever its fields say (RFC 9112 section 6.3).
+    pub(super) fn is_bodyless(&self) -> bool {
+        matches!(self.status, 204 | 304)
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>, shape: &ResponseShape, date: &str, chunked: bool) {
         write_status_line(out, self.status);
         for (name, value) in &self.fields {
@@ -116,8 +121,12 @@ impl AnswerHead {
         }
         write_common_fields(out, shape, date);
         match self.framing {
+            // RFC 9110 section 8.6: a 204 has no body whose length could be told.
+            _ if self.status == 204 => {}
             Framing::Length(length) => field(out, "Content-Length", &length.to_string()),
-            _ if chunked && !shape.head_only => field(out, "Transfer-Encoding", "chunked"),
+            _ if chunked && !shape.head_only && !self.is_bodyless() => {
+                field(out, "Transfer-Encoding", "chunked");
+            }
             _ => {}
         }
         out.extend_from_slice(b"\r\n");
@@ -162,6 +171,41 @@ mod tests {
             "HTTP/1.1 302 Found\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nLocation: /x\r\nDate: now\r\n\
              Connection: close\r\nContent-Length: 0\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn an_answer_without_a_body_announces_none() {
+        let shape = ResponseShape {
+            minor_version: 1,
+            keep_alive: true,
+            head_only: false,
+            cors_origin: None,
+        };
+        for (fields, expected) in [
+            ("204 No Content\r\n", "204 No Content\r\nDate: now\r\n\r\n"),
+            (
+                "204 No Content\r\nContent-Length: 0\r\n",
+                "204 No Content\r\nDate: now\r\n\r\n",
+            ),
+            (
+                "304 Not Modified\r\nETag: x\r\n",
+                "304 Not Modified\r\nETag: x\r\nDate: now\r\n\r\n",
+            ),
+            (
+                "304 Not Modified\r\nTransfer-Encoding: chunked\r\n",
+                "304 Not Modified\r\nDate: now\r\n\r\n",
+            ),
+            (
+                "200 OK\r\n",
+                "200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n",
+            ),
+        ] {
+            let bytes = format!("HTTP/1.1 {fields}\r\n");
+            let head = AnswerHead::parse(bytes.as_bytes(), Pass::All).unwrap().unwrap();
+            let mut out = Vec::new();
+            head.write(&mut out, &shape, "now", true);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("HTTP/1.1 {expected}"));
+        }
     }
 
     #[test]

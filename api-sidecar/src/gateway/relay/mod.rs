@@ -277,7 +277,7 @@ impl Relay {
             Ok(None) if self.head.len() < RELAY_HEAD_BYTES_MAX => return Ok(false),
             Ok(None) | Err(()) => return Err(self.fail("The read service gave a malformed answer")),
         };
-        let bodyless = self.shape.head_only || matches!(head.status, 204 | 304);
+        let bodyless = self.shape.head_only || head.is_bodyless();
         let (framing, towards_client) = match head.framing {
             Framing::Length(length) => (BodyFraming::Length(length), Towards::Plain),
             Framing::Chunked => (
