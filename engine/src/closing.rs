@@ -1,4 +1,7 @@
 //! Closing positions: the engine's own exits, as protected market orders sliced to the freeze quantity.
+//!
+//! A request to close is idempotent while one works: it is answered with the exits that the first placed. Only a request to
+//! close all of a position of which a part is being closed, or was filled anew, places exits for what none covers yet.
 
 use crate::arena::{NIL, Slots};
 use crate::cause::Cause;
@@ -7,6 +10,7 @@ use crate::engine::{Engine, Task};
 use crate::entry::order_capacity;
 use crate::event::{Event, EventBuffer};
 use crate::ids::{AccountId, InstrumentId, OrderId, StrategyId};
+use crate::order::Lookup;
 use crate::position::{Position, Positions};
 use crate::rejection::{Refusal, RejectCode, Rejection};
 use crate::risk::{self, Plan};
@@ -25,11 +29,29 @@ pub(crate) struct Closing {
     remaining: u32,
     /// Shares of it that got one.
     placed: u32,
+    /// Its first and its newest exit.
     first: OrderId,
+    last: OrderId,
     /// Why, as its exits say.
     cause: Cause,
     /// A limit for its exits; without one they are protected market orders.
     limit: Option<Price>,
+}
+
+/// A close that was asked for, by the range of its exits' ids.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Requested {
+    pub(crate) first: OrderId,
+    last: OrderId,
+    /// Shares that got an exit.
+    pub(crate) quantity: u32,
+}
+
+impl Requested {
+    pub(crate) fn slices(&self) -> u32 {
+        let ids = self.last.get().saturating_sub(self.first.get());
+        u32::try_from(ids.saturating_add(1)).unwrap_or(u32::MAX)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +85,7 @@ impl Closing {
             remaining: 0,
             placed: 0,
             first: OrderId::default(),
+            last: OrderId::default(),
             cause,
             limit: None,
         }
@@ -76,6 +99,7 @@ impl Closing {
             remaining,
             placed: 0,
             first: OrderId::default(),
+            last: OrderId::default(),
             cause,
             limit,
         }
@@ -83,7 +107,11 @@ impl Closing {
 }
 
 impl Engine {
-    pub(crate) fn close_position(&mut self, close: &ClosePosition) -> Result<(), Refusal> {
+    pub(crate) fn close_position(
+        &mut self,
+        close: &ClosePosition,
+        out: &mut EventBuffer,
+    ) -> Result<(), Refusal> {
         let slot = self
             .positions
             .slot(close.position)
@@ -101,6 +129,16 @@ impl Engine {
         }
         let open = position.quantity.saturating_abs();
         let closable = self.closable_now(slot);
+        if (close.quantity.is_some() || closable == 0)
+            && let Some(working) = self.working_close(slot)
+        {
+            out.push(Event::CloseRepeated {
+                position: close.position,
+                order: working.first,
+                quantity: Quantity::clamped(i64::from(working.quantity)),
+            });
+            return Ok(());
+        }
         let wanted = close
             .quantity
             .map_or(open, |quantity| i64::from(quantity.shares()));
@@ -120,11 +158,25 @@ impl Engine {
             remaining,
             placed: 0,
             first: OrderId::default(),
+            last: OrderId::default(),
             cause: Cause::Close,
             limit: None,
         };
         self.active = Some(Task::Close(closing));
         Ok(())
+    }
+
+    /// The close that was asked for last, while one of its exits is open.
+    fn working_close(&self, position: u32) -> Option<Requested> {
+        let close = self.positions.at(position).closing?;
+        let works = |id| match self.orders.find(OrderId::new(id)) {
+            Lookup::Open(slot) => {
+                let order = self.orders.at(slot);
+                order.position == position && order.exit_leaves > 0
+            }
+            _ => false,
+        };
+        (close.first.get()..=close.last.get()).any(works).then_some(close)
     }
 
     /// Shares of a position that an exit could close now.
@@ -206,11 +258,20 @@ impl Engine {
             } else {
                 closing.first
             };
+            closing.last = order.id;
             closing.remaining = closing.remaining.saturating_sub(order.quantity);
             closing.placed = closing.placed.saturating_add(order.quantity);
             // Match this slice before the next is placed: first the active task, then the rest of the closing.
             self.waiting.push_front(Task::Close(closing));
             return Some(Task::Match(placed));
+        }
+        if closing.placed > 0 && closing.cause == Cause::Close {
+            self.positions.at_mut(closing.position).closing = Some(Requested {
+                first: closing.first,
+                last: closing.last,
+                quantity: closing.placed,
+            });
+            self.rehash_position(closing.position);
         }
         if closing.placed > 0 && !self.positions.at(closing.position).venue {
             out.push(Event::PositionClosing {

@@ -332,7 +332,7 @@ impl Engine {
             Command::ModifyOrder(modify) => self.modify_order(modify, out),
             Command::CancelOrder(cancel) => self.cancel_order(cancel, out),
             Command::CancelAll(cancel) => self.cancel_all(cancel),
-            Command::ClosePosition(close) => self.close_position(close),
+            Command::ClosePosition(close) => self.close_position(close, out),
             Command::EditConditions(edit) => self.edit_conditions(edit, out),
             Command::MarketPrice(price) => self.market_price(price),
             Command::Tick => {

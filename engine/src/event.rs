@@ -46,6 +46,13 @@ pub enum Event {
         order: OrderId,
         quantity: Quantity,
     },
+    /// A request to close a position of which an earlier one still works: nothing was placed. `order` and `quantity` are as
+    /// that one was answered.
+    CloseRepeated {
+        position: PositionId,
+        order: OrderId,
+        quantity: Quantity,
+    },
     /// An account's heartbeat is waited for from now on, or (`None`) no longer.
     HeartbeatSet {
         account: AccountId,

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::arena::{NIL, Slots, index, slot_of};
+use crate::closing::Requested;
 use crate::conditions::Armed;
 use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
 use crate::state_hash::{Digest, Digested, Entity};
@@ -55,6 +56,8 @@ pub(crate) struct Position {
     pub(crate) armed: [Armed; 3],
     /// On the list of positions whose conditions are to be armed.
     pub(crate) arming: bool,
+    /// The last close that somebody asked for: while one of its exits works, further closes are answered with it.
+    pub(crate) closing: Option<Requested>,
     /// Shares bought for delivery on `bought_on` and not sold since; older ones are settled. Sales take settled
     /// shares first.
     pub(crate) bought: i64,
@@ -182,6 +185,12 @@ impl Entity for Position {
             )
             .signed(self.bought)
             .word(u64::from(self.bought_on));
+        let digest = match self.closing {
+            None => digest,
+            Some(close) => digest
+                .word(close.first.get())
+                .pair(close.quantity, close.slices()),
+        };
         match self.trailing {
             None => digest.finish(),
             Some(Trailing::Distance(distance)) => digest.pair(1, distance.paise()).finish(),
@@ -312,6 +321,7 @@ impl Positions {
             extreme: None,
             armed: [Armed::NONE; 3],
             arming: false,
+            closing: None,
             bought: 0,
             bought_on: 0,
             open_buy: 0,

@@ -388,7 +388,7 @@ pub enum Refusal {
     PositionClosed,
     /// Closing more than is open.
     AboveOpenQuantity(Quantity),
-    /// Exits for the whole open quantity are already working; the id is one of them.
+    /// Exits that no close placed cover the whole open quantity already; the id is one of them.
     AlreadyClosing(OrderId),
     /// The actor may not do this.
     NotAuthorised,
@@ -408,7 +408,7 @@ impl fmt::Display for Refusal {
             Refusal::UnknownPosition => f.write_str("Position not found"),
             Refusal::PositionClosed => f.write_str("Position is closed"),
             Refusal::AboveOpenQuantity(open) => write!(f, "Quantity is above the open quantity {open}"),
-            Refusal::AlreadyClosing(order) => write!(f, "Position is already being closed by order {order}"),
+            Refusal::AlreadyClosing(order) => write!(f, "Position is covered by exit order {order}"),
             Refusal::NotAuthorised => f.write_str("Not authorised"),
             Refusal::UnknownAccount => f.write_str("Account not found"),
             Refusal::UnknownInstrument => f.write_str("Instrument not found"),

@@ -82,6 +82,8 @@ pub struct PositionView {
     pub trailing: Option<Trailing>,
     /// Where the trailing stop stands now.
     pub trailing_stop: Option<Price>,
+    /// The best last price since it was set, which it follows.
+    pub trailing_from: Option<Price>,
     /// Of a delivery position, the shares bought before the present trading day: what it holds settled.
     pub settled: i64,
     /// Open quantity of the orders that will close (part of) it.
@@ -138,6 +140,7 @@ impl Engine {
 
     pub fn position(&self, position: PositionId) -> Option<PositionView> {
         let of = self.positions.at(self.positions.slot(position)?);
+        let (trailing_stop, trailing_from) = self.trailing_stop(of).unzip();
         Some(PositionView {
             position,
             account: of.account,
@@ -152,7 +155,8 @@ impl Engine {
             stop_loss: of.stop_loss,
             take_profit: of.take_profit,
             trailing: of.trailing,
-            trailing_stop: self.trailing_stop(of).map(|(stop, _)| stop),
+            trailing_stop,
+            trailing_from,
             settled: of.settled(self.day),
             closing: of.exits,
         })

@@ -192,6 +192,7 @@ fn every_kind_happened(run: &Run) {
         ("PositionChanged", 8_000),
         ("PositionMarked", 100),
         ("PositionClosing", 100),
+        ("CloseRepeated", 10),
         ("AccountChanged", 10),
         ("Alert", 100),
         ("TradingStateChanged", 100),

@@ -427,7 +427,7 @@ fn streams_reach_every_kind_of_event() {
 /// Out of reach of random streams: capacities (their own tests), and loss limits that the kill switch forestalls.
 const EXPECTED_KINDS: &str = "
     OrderAccepted OrderRepeated Fill OrderModified OrderTriggered Trade PositionMarked ConditionsChanged AccountChanged TopOfBook MassCancelled
-    PositionClosing InstrumentDefined AccountDefined StrategyDefined LimitsSet
+    PositionClosing CloseRepeated InstrumentDefined AccountDefined StrategyDefined LimitsSet
     PositionChanged:Opened PositionChanged:Changed PositionChanged:Closed
     OrderCancelled:Requested OrderCancelled:MassCancel OrderCancelled:ImmediateOrCancel OrderCancelled:SelfTrade
     OrderCancelled:Expired OrderCancelled:KillSwitch OrderCancelled:ExcessExit OrderCancelled:PriceBand

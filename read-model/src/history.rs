@@ -178,6 +178,7 @@ impl History {
             | Event::TopOfBook(_)
             | Event::MassCancelled(_)
             | Event::PositionClosing { .. }
+            | Event::CloseRepeated { .. }
             | Event::OrderRepeated(_)
             | Event::PhaseChanged { .. }
             | Event::HeartbeatSet { .. }

@@ -255,6 +255,14 @@ pub(super) fn event(engine: &Engine, event: &Event) -> Facts {
             .with("position", position.get())
             .with("order", order.get())
             .with("quantity", quantity.shares()),
+        Event::CloseRepeated {
+            position,
+            order,
+            quantity,
+        } => kind("close_repeated")
+            .with("position", position.get())
+            .with("order", order.get())
+            .with("quantity", quantity.shares()),
         Event::Refused(refusal) => kind("refused").with("reason", refusal.to_string()),
         Event::InstrumentDefined(instrument) => {
             kind("instrument_defined").with("symbol", names.symbol(*instrument))

@@ -270,7 +270,7 @@ fn event_subject(event: &Event) -> Subject {
             account: e.account,
             ..none
         },
-        Event::PositionClosing { order, .. } => Subject {
+        Event::PositionClosing { order, .. } | Event::CloseRepeated { order, .. } => Subject {
             orders: [Some(*order), None],
             ..none
         },

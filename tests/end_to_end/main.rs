@@ -11,6 +11,8 @@ mod administration;
 mod authority;
 mod bad_input;
 mod browser;
+mod closes;
+mod conditions;
 mod configuration;
 mod crash;
 mod crash_load;

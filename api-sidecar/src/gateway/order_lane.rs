@@ -258,11 +258,16 @@ fn cancel_all(json: &str, who: &Principal, directory: &Directory) -> Result<Deco
     })
 }
 
+/// All of the position without a quantity. A quantity of 0 is a mistake of the caller's, which must not close everything.
 fn close(position: PositionId, quantity: Raw<'_>, who: &Principal) -> Result<Decoded, Answer> {
+    let quantity = match quantity {
+        None => None,
+        some => Some(fields::quantity("quantity", some).map_err(invalid_request)?),
+    };
     let command = ClosePosition {
         actor: who.actor(),
         position,
-        quantity: fields::optional_quantity("quantity", quantity).map_err(invalid_request)?,
+        quantity,
     };
     Ok(Decoded {
         input: Input::Command(Command::ClosePosition(command)),
@@ -270,8 +275,6 @@ fn close(position: PositionId, quantity: Raw<'_>, who: &Principal) -> Result<Dec
     })
 }
 
-/// `{quantity?}`.
-/// Only what clients were told of can be closed: not a venue account's positions, whatever an admin guesses.
 /// A field that says something different when it is `null` from when it is absent.
 fn present<'de: 'b, 'b, D: Deserializer<'de>>(deserializer: D) -> Result<Raw<'b>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
@@ -348,6 +351,8 @@ fn edit_trailing(raw: Raw<'_>) -> Result<Edit<Trailing>, Invalid> {
     }
 }
 
+/// `{quantity?}`. Only what clients were told of can be closed: not a venue account's positions, whatever an admin
+/// guesses.
 fn close_by_id(json: &str, position: u64, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
     let body: Scope<'_> = parse_object(json).map_err(invalid_request)?;
     let position = u32::try_from(position)

@@ -14,6 +14,7 @@ use crate::latency::Stamps;
 use crate::limits::{HELD_TIME_MAX, PENDING_MAX, WS_CORRELATION_BYTES_MAX};
 use crate::wire::{
     BrokerOrderId, Object, OrderAction, check_fields, refusal_answer, rejection_fields, rejection_status,
+    trailing_fields,
 };
 
 /// What was asked, as far as its answer depends on it.
@@ -176,7 +177,8 @@ pub(crate) struct Outcome {
     modified: Option<OrderModified>,
     cancelled: Option<OrderId>,
     mass_cancelled: Option<u32>,
-    closing: Option<(PositionId, OrderId, Quantity)>,
+    /// With the sentence that says whether it is this command's.
+    closing: Option<(PositionId, OrderId, Quantity, &'static str)>,
     conditions: Option<ConditionsChanged>,
     state_changes: u32,
     limits_set: bool,
@@ -220,7 +222,16 @@ impl Outcome {
                 quantity,
             } => {
                 // Later ones are of what this one's prints set off.
-                self.closing.get_or_insert((*position, *order, *quantity));
+                self.closing
+                    .get_or_insert((*position, *order, *quantity, "Position is being closed"));
+            }
+            Event::CloseRepeated {
+                position,
+                order,
+                quantity,
+            } => {
+                let message = "Position is already being closed";
+                self.closing = Some((*position, *order, *quantity, message));
             }
             Event::ConditionsChanged(changed) => {
                 self.conditions.get_or_insert(*changed);
@@ -324,8 +335,8 @@ fn success_fields(body: &mut Object<'_>, action: &Action, outcome: &Outcome, seq
             body.number("position_id", changed.position)
                 .string("message", "Conditions of the position changed")
                 .optional_number("stop_loss", changed.stop_loss)
-                .optional_number("take_profit", changed.take_profit)
-                .optional_number("trailing_stop", changed.trailing_stop);
+                .optional_number("take_profit", changed.take_profit);
+            trailing_fields(body, changed.trailing, changed.trailing_stop);
             let warning = "Rounded to the tick size, toward triggering earlier";
             body.array("warnings", |warnings| {
                 if changed.rounded {
@@ -334,12 +345,12 @@ fn success_fields(body: &mut Object<'_>, action: &Action, outcome: &Outcome, seq
             });
         }
         Action::Close => {
-            let (position, order, quantity) = outcome.closing?;
+            let (position, order, quantity, message) = outcome.closing?;
             body.number("position_id", position)
                 .number("order_id", order)
                 .text("broker_order_id", BrokerOrderId(order))
                 .number("quantity", quantity)
-                .string("message", "Position is being closed");
+                .string("message", message);
         }
         Action::Kill {
             scope, state, reason, ..

@@ -1,6 +1,6 @@
 //! `/positions/<id>/explain`: the fills behind a position, and the arithmetic behind each of its numbers.
 
-use engine::{Charges, Money, PositionId, PositionView};
+use engine::{Charges, Money, PositionId, PositionView, Trailing};
 use read_model::{ChargeSums, Effect, Explanation, FillRecord, ReadModel, Running, Start};
 
 use super::answer::Answer;
@@ -201,4 +201,22 @@ fn arithmetic(list: &mut Array<'_>, view: &PositionView, end: &Running, model: &
         "realized_pnl + unrealized_pnl",
         &[("realized_pnl", realised), ("unrealized_pnl", unrealised)],
     );
+    if let (Some(trailing), Some(stop), Some(best)) = (view.trailing, view.trailing_stop, view.trailing_from)
+    {
+        let (stop, best) = (stop.money(), best.money());
+        let (formula, distance) = match (trailing, view.quantity > 0) {
+            (Trailing::Distance(_), true) => ("best_price - distance", best.saturating_sub(stop)),
+            (Trailing::Distance(_), false) => ("best_price + distance", stop.saturating_sub(best)),
+            (Trailing::Percent(_), true) => (
+                "best_price - distance, which is that share of it, down to the paisa and not below one",
+                best.saturating_sub(stop),
+            ),
+            (Trailing::Percent(_), false) => (
+                "best_price + distance, which is that share of it, down to the paisa and not below one",
+                stop.saturating_sub(best),
+            ),
+        };
+        let terms = [("best_price", best), ("distance", distance)];
+        line("trailing_stop", stop, formula, &terms);
+    }
 }

@@ -7,7 +7,7 @@ use super::answer::{Answer, optional_text};
 use super::limits::{OPEN_LIST_MAX, PAGE_DEFAULT, PAGE_MAX, PAGE_SCAN_MAX};
 use super::orders::{account_field, instrument_fields};
 use super::request::{Caller, Query};
-use crate::wire::{Iso8601, Object, average_price, net_pnl};
+use crate::wire::{Iso8601, Object, average_price, net_pnl, trailing_fields};
 
 /// Open positions, newest first; with `?closed=1` the round trips that ended today.
 pub(super) fn list(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
@@ -67,9 +67,9 @@ pub(super) fn position_fields(row: &mut Object<'_>, view: &PositionView, model: 
     let realised = net_pnl(view.realised, view.charges);
     pnl_fields(row, realised, view.unrealised, view.charges);
     row.optional_number("stop_loss", view.stop_loss)
-        .optional_number("take_profit", view.take_profit)
-        .optional_number("trailing_stop", view.trailing_stop)
-        .boolean("is_long", view.quantity > 0)
+        .optional_number("take_profit", view.take_profit);
+    trailing_fields(row, view.trailing, view.trailing_stop);
+    row.boolean("is_long", view.quantity > 0)
         .boolean("is_short", view.quantity < 0);
     optional_text(row, "entry_time", open.map(|open| Iso8601(open.opened)));
     optional_text(row, "updated_at", open.map(|open| Iso8601(open.updated)));
@@ -148,8 +148,9 @@ pub(super) fn closed_fields(
         .optional_number("current_price", instrument.and_then(|view| view.last_price));
     pnl_fields(row, closed.net(), Money::ZERO, closed.charges);
     row.optional_number("stop_loss", closed.stop_loss)
-        .optional_number("take_profit", closed.take_profit)
-        .boolean("is_long", false)
+        .optional_number("take_profit", closed.take_profit);
+    trailing_fields(row, None, None);
+    row.boolean("is_long", false)
         .boolean("is_short", false)
         .boolean("was_long", closed.was_long)
         .text("entry_time", Iso8601(closed.opened))

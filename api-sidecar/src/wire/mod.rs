@@ -7,6 +7,7 @@ mod price;
 mod refusal;
 mod rejection;
 mod time;
+mod trailing;
 
 pub use alert::{AlertContext, alert_fields, alert_safe, drawdown_reason, loss_reason};
 pub use json::{Array, Object};
@@ -15,6 +16,7 @@ pub(crate) use refusal::rejection_status;
 pub use refusal::{OrderAction, refusal_answer};
 pub use rejection::{check_fields, rejection_fields};
 pub use time::{HttpDate, Iso8601, TradingDate, parse_date, parse_iso8601};
+pub(crate) use trailing::trailing_fields;
 
 use core::fmt;
 

@@ -121,7 +121,7 @@ mod tests {
         check(
             Refusal::AlreadyClosing(OrderId::new(9)),
             409,
-            r#"{"error":"Position is already being closed by order 9","order_id":9}"#,
+            r#"{"error":"Position is covered by exit order 9","order_id":9}"#,
         );
         check(Refusal::NotAuthorised, 403, r#"{"error":"Not authorised"}"#);
     }

@@ -255,9 +255,12 @@ impl Books {
         let right = match (state, free) {
             (TradingState::Halted, _) => closing.is_none() && says(RejectCode::CircuitBreaker),
             _ if !self.trades(position.instrument) => closing.is_none() && says(RejectCode::Session),
-            (_, 0) => events
-                .iter()
-                .any(|event| matches!(event, Event::Refused(Refusal::AlreadyClosing(_)))),
+            (_, 0) => events.iter().any(|event| {
+                matches!(
+                    event,
+                    Event::Refused(Refusal::AlreadyClosing(_)) | Event::CloseRepeated { .. }
+                )
+            }),
             _ => closing == Some(free),
         };
         if right {

@@ -174,6 +174,7 @@ impl Oracle {
             stop_loss: None,
             take_profit: None,
             trailing: None,
+            asked_close: (Vec::new(), 0),
             extreme: None,
             armed: Default::default(),
             mark: None,
@@ -530,11 +531,24 @@ impl Oracle {
         if let Some(rejection) = self.session_refuses(instrument, None) {
             return Err(Refusal::Rejected(rejection));
         }
+        let free = held.abs() - self.working_exits(command.position);
+        if command.quantity.is_some() || free == 0 {
+            let (exits, shares) = &self.position(command.position).asked_close;
+            let works = |id: &OrderId| self.resting.contains(id) && self.orders[id].exit_leaves > 0;
+            if exits.iter().any(works) {
+                let repeated = Event::CloseRepeated {
+                    position: command.position,
+                    order: exits[0],
+                    quantity: quantity(*shares),
+                };
+                self.events.push(repeated);
+                return Ok(());
+            }
+        }
         let wanted = command.quantity.map_or(held.abs(), |q| i128::from(q.shares()));
         if wanted > held.abs() || wanted < 1 {
             return Err(Refusal::AboveOpenQuantity(quantity(held.abs())));
         }
-        let free = held.abs() - self.working_exits(command.position);
         if free < 1 {
             let working = self
                 .open_orders(account)
@@ -591,6 +605,7 @@ impl Oracle {
         let edge = Price::from_paise_clamped(i64::try_from(edge).expect("a price"));
         self.make_way(id, wanted);
         let first = self.orders.next_id();
+        let mut placed = Vec::new();
         let mut left = wanted;
         while left > 0 {
             let slice = left.min(freeze);
@@ -619,6 +634,7 @@ impl Oracle {
                 metadata: None,
             };
             let next = self.orders.next_id();
+            placed.push(next);
             self.accept(
                 next,
                 Candidate {
@@ -632,6 +648,9 @@ impl Oracle {
                 },
             );
             self.follow_up();
+        }
+        if cause == Cause::Close {
+            self.position_mut(id).asked_close = (placed, wanted);
         }
         if !self.account(account).venue {
             self.events.push(Event::PositionClosing {

@@ -170,6 +170,8 @@ pub struct Position {
     /// The best last price since the trailing stop was armed.
     pub extreme: Option<Price>,
     pub armed: [Armed; 3],
+    /// The exits of the last close that somebody asked for, and the shares that they were for.
+    pub asked_close: (Vec<OrderId>, Shares),
     /// The price that it last traded or was marked at, and the one that was last published.
     pub mark: Option<Price>,
     pub published: Option<Price>,

@@ -169,6 +169,11 @@ fn show_other_event(event: &Event, names: &Names) -> String {
             order,
             quantity,
         } => format!("closing position {position}: {quantity} from order {order}"),
+        Event::CloseRepeated {
+            position,
+            order,
+            quantity,
+        } => format!("already closing position {position}: {quantity} from order {order}"),
         Event::PhaseChanged { derivatives, phase } => format!(
             "phase {} {}",
             if *derivatives { "derivatives" } else { "cash" },

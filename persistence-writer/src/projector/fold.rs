@@ -261,6 +261,7 @@ impl Fold {
             }
             Event::Refused(refusal) => self.refusal = Some(*refusal),
             Event::OrderRepeated(_)
+            | Event::CloseRepeated { .. }
             | Event::PhaseChanged { .. }
             | Event::HeartbeatSet { .. }
             | Event::Trade(_)

@@ -1,8 +1,8 @@
 //! Rows of `orders` and `trades`.
 
-use engine::{AveragePrice, Charges, Fill, Money, Percent, Side, TimeInForce, Timestamp};
+use engine::{AveragePrice, Charges, Fill, Money, Percent, Price, Side, TimeInForce, Timestamp};
 use read_model::Order;
-use serde_json::json;
+use serde_json::{Number, json};
 
 use super::names::Names;
 use super::table::{Row, Value};
@@ -57,9 +57,26 @@ pub(crate) fn order_row(order: &Order, names: &Names, seq: u64) -> Row {
         Value::optional(order.rejection.as_deref(), |rejection| {
             Value::text(&rejection.to_string())
         }),
-        Value::optional(order.metadata.as_deref(), |json| Value::Json(without_nul(json))),
+        metadata(order),
         Value::id(seq),
     ]
+}
+
+/// What the client gave; of the engine's own exits why they were placed, as `GET /orders/<id>` says it.
+fn metadata(order: &Order) -> Value {
+    let Some(cause) = order.cause else {
+        return Value::optional(order.metadata.as_deref(), |json| Value::Json(without_nul(json)));
+    };
+    let price = |price: Price| Number::from_string_unchecked(price.to_string());
+    let reached = order.reached;
+    let cause = json!({"cause": {
+        "kind": cause.as_str(),
+        "position_id": order.position.map(|id| id.get()),
+        "trigger_price": reached.map(|reached| price(reached.trigger_price)),
+        "print_price": reached.map(|reached| price(reached.print_price)),
+        "trade_id": reached.and_then(|reached| reached.trade).map(|trade| trade.get()),
+    }});
+    Value::Json(cause.to_string())
 }
 
 /// One side of a trade. Both sides of a trade are rows: the buy is `2 × trade`, the sale one more.

@@ -1,9 +1,9 @@
 //! The engine's events as the messages that clients are pushed (CONTRACT.md section 3).
 
 use engine::{
-    AccountChanged, AccountId, Alert, Event, Fill, InstrumentId, KillCause, KillScope, Money, OrderAccepted,
-    OrderCancelled, OrderId, OrderModified, OrderRejected, OrderTriggered, PositionChange, PositionChanged,
-    PositionId, PositionMarked, Seq, Timestamp, TradingStateChanged,
+    AccountChanged, AccountId, Alert, ConditionsChanged, Event, Fill, InstrumentId, KillCause, KillScope,
+    Money, OrderAccepted, OrderCancelled, OrderId, OrderModified, OrderRejected, OrderTriggered,
+    PositionChange, PositionChanged, PositionId, PositionMarked, Seq, Timestamp, TradingStateChanged,
 };
 
 use super::super::directory::Directory;
@@ -11,7 +11,7 @@ use super::super::replies::Action;
 use super::cursor::Cursor;
 use crate::wire::{
     AlertContext, BrokerOrderId, Iso8601, Object, alert_fields, average_price, drawdown_reason, loss_reason,
-    net_pnl, rejection_fields,
+    net_pnl, rejection_fields, trailing_fields,
 };
 
 /// Types of pushed messages, each a bit of a subscription.
@@ -27,6 +27,7 @@ pub(crate) enum Push {
     PositionOpened,
     PositionUpdated,
     PositionClosed,
+    ConditionsChanged,
     RiskAlert,
     KillSwitchTriggered,
     KillSwitchDeactivated,
@@ -36,7 +37,7 @@ pub(crate) enum Push {
 }
 
 impl Push {
-    const ALL: [Push; 14] = [
+    const ALL: [Push; 15] = [
         Push::OrderPlaced,
         Push::OrderFilled,
         Push::OrderCancelled,
@@ -46,6 +47,7 @@ impl Push {
         Push::PositionOpened,
         Push::PositionUpdated,
         Push::PositionClosed,
+        Push::ConditionsChanged,
         Push::RiskAlert,
         Push::KillSwitchTriggered,
         Push::KillSwitchDeactivated,
@@ -70,6 +72,7 @@ impl Push {
             Push::PositionOpened => "position:opened",
             Push::PositionUpdated => "position:updated",
             Push::PositionClosed => "position:closed",
+            Push::ConditionsChanged => "position:conditions",
             Push::RiskAlert => "risk:alert",
             Push::KillSwitchTriggered => "risk:kill_switch_triggered",
             Push::KillSwitchDeactivated => "risk:kill_switch_deactivated",
@@ -105,6 +108,7 @@ pub(crate) fn is_pushed(event: &Event) -> bool {
             | Event::OrderTriggered(_)
             | Event::PositionChanged(_)
             | Event::PositionMarked(_)
+            | Event::ConditionsChanged(_)
             | Event::AccountChanged(_)
             | Event::Alert(_)
             | Event::TradingStateChanged(_)
@@ -151,6 +155,11 @@ pub(crate) fn encode(
             let figures = PositionFigures::marked(marked);
             out.send(Push::PositionUpdated, Some(marked.account), &|data| {
                 figures.write(data, context);
+            });
+        }
+        Event::ConditionsChanged(changed) => {
+            out.send(Push::ConditionsChanged, Some(changed.account), &|data| {
+                conditions(data, changed, context);
             });
         }
         Event::AccountChanged(changed) => {
@@ -285,6 +294,10 @@ fn placed(data: &mut Object<'_>, accepted: &OrderAccepted, context: &PushContext
         .optional_number("trigger_price", accepted.order_type.trigger())
         .string("product", accepted.product.as_str())
         .string("validity", accepted.time_in_force.as_str());
+    match accepted.cause {
+        Some(cause) => data.string("cause", cause.as_str()),
+        None => data.null("cause"),
+    };
 }
 
 fn rejected_order(data: &mut Object<'_>, rejected: &OrderRejected, context: &PushContext<'_>) {
@@ -389,6 +402,24 @@ impl PositionFigures {
             .number("charges", self.charges)
             .number("position_id", self.position);
     }
+}
+
+/// The conditions as they are now; of a firing, which ends them all, the price that was reached and the print that did.
+fn conditions(data: &mut Object<'_>, changed: &ConditionsChanged, context: &PushContext<'_>) {
+    data.string("symbol", context.directory.symbol(changed.instrument).as_str())
+        .number("position_id", changed.position)
+        .optional_number("stop_loss", changed.stop_loss)
+        .optional_number("take_profit", changed.take_profit);
+    trailing_fields(data, changed.trailing, changed.trailing_stop);
+    match changed.fired {
+        None => data.null("fired"),
+        Some(reached) => data.object("fired", |fired| {
+            fired
+                .number("trigger_price", reached.trigger_price)
+                .number("print_price", reached.print_price)
+                .optional_number("trade_id", reached.trade);
+        }),
+    };
 }
 
 fn balance(data: &mut Object<'_>, changed: &AccountChanged) {
