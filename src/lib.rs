@@ -4,6 +4,7 @@ pub mod archive;
 pub mod base;
 pub mod bench;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod diff;
 pub mod engine_thread;

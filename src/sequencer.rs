@@ -3,13 +3,13 @@
 //! It owns the hot engine and the engine thread's output rings. A command is applied first and then moved into the
 //! journal's ring; its events leave the process only once the journal covers it, which the gateway sees to.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use api_sidecar::latency::StampClock;
 use engine::lane::{Input, JournalEntry, Outbound, Request, Stamp, Token};
 use engine::limits::EVENTS_PER_CALL;
 use engine::{Command, Engine, Event, EventBuffer, NewOrder, Seq, Sequenced, Timestamp, Work};
 use rtrb::Producer;
+
+use crate::clock::Clock;
 
 /// Commands between two state hashes in the journal (DESIGN.md section 5).
 const HASH_CHECK_INTERVAL: u64 = 65_536;
@@ -27,6 +27,7 @@ pub struct Sequencer {
     journal: Producer<JournalEntry>,
     outbound: Producer<Outbound>,
     clock: StampClock,
+    time: Clock,
     /// Free slots known of each ring; looked up again only when they run low.
     journal_free: usize,
     outbound_free: usize,
@@ -63,9 +64,16 @@ impl Sequencer {
             journal,
             outbound,
             clock,
+            time: Clock::Wall,
             journal_free: 0,
             outbound_free: 0,
         }
+    }
+
+    /// Takes the time from another clock than the wall's.
+    #[must_use]
+    pub fn with_clock(self, time: Clock) -> Sequencer {
+        Sequencer { time, ..self }
     }
 
     pub fn engine(&self) -> &Engine {
@@ -89,12 +97,10 @@ impl Sequencer {
         self.journal.is_abandoned()
     }
 
-    /// The wall clock, never behind the last command.
+    /// The clock's time, never behind the last command.
     #[inline]
     pub fn now(&self) -> Timestamp {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let nanos = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
-        Timestamp::from_nanos(nanos).max(self.engine.time())
+        self.time.now().max(self.engine.time())
     }
 
     /// Sequences a tick where one is due.
