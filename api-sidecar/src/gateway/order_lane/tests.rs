@@ -20,6 +20,7 @@ fn directory() -> Directory {
         unrealised: Money::ZERO,
         trailing: None,
         trailing_stop: None,
+        trailing_from: None,
         stop_loss: None,
         take_profit: None,
         settled: 0,
