@@ -357,7 +357,7 @@ fn conditions_that_cannot_be_are_refused_in_words() {
             &path,
             json!({"stop_loss": 2491, "take_profit": 2491}),
             400,
-            "target",
+            "losing side",
         ),
         (&path, json!({"stop_loss": 2495}), 400, "losing side"),
     ] {
