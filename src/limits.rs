@@ -55,11 +55,11 @@ pub const GATEWAY_RING: usize = 4_096;
 pub const MARKET_RING: usize = 1_024;
 
 /// Decisions not yet written: what a slow disk may fall behind before the engine waits for it.
-pub const JOURNAL_RING: usize = 65_536;
+pub const JOURNAL_RING: usize = 4_096;
 
 /// Events not yet released to clients: room for several calls of the engine of 4,096 events each, so that an
 /// fdatasync does not hold up the next decision.
-pub const OUTBOUND_RING: usize = 65_536;
+pub const OUTBOUND_RING: usize = 16_384;
 
 /// Threads that answer reads (DESIGN.md section 4).
 pub const REST_THREADS: usize = 4;

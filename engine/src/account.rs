@@ -7,6 +7,7 @@ use crate::dead_man::DeadMan;
 use crate::event::AccountChanged;
 use crate::ids::{AccountId, StrategyId};
 use crate::marking::{Held, Marks, Spread};
+use crate::risk::Pace;
 use crate::risk_limits::RiskLimits;
 use crate::state_hash::{Digest, Digested, Entity};
 use crate::terms::{Product, Side, TradingState};
@@ -114,6 +115,9 @@ pub(crate) struct Account {
     pub(crate) executions: [Executions; EXECUTION_KEYS],
     /// Token bucket as its theoretical arrival time (GCRA), in nanoseconds.
     pub(crate) rate_horizon: Timestamp,
+    /// What the limit on the rate means for the bucket. Worked out again from a snapshot.
+    #[serde(skip, default = "unlimited")]
+    pub(crate) pace: Pace,
     /// The heartbeat that is waited for.
     pub(crate) dead_man: Option<DeadMan>,
     /// Ends of the list of its position keys, by id.
@@ -121,6 +125,10 @@ pub(crate) struct Account {
     pub(crate) last_position: u32,
     #[serde(skip)]
     pub(crate) digested: Digested,
+}
+
+fn unlimited() -> Pace {
+    Pace::new(None)
 }
 
 impl Executions {
@@ -179,11 +187,23 @@ impl Account {
             recent_next: 0,
             executions: [Executions::default(); EXECUTION_KEYS],
             rate_horizon: Timestamp::ZERO,
+            pace: Pace::new(definition.limits.orders_per_second_max),
             dead_man: None,
             first_position: NIL,
             last_position: NIL,
             digested: Digested::default(),
         }
+    }
+
+    /// Goes by other limits from now on.
+    pub(crate) fn follow(&mut self, limits: RiskLimits) {
+        self.limits = limits;
+        self.work_out();
+    }
+
+    /// What follows from the limits and is not kept in snapshots.
+    pub(crate) fn work_out(&mut self) {
+        self.pace = Pace::new(self.limits.orders_per_second_max);
     }
 
     /// Today's realised + unrealised − charges. What is unrealised is the caller's to say: at the last marks
@@ -239,11 +259,33 @@ impl Account {
             .wrapping_add(self.entry_value.leveraged(leverage))
     }
 
+    /// Whether what is held stays below every margin at which an alert could be due, whatever the marks in its band.
+    #[inline(always)]
+    pub(crate) fn has_margin_room(&self) -> bool {
+        let narrow = |leverage: i64| {
+            let delivery = self.position_cost.cnc.checked_add(self.entry_value.cnc)?;
+            let intraday = self.position_cost.mis.checked_add(self.entry_value.mis)?;
+            delivery
+                .checked_mul(leverage)?
+                .checked_add(intraday)?
+                .checked_mul(100)
+        };
+        match narrow(i64::from(self.limits.mis_leverage.max(1))) {
+            Some(held) => i128::from(held) <= self.margin_room,
+            None => self.held_leveraged().wrapping_mul(100) <= self.margin_room,
+        }
+    }
+
+    /// Takes one token from the order rate.
+    #[inline(always)]
+    pub(crate) fn take_token(&mut self, now: Timestamp) {
+        if !self.venue {
+            self.rate_horizon = self.pace.after_token(self.rate_horizon, now);
+        }
+    }
+
     /// Notes an accepted order for the duplicate check.
     pub(crate) fn note_order(&mut self, likeness: u64, now: Timestamp) {
-        if self.limits.duplicate_burst_max.is_none() {
-            return;
-        }
         let place = usize::from(self.recent_next);
         if let Some(entry) = self.recent_orders.get_mut(place) {
             *entry = (likeness, now);

@@ -26,6 +26,11 @@ impl Agenda {
         self.slots.push(slot);
     }
 
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// Takes the lowest slot.
     #[inline]
     pub(crate) fn take_first(&mut self) -> Option<u32> {

@@ -385,6 +385,7 @@ impl Engine {
         };
         let plan = Plan {
             limit,
+            tick: self.instrument_of(order.instrument).sides.domain().tick_of(limit),
             exit_quantity: quantity,
             stop_loss: None,
             take_profit: None,

@@ -166,7 +166,7 @@ impl Engine {
         let now = self.time;
         let account = self.account_mut(set.account);
         account.forget_old_executions(now);
-        account.limits = limits;
+        account.follow(limits);
         self.look_at_everything(set.account);
         self.follow_feed_limits();
         out.push(Event::LimitsSet(set.account));

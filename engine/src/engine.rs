@@ -367,7 +367,7 @@ impl Engine {
     /// fills and positions first, then marks and limits, then what those set off, then triggers one after the other.
     fn run(&mut self, out: &mut EventBuffer) -> Work {
         self.collected = 0;
-        loop {
+        while !self.is_idle() {
             if !out.has_room_for_a_step() || self.collected >= TRIGGERS_PER_CALL {
                 return Work::More;
             }
@@ -394,13 +394,38 @@ impl Engine {
                 self.active = self.waiting.pop_front();
             } else if self.triggers.has_fired() {
                 self.fire_next(out);
-            } else if self.ticking {
-                self.next_due(out);
-            } else if let Some(account) = self.message_of.take() {
-                self.watch_messages(account, out);
             } else {
-                break;
+                self.next_due(out);
             }
+        }
+        self.conclude(out)
+    }
+
+    /// Whether everything that the command led to is done.
+    #[inline(always)]
+    fn is_idle(&self) -> bool {
+        self.active.is_none()
+            & self.excess_exits.is_empty()
+            & self.unmarked.is_empty()
+            & self.watches.is_empty()
+            & self.reviews.is_empty()
+            & self.printed.is_empty()
+            & self.arming.is_empty()
+            & self.waiting.is_empty()
+            & !self.triggers.has_fired()
+            & !self.ticking
+    }
+
+    /// What comes once at the end of a command: the sender's message counts, outcomes are kept, tops are published.
+    #[inline]
+    fn conclude(&mut self, out: &mut EventBuffer) -> Work {
+        if let Some(account) = self.message_of {
+            if !out.has_room_for_a_step() {
+                return Work::More;
+            }
+            self.message_of = None;
+            self.watch_messages(account, out);
+            debug_assert!(self.is_idle(), "counting a message sets nothing off");
         }
         if self.remembering.is_some() {
             self.remember_outcome();

@@ -25,6 +25,16 @@ pub(crate) struct Remembering {
     payload: u64,
 }
 
+/// Whether an order has nothing that has to be looked at beside its risk: a limit for the day or for now.
+#[inline(always)]
+pub(crate) fn is_plain(order: &NewOrder) -> bool {
+    matches!(order.order_type, OrderType::Limit(_))
+        && matches!(order.time_in_force, TimeInForce::Day | TimeInForce::Ioc)
+        && !order.post_only
+        && order.disclosed.is_none()
+        && order.minimum.is_none()
+}
+
 /// `bound` orders are open.
 pub(crate) fn order_capacity(bound: u32) -> Rejection {
     let limit = i64::from(bound);
@@ -133,9 +143,13 @@ impl Engine {
         let new_key = subject.position.is_none();
         let (plan, warnings) = risk::evaluate(&subject);
         let plan = plan.and_then(|plan| {
-            self.attribute_checks(order, now)?;
-            self.capacity_checks(order, &plan, new_key)?;
-            self.book_checks(order, &plan)?;
+            if is_plain(order) {
+                self.capacity_checks(order, &plan, new_key)?;
+            } else {
+                self.attribute_checks(order, now)?;
+                self.capacity_checks(order, &plan, new_key)?;
+                self.book_checks(order, &plan)?;
+            }
             Ok(plan)
         });
         (plan, warnings)
@@ -176,10 +190,7 @@ impl Engine {
 
     fn capacity_checks(&self, order: &NewOrder, plan: &Plan, new_key: bool) -> Result<(), Rejection> {
         let sides = &self.instrument_of(order.instrument).sides;
-        let can_rest = sides
-            .domain()
-            .tick_of(plan.limit)
-            .is_some_and(|tick| sides.can_rest(order.side, tick));
+        let can_rest = plan.tick.is_some_and(|tick| sides.can_rest(order.side, tick));
         let can_remember = order.client_order_id.is_empty() || self.client_order_ids.has_room();
         let is_exit = plan.exit_quantity == order.quantity.shares();
         let bound = self.orders.bound(is_exit);
@@ -338,12 +349,7 @@ impl Engine {
             .unwrap_or_else(|| self.open_key(order));
         let quantity = order.quantity.shares();
         let venue = self.account_of(order.account).venue;
-        let tick = self
-            .instrument_of(order.instrument)
-            .sides
-            .domain()
-            .tick_of(plan.limit)
-            .unwrap_or(0);
+        let tick = plan.tick.unwrap_or(0);
         let id = self.orders.take_id();
         let newest = self.positions.at(position).newest;
         let slot = self.orders.insert(Order {
@@ -390,7 +396,7 @@ impl Engine {
             quantity.wrapping_sub(plan.exit_quantity),
             plan.exit_quantity,
         );
-        self.count_order(order.account, risk::likeness(order, plan.limit));
+        self.count_order(order, plan.limit);
         self.rehash_order(slot);
         if !venue {
             out.push(Event::OrderAccepted(OrderAccepted {
@@ -435,22 +441,15 @@ impl Engine {
     }
 
     /// Counts an accepted order: the day's orders, the open ones, the rate.
-    fn count_order(&mut self, id: AccountId, likeness: u64) {
+    fn count_order(&mut self, order: &NewOrder, limit: Price) {
         let now = self.time;
-        let account = self.account_mut(id);
-        account.note_order(likeness, now);
+        let account = self.account_mut(order.account);
+        if account.limits.duplicate_burst_max.is_some() {
+            account.note_order(risk::likeness(order, limit), now);
+        }
         account.orders_today = account.orders_today.saturating_add(1);
         account.open_orders = account.open_orders.saturating_add(1);
-        self.take_token(id);
-    }
-
-    /// Takes one token from an account's order rate.
-    pub(crate) fn take_token(&mut self, id: AccountId) {
-        let now = self.time;
-        let account = self.account_mut(id);
-        if !account.venue {
-            account.rate_horizon = risk::horizon_after_token(account, now);
-        }
+        account.take_token(now);
     }
 
     /// Holds margin for `entry` and counts `exit` of an order's open quantity, which already includes both.

@@ -5,11 +5,11 @@
 use crate::arena::Slots;
 use crate::command::{ModifyOrder, NewOrder};
 use crate::engine::{Engine, Task};
-use crate::entry::order_capacity;
+use crate::entry::{is_plain, order_capacity};
 use crate::event::{Event, EventBuffer, OrderModified};
 use crate::order::Order;
 use crate::rejection::{Refusal, RejectCode, Rejection};
-use crate::risk::{self, Subject};
+use crate::risk::{self, Released, Subject};
 use crate::terms::{OrderStatus, OrderType};
 use crate::text::ClientOrderId;
 use crate::units::{Price, Quantity};
@@ -115,12 +115,11 @@ impl Engine {
     /// The risk pass for what the order would become, on the state without it: for funds that is a check of the
     /// difference, and limits on one order see the whole of it.
     fn recheck(&mut self, slot: u32, change: &Change, leaves: u32) -> Result<(), Refusal> {
-        let order = self.orders.at(slot).clone();
+        let order = self.orders.at(slot);
         let (entry, exit) = (order.entry_leaves(), order.exit_leaves);
-        let position = self.positions.at(order.position);
         let request = NewOrder {
             account: order.account,
-            strategy: position.strategy,
+            strategy: self.positions.at(order.position).strategy,
             instrument: order.instrument,
             side: order.side,
             product: order.product,
@@ -135,36 +134,56 @@ impl Engine {
             client_order_id: ClientOrderId::EMPTY,
             metadata: None,
         };
-        self.release(slot, entry, exit);
-        let subject = Subject {
-            order: &request,
-            account: self.account_of(order.account),
-            marks: self.marks_of(self.account_of(order.account)),
-            instrument: self.instrument_of(order.instrument),
-            position: Some(self.positions.at(order.position)),
-            modifies: true,
-            state: self.state_for(order.account, request.strategy),
-            gate: self.gate_of(order.instrument),
-            now: self.time,
-            executions: self
-                .account_of(order.account)
-                .executions_of(request.strategy, order.side, self.time),
+        let released = Released {
+            entry_value: order.limit.notional(Quantity::clamped(i64::from(entry))).paise(),
+            open: i64::from(order.leaves),
+            exits: i64::from(exit),
         };
+        let position = order.position;
+        let order_leaves = order.leaves;
+        let passes = is_plain(&request)
+            && risk::evaluate_without(&self.subject_of(&request, position), &released).is_some();
+        if passes && !cfg!(debug_assertions) {
+            return self.fits(&request, change);
+        }
+        self.release(slot, entry, exit);
+        let subject = self.subject_of(&request, position);
         let verdict = risk::evaluate(&subject)
             .0
             .and_then(|plan| self.book_checks(&request, &plan));
-        let fits = self
-            .instrument_of(order.instrument)
-            .sides
-            .can_rest(order.side, change.tick);
         let restored = self.orders.at_mut(slot);
-        (restored.leaves, restored.exit_leaves) = (order.leaves, order.exit_leaves);
+        (restored.leaves, restored.exit_leaves) = (order_leaves, exit);
         self.reserve(slot, entry, exit);
+        debug_assert!(!passes || verdict.is_ok(), "the short way let through what fails");
         verdict.map_err(Refusal::Rejected)?;
-        if fits {
+        self.fits(&request, change)
+    }
+
+    /// Whether the book has a level for what the order would become.
+    fn fits(&self, request: &NewOrder, change: &Change) -> Result<(), Refusal> {
+        let sides = &self.instrument_of(request.instrument).sides;
+        if sides.can_rest(request.side, change.tick) {
             Ok(())
         } else {
             Err(Refusal::Rejected(order_capacity(self.orders.capacity())))
+        }
+    }
+
+    /// What the checks look at when an open order is modified into `request`.
+    #[inline]
+    fn subject_of<'a>(&'a self, request: &'a NewOrder, position: u32) -> Subject<'a> {
+        let account = self.account_of(request.account);
+        Subject {
+            order: request,
+            account,
+            marks: self.marks_of(account),
+            instrument: self.instrument_of(request.instrument),
+            position: Some(self.positions.at(position)),
+            modifies: true,
+            state: self.state_for(request.account, request.strategy),
+            gate: self.gate_of(request.instrument),
+            now: self.time,
+            executions: account.executions_of(request.strategy, request.side, self.time),
         }
     }
 
@@ -183,7 +202,8 @@ impl Engine {
             (modified.leaves, modified.exit_leaves) = (leaves, exit);
             (modified.limit, modified.tick) = (change.limit, change.tick);
             self.reserve(slot, leaves.wrapping_sub(exit), exit);
-            self.take_token(order.account);
+            let now = self.time;
+            self.account_mut(order.account).take_token(now);
         }
         let modified = self.orders.at_mut(slot);
         modified.quantity = change.quantity;

@@ -10,7 +10,6 @@ use crate::ids::AccountId;
 use crate::marking::Marks;
 use crate::position::Positions;
 use crate::rejection::Refusal;
-use crate::risk;
 use crate::terms::TradingState;
 use crate::units::{Money, Ratio};
 
@@ -213,51 +212,60 @@ impl Engine {
         }
     }
 
-    /// `order_to_trade` and `order_rate_near_limit`, after a message of the account.
+    /// `margin_usage`, `order_to_trade` and `order_rate_near_limit`, after a message of the account.
     pub(crate) fn watch_messages(&mut self, id: AccountId, out: &mut EventBuffer) {
         let now = self.time;
-        let account = self.account_of(id);
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
         if account.venue {
             return;
         }
-        if account.held_leveraged().wrapping_mul(100) > account.margin_room {
+        account.messages_today = account.messages_today.saturating_add(1);
+        let watched = account.limits.order_to_trade_alert.is_some()
+            || account.rate_alerted
+            || !account.pace.is_quiet(account.rate_horizon, now);
+        if !account.has_margin_room() {
             self.refresh(id);
             self.watch_margin(id, out);
             if !self.stays_quiet(id) {
                 self.renew_band(id);
             }
         }
-        let account = self.accounts.as_mut_slice().at_mut(id.get());
-        account.messages_today = account.messages_today.saturating_add(1);
-        let (messages, fills) = (
-            i64::from(account.messages_today),
-            i64::from(account.fills_today.max(1)),
-        );
-        if let Some(limit) = account.limits.order_to_trade_alert {
-            let (messages, fills) = (Money::from_paise(messages), Money::from_paise(fills));
-            let ratio = Ratio::from_ppm(limit.saturating_mul(1_000_000));
-            if edge(&mut account.ratio_alerted, messages, fills, ratio, 100) {
-                let alert = self.count_alert(id, AlertKind::OrderToTrade, messages, fills);
-                out.push(Event::Alert(Alert {
-                    limit: ratio,
-                    ..alert
-                }));
-            }
-        }
-        let account = self.accounts.as_mut_slice().at_mut(id.get());
-        if let Some(rate) = account.limits.orders_per_second_max {
-            let taken = Money::from_paise(risk::tokens_taken(account, now));
-            let size = Money::from_paise(i64::from(rate));
-            if edge(&mut account.rate_alerted, taken, size, Ratio::ONE, WARN_PERCENT) {
-                out.push(Event::Alert(self.count_alert(
-                    id,
-                    AlertKind::OrderRateNearLimit,
-                    taken,
-                    size,
-                )));
-            }
+        if watched {
+            self.watch_order_to_trade(id, out);
+            self.watch_order_rate(id, out);
         }
         self.rehash_account(id);
+    }
+
+    fn watch_order_to_trade(&mut self, id: AccountId, out: &mut EventBuffer) {
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
+        let Some(limit) = account.limits.order_to_trade_alert else {
+            return;
+        };
+        let messages = Money::from_paise(i64::from(account.messages_today));
+        let fills = Money::from_paise(i64::from(account.fills_today.max(1)));
+        let ratio = Ratio::from_ppm(limit.saturating_mul(1_000_000));
+        if edge(&mut account.ratio_alerted, messages, fills, ratio, 100) {
+            let alert = self.count_alert(id, AlertKind::OrderToTrade, messages, fills);
+            out.push(Event::Alert(Alert {
+                limit: ratio,
+                ..alert
+            }));
+        }
+    }
+
+    fn watch_order_rate(&mut self, id: AccountId, out: &mut EventBuffer) {
+        let now = self.time;
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
+        let Some(rate) = account.limits.orders_per_second_max else {
+            return;
+        };
+        let taken = Money::from_paise(account.pace.taken(account.rate_horizon, now));
+        let size = Money::from_paise(i64::from(rate));
+        if edge(&mut account.rate_alerted, taken, size, Ratio::ONE, WARN_PERCENT) {
+            let alert = self.count_alert(id, AlertKind::OrderRateNearLimit, taken, size);
+            out.push(Event::Alert(alert));
+        }
     }
 
     fn count_alert(&self, id: AccountId, kind: AlertKind, amount: Money, basis: Money) -> Alert {

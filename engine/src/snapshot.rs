@@ -232,7 +232,8 @@ impl Engine {
         engine.marks_due = image.marks_due;
         engine.feed_due = image.feed_due;
         engine.session = image.session;
-        for account in image.accounts {
+        for mut account in image.accounts {
+            account.work_out();
             if engine
                 .account_names
                 .find(&account.name, &engine.accounts)

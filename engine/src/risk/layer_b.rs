@@ -2,10 +2,7 @@
 //! lot, band, freeze and holdings only.
 
 use super::check::Check;
-use super::{
-    MILLION, NS_PER_MS, NS_PER_SECOND, Split, bucket_depth, is_fresh, reference_age_ns, token_interval,
-    tokens_taken,
-};
+use super::{MILLION, NS_PER_MS, NS_PER_SECOND, Split, is_fresh, reference_age_ns};
 use crate::lane::Warnings;
 use crate::limits::{ORDER_VALUE_CAP, POSITION_QUANTITY_MAX};
 use crate::rejection::{RejectCode, Rejection};
@@ -352,13 +349,9 @@ fn order_rate(split: &Split<'_>) -> Check {
         return Check::NotApplicable(RejectCode::OrderRate);
     };
     let (account, now) = (split.subject.account, split.subject.now);
-    let taken = tokens_taken(account, now).saturating_add(1);
+    let taken = account.pace.taken(account.rate_horizon, now).saturating_add(1);
     let rejection = Rejection::new(RejectCode::OrderRate, taken, i64::from(rate));
-    let backlog = account.rate_horizon.saturating_since(now);
-    Check::of(
-        backlog.saturating_add(token_interval(rate)) > bucket_depth(rate),
-        rejection,
-    )
+    Check::of(!account.pace.has_token(account.rate_horizon, now), rejection)
 }
 
 /// Orders of the day; a modification is none.

@@ -21,8 +21,12 @@ use crate::units::{Money, Price, Quantity, Timestamp};
 mod check;
 mod layer_a;
 mod layer_b;
+mod pace;
+mod usual;
 
 use check::Check;
+pub(crate) use pace::Pace;
+pub(crate) use usual::Released;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
 const NS_PER_MS: u64 = 1_000_000;
@@ -49,9 +53,11 @@ pub(crate) struct Subject<'a> {
 }
 
 /// How an order that passed will be carried out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Plan {
     pub(crate) limit: Price,
+    /// Its number in the instrument's price domain; `None` where that does not contain it.
+    pub(crate) tick: Option<u32>,
     pub(crate) exit_quantity: u32,
     pub(crate) stop_loss: Option<Price>,
     pub(crate) take_profit: Option<Price>,
@@ -71,7 +77,27 @@ struct Split<'a> {
 }
 
 /// Runs every check. On success the plan; on failure the first that failed. Warnings either way.
+#[inline]
 pub(crate) fn evaluate(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warnings) {
+    match usual::plan(subject, &Released::default()) {
+        Some(plan) => {
+            debug_assert_eq!(one_by_one(subject), (Ok(plan), Warnings::NONE));
+            (Ok(plan), Warnings::NONE)
+        }
+        None => one_by_one(subject),
+    }
+}
+
+/// As [`evaluate`], for what an open order would become, on the state without it. `None` where that takes a closer
+/// look, at a state that really is without it.
+#[inline]
+pub(crate) fn evaluate_without(subject: &Subject<'_>, released: &Released) -> Option<Plan> {
+    usual::plan(subject, released)
+}
+
+/// Every check in its order.
+#[inline(never)]
+fn one_by_one(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warnings) {
     let mut warnings = Warnings::NONE;
     if subject.order.quantity.is_zero() {
         return (Err(Rejection::new(RejectCode::QuantityBelowOne, 0, 1)), warnings);
@@ -82,6 +108,7 @@ pub(crate) fn evaluate(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warni
     let split = split(subject, limit, &mut warnings);
     let plan = || Plan {
         limit,
+        tick: subject.instrument.sides.domain().tick_of(limit),
         exit_quantity: split.exit,
         stop_loss: split.stop_loss,
         take_profit: split.take_profit,
@@ -221,39 +248,4 @@ pub(crate) fn reference_age_ns(instrument: &Instrument, now: Timestamp) -> u64 {
 pub(crate) fn is_fresh(limits: &RiskLimits, instrument: &Instrument, now: Timestamp) -> bool {
     let fresh = |ms: u32| reference_age_ns(instrument, now) <= u64::from(ms).saturating_mul(NS_PER_MS);
     limits.reference_age_ms_max.is_none_or(fresh)
-}
-
-/// One token's share of a second; all of it where the rate is 0, which lets nothing pass.
-fn token_interval(rate: u32) -> u64 {
-    NS_PER_SECOND
-        .checked_div(u64::from(rate))
-        .unwrap_or(NS_PER_SECOND)
-}
-
-/// How long a full bucket takes to drain: a second, less what does not divide evenly, so that it holds exactly `rate`.
-fn bucket_depth(rate: u32) -> u64 {
-    token_interval(rate).saturating_mul(u64::from(rate))
-}
-
-/// Whole tokens that an account's bucket lacks; 0 without a rate.
-pub(crate) fn tokens_taken(account: &Account, now: Timestamp) -> i64 {
-    let interval = account
-        .limits
-        .orders_per_second_max
-        .map_or(NS_PER_SECOND, token_interval);
-    let backlog = account.rate_horizon.saturating_since(now);
-    i64::try_from(backlog.checked_div(interval).unwrap_or(0)).unwrap_or(i64::MAX)
-}
-
-/// The bucket's horizon after taking one token.
-pub(crate) fn horizon_after_token(account: &Account, now: Timestamp) -> Timestamp {
-    match account.limits.orders_per_second_max {
-        Some(rate) => {
-            let interval = token_interval(rate);
-            // Exits take tokens too but are never refused: the bucket does not sink below empty.
-            let horizon = account.rate_horizon.max(now).saturating_add_nanos(interval);
-            horizon.min(now.saturating_add_nanos(bucket_depth(rate)))
-        }
-        None => account.rate_horizon,
-    }
 }
