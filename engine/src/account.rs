@@ -2,12 +2,12 @@
 
 use crate::arena::NIL;
 use crate::bands::{Band, NO_ROOM};
-use crate::command::AccountDefinition;
+use crate::command::{AccountDefinition, NewOrder};
 use crate::dead_man::DeadMan;
 use crate::event::AccountChanged;
 use crate::ids::{AccountId, StrategyId};
 use crate::marking::{Held, Marks, Spread};
-use crate::risk::Pace;
+use crate::risk::{self, Bounds, Pace};
 use crate::risk_limits::RiskLimits;
 use crate::state_hash::{Digest, Digested, Entity};
 use crate::terms::{Product, Side, TradingState};
@@ -118,6 +118,9 @@ pub(crate) struct Account {
     /// What the limit on the rate means for the bucket. Worked out again from a snapshot.
     #[serde(skip, default = "unlimited")]
     pub(crate) pace: Pace,
+    /// The limits as the short way of the risk pass compares them.
+    #[serde(skip, default = "no_bounds")]
+    pub(crate) bounds: Bounds,
     /// The heartbeat that is waited for.
     pub(crate) dead_man: Option<DeadMan>,
     /// Ends of the list of its position keys, by id.
@@ -129,6 +132,10 @@ pub(crate) struct Account {
 
 fn unlimited() -> Pace {
     Pace::new(None)
+}
+
+fn no_bounds() -> Bounds {
+    Bounds::new(&RiskLimits::unlimited_paper())
 }
 
 impl Executions {
@@ -188,6 +195,7 @@ impl Account {
             executions: [Executions::default(); EXECUTION_KEYS],
             rate_horizon: Timestamp::ZERO,
             pace: Pace::new(definition.limits.orders_per_second_max),
+            bounds: Bounds::new(&definition.limits),
             dead_man: None,
             first_position: NIL,
             last_position: NIL,
@@ -204,6 +212,7 @@ impl Account {
     /// What follows from the limits and is not kept in snapshots.
     pub(crate) fn work_out(&mut self) {
         self.pace = Pace::new(self.limits.orders_per_second_max);
+        self.bounds = Bounds::new(&self.limits);
     }
 
     /// Today's realised + unrealised − charges. What is unrealised is the caller's to say: at the last marks
@@ -276,6 +285,17 @@ impl Account {
         }
     }
 
+    /// Counts an accepted order: the day's orders, the open ones, the rate, and those that look alike.
+    #[inline(always)]
+    pub(crate) fn count_order(&mut self, order: &NewOrder, limit: Price, now: Timestamp) {
+        if self.limits.duplicate_burst_max.is_some() {
+            self.note_order(risk::likeness(order, limit), now);
+        }
+        self.orders_today = self.orders_today.wrapping_add(1);
+        self.open_orders = self.open_orders.wrapping_add(1);
+        self.take_token(now);
+    }
+
     /// Takes one token from the order rate.
     #[inline(always)]
     pub(crate) fn take_token(&mut self, now: Timestamp) {
@@ -285,7 +305,7 @@ impl Account {
     }
 
     /// Notes an accepted order for the duplicate check.
-    pub(crate) fn note_order(&mut self, likeness: u64, now: Timestamp) {
+    fn note_order(&mut self, likeness: u64, now: Timestamp) {
         let place = usize::from(self.recent_next);
         if let Some(entry) = self.recent_orders.get_mut(place) {
             *entry = (likeness, now);

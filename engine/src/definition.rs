@@ -10,7 +10,7 @@ use crate::command::{AccountDefinition, AdjustCash, InstrumentDefinition, SetLim
 use crate::engine::{Capacity, Engine, Task};
 use crate::event::{CancelReason, Event, EventBuffer};
 use crate::ids::{AccountId, InstrumentId};
-use crate::instrument::{Instrument, price_domain};
+use crate::instrument::{Instrument, is_plain, price_domain};
 use crate::rejection::Refusal;
 use crate::sweep::{Filter, Sweep};
 use crate::terms::Side;
@@ -49,6 +49,7 @@ impl Engine {
         let instrument = self.instruments.as_mut_slice().at_mut(slot);
         let same_grid = *instrument.sides.domain() == domain;
         instrument.definition = definition.clone();
+        instrument.is_plain = is_plain(definition);
         if !same_grid {
             let outside = Filter {
                 instrument: Some(id),

@@ -271,12 +271,22 @@ impl Engine {
             Ok(()) => {}
             Err(refusal) => out.push(Event::Refused(refusal)),
         }
-        self.run(out)
+        self.run_and_trim(out)
     }
 
     /// Goes on with the command that last answered [`Work::More`].
     pub fn resume(&mut self, out: &mut EventBuffer) -> Work {
-        self.run(out)
+        self.run_and_trim(out)
+    }
+
+    #[inline]
+    fn run_and_trim(&mut self, out: &mut EventBuffer) -> Work {
+        let work = self.run(out);
+        self.digests.orders.trim(self.orders.slots_mut());
+        self.digests.positions.trim(self.positions.keys_mut());
+        self.digests.accounts.trim(&mut self.accounts);
+        self.digests.instruments.trim(&mut self.instruments);
+        work
     }
 
     /// Evaluates an order exactly as [`Engine::apply`] would, at time `now`, without changing anything.

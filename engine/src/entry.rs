@@ -1,18 +1,19 @@
 //! New orders: idempotency, the risk pass, the book's own conditions, reservation, and the way into matching.
 
-use crate::arena::NIL;
+use crate::arena::{NIL, Slots};
 use crate::command::NewOrder;
 use crate::engine::{Engine, Task};
 use crate::event::{Event, EventBuffer, OrderAccepted, OrderRejected, OrderRepeated};
 use crate::idempotency::{Remembered, payload_digest};
-use crate::ids::{AccountId, OrderId};
+use crate::ids::{AccountId, InstrumentId, OrderId};
 use crate::lane::{Verdict, Warnings};
 use crate::order::{Lookup, Order};
-use crate::position::{Positions, Standing};
+use crate::position::Positions;
 use crate::rejection::{Refusal, RejectCode, Rejection};
-use crate::risk::{self, ExplainedCheck, Plan, Subject};
+use crate::reservation;
+use crate::risk::{self, Ask, ExplainedCheck, Ground, Plan, Released, Subject};
 use crate::state_hash::Digested;
-use crate::terms::{OrderStatus, OrderType, SelfTrade, Side, TimeInForce};
+use crate::terms::{OrderStatus, OrderType, SelfTrade, Side, TimeInForce, TradingState};
 use crate::text::ClientOrderId;
 use crate::units::{Money, Price, Quantity, Timestamp};
 
@@ -23,16 +24,6 @@ pub(crate) struct Remembering {
     client_order_id: ClientOrderId,
     order: OrderId,
     payload: u64,
-}
-
-/// Whether an order has nothing that has to be looked at beside its risk: a limit for the day or for now.
-#[inline(always)]
-pub(crate) fn is_plain(order: &NewOrder) -> bool {
-    matches!(order.order_type, OrderType::Limit(_))
-        && matches!(order.time_in_force, TimeInForce::Day | TimeInForce::Ioc)
-        && !order.post_only
-        && order.disclosed.is_none()
-        && order.minimum.is_none()
 }
 
 /// `bound` orders are open.
@@ -138,18 +129,68 @@ impl Engine {
         }
     }
 
+    #[inline]
     fn assess(&self, order: &NewOrder, now: Timestamp) -> (Result<Plan, Rejection>, Warnings) {
+        let usual = self.assess_usual(order, now);
+        debug_assert!(
+            usual.is_none_or(|plan| self.assess_one_by_one(order, now) == (Ok(plan), Warnings::NONE)),
+            "the short way let through what the checks do not"
+        );
+        match usual {
+            Some(plan) => (Ok(plan), Warnings::NONE),
+            None => self.assess_one_by_one(order, now),
+        }
+    }
+
+    /// The plan of a usual order that certainly passes.
+    #[inline(always)]
+    fn assess_usual(&self, order: &NewOrder, now: Timestamp) -> Option<Plan> {
+        let ask = Ask::of(order)?;
+        let position = self
+            .positions
+            .find(order.account, order.instrument, order.strategy, order.product);
+        let ground = self.ground(order.account, order.instrument, position, now)?;
+        let plan = risk::usual::plan(&ask, &ground, &Released::default())?;
+        let sides = &ground.instrument.sides;
+        let fits = plan.tick.is_some_and(|tick| sides.can_rest(order.side, tick))
+            && self.orders.open() < self.orders.bound(false)
+            && (order.client_order_id.is_empty() || self.client_order_ids.has_room())
+            && (position.is_some() || self.positions.has_room());
+        fits.then_some(plan)
+    }
+
+    /// What the short way looks at; `None` where something is out of the ordinary for everyone or the account.
+    #[inline(always)]
+    pub(crate) fn ground(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+        position: Option<u32>,
+        now: Timestamp,
+    ) -> Option<Ground<'_>> {
+        let holder = self.account_of(account);
+        let normal = (self.state == TradingState::Normal)
+            & (holder.state == TradingState::Normal)
+            & !holder.strategy_killed
+            & self.session.is_unscheduled();
+        normal.then(|| Ground {
+            account: holder,
+            instrument: self.instrument_of(instrument),
+            position: position.map(|slot| self.positions.at(slot)),
+            unrealised: self.marks_of(holder).unrealised,
+            now,
+        })
+    }
+
+    #[inline(never)]
+    fn assess_one_by_one(&self, order: &NewOrder, now: Timestamp) -> (Result<Plan, Rejection>, Warnings) {
         let subject = self.subject(order, now);
         let new_key = subject.position.is_none();
         let (plan, warnings) = risk::evaluate(&subject);
         let plan = plan.and_then(|plan| {
-            if is_plain(order) {
-                self.capacity_checks(order, &plan, new_key)?;
-            } else {
-                self.attribute_checks(order, now)?;
-                self.capacity_checks(order, &plan, new_key)?;
-                self.book_checks(order, &plan)?;
-            }
+            self.attribute_checks(order, now)?;
+            self.capacity_checks(order, &plan, new_key)?;
+            self.book_checks(order, &plan)?;
             Ok(plan)
         });
         (plan, warnings)
@@ -343,22 +384,23 @@ impl Engine {
     /// Makes an order that passed every check: position key, reservation, list, event. It is not in the book yet.
     pub(crate) fn accept(&mut self, order: &NewOrder, plan: Plan, out: &mut EventBuffer) -> u32 {
         let key = (order.account, order.instrument, order.strategy, order.product);
-        let position = self
+        let position_slot = self
             .positions
             .find(key.0, key.1, key.2, key.3)
             .unwrap_or_else(|| self.open_key(order));
         let quantity = order.quantity.shares();
-        let venue = self.account_of(order.account).venue;
-        let tick = plan.tick.unwrap_or(0);
         let id = self.orders.take_id();
-        let newest = self.positions.at(position).newest;
+        let position = self.positions.at_mut(position_slot);
+        let account = self.accounts.as_mut_slice().at_mut(order.account.get());
+        let venue = account.venue;
+        let newest = position.newest;
         let slot = self.orders.insert(Order {
             id,
             account: order.account,
             instrument: order.instrument,
-            position,
+            position: position_slot,
             limit: plan.limit,
-            tick,
+            tick: plan.tick.unwrap_or(0),
             quantity,
             cum: 0,
             leaves: quantity,
@@ -382,29 +424,27 @@ impl Engine {
             newer: NIL,
             digested: Digested::default(),
         });
+        position.newest = slot;
         if newest == NIL {
-            self.positions.at_mut(position).oldest = slot;
+            position.oldest = slot;
         } else {
             self.orders.at_mut(newest).newer = slot;
         }
-        self.positions.at_mut(position).newest = slot;
+        let accepted = self.orders.at_mut(slot);
+        let entry = quantity.wrapping_sub(plan.exit_quantity);
+        reservation::reserve(accepted, position, account, entry, plan.exit_quantity);
+        self.digests.orders.note_one(accepted, slot);
+        account.count_order(order, plan.limit, self.time);
         if let TimeInForce::Gtd(until) = order.time_in_force {
             self.good_till.insert(until, id, slot);
         }
-        self.reserve(
-            slot,
-            quantity.wrapping_sub(plan.exit_quantity),
-            plan.exit_quantity,
-        );
-        self.count_order(order, plan.limit);
-        self.rehash_order(slot);
         if !venue {
             out.push(Event::OrderAccepted(OrderAccepted {
                 order: id,
                 account: order.account,
                 strategy: order.strategy,
                 instrument: order.instrument,
-                position: Positions::id(position),
+                position: Positions::id(position_slot),
                 quantity: order.quantity,
                 limit: plan.limit,
                 order_type: order.order_type,
@@ -438,98 +478,5 @@ impl Engine {
         }
         self.rehash_position(slot);
         slot
-    }
-
-    /// Counts an accepted order: the day's orders, the open ones, the rate.
-    fn count_order(&mut self, order: &NewOrder, limit: Price) {
-        let now = self.time;
-        let account = self.account_mut(order.account);
-        if account.limits.duplicate_burst_max.is_some() {
-            account.note_order(risk::likeness(order, limit), now);
-        }
-        account.orders_today = account.orders_today.saturating_add(1);
-        account.open_orders = account.open_orders.saturating_add(1);
-        account.take_token(now);
-    }
-
-    /// Holds margin for `entry` and counts `exit` of an order's open quantity, which already includes both.
-    pub(crate) fn reserve(&mut self, slot: u32, entry: u32, exit: u32) {
-        let order = self.orders.at(slot);
-        let value = order.limit.notional(Quantity::clamped(i64::from(entry))).paise();
-        let (side, product, had_entry) = (order.side, order.product, order.entry_leaves() > entry);
-        let (account, position_slot) = (order.account, order.position);
-        let position = self.positions.at_mut(position_slot);
-        let open = position.open_of(side);
-        *open = open
-            .saturating_add(i64::from(entry))
-            .saturating_add(i64::from(exit));
-        position.exits = position.exits.saturating_add(i64::from(exit));
-        if entry > 0 {
-            let account = self.account_mut(account);
-            let held = account.entry_value.of(product);
-            *held = held.saturating_add(value);
-            if !had_entry {
-                account.entry_orders = account.entry_orders.saturating_add(1);
-                let position = self.positions.at_mut(position_slot);
-                position.entries = position.entries.saturating_add(1);
-                self.restand(position_slot);
-            }
-        }
-    }
-
-    /// Gives back what was held for `entry` and `exit` of an order's open quantity, and takes them off it.
-    pub(crate) fn release(&mut self, slot: u32, entry: u32, exit: u32) {
-        let order = self.orders.at_mut(slot);
-        let value = order.limit.notional(Quantity::clamped(i64::from(entry))).paise();
-        order.leaves = order.leaves.wrapping_sub(entry).wrapping_sub(exit);
-        order.exit_leaves = order.exit_leaves.wrapping_sub(exit);
-        let (side, product, has_entry) = (order.side, order.product, order.entry_leaves() > 0);
-        let (account, position_slot) = (order.account, order.position);
-        let position = self.positions.at_mut(position_slot);
-        let open = position.open_of(side);
-        *open = open
-            .saturating_sub(i64::from(entry))
-            .saturating_sub(i64::from(exit));
-        position.exits = position.exits.saturating_sub(i64::from(exit));
-        if exit > 0 {
-            self.unblock_later(position_slot);
-        }
-        if entry > 0 {
-            let account = self.account_mut(account);
-            let held = account.entry_value.of(product);
-            *held = held.saturating_sub(value);
-            if !has_entry {
-                account.entry_orders = account.entry_orders.saturating_sub(1);
-                let position = self.positions.at_mut(position_slot);
-                position.entries = position.entries.saturating_sub(1);
-                self.restand(position_slot);
-            }
-        }
-    }
-
-    /// Brings a position's standing, and its account's counts, up to date.
-    pub(crate) fn restand(&mut self, slot: u32) {
-        let position = self.positions.at_mut(slot);
-        let standing = match (position.quantity, position.entries) {
-            (0, 0) => Standing::Flat,
-            (0, _) => Standing::Pending,
-            _ => Standing::Open,
-        };
-        let before = core::mem::replace(&mut position.standing, standing);
-        if before == standing {
-            return;
-        }
-        let account = position.account;
-        let account = self.account_mut(account);
-        match before {
-            Standing::Flat => {}
-            Standing::Pending => account.pending_positions = account.pending_positions.saturating_sub(1),
-            Standing::Open => account.open_positions = account.open_positions.saturating_sub(1),
-        }
-        match standing {
-            Standing::Flat => {}
-            Standing::Pending => account.pending_positions = account.pending_positions.saturating_add(1),
-            Standing::Open => account.open_positions = account.open_positions.saturating_add(1),
-        }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Top {
 pub(crate) struct Instrument {
     pub(crate) definition: InstrumentDefinition,
     pub(crate) sides: Sides,
+    /// Any share of it may be traded intraday, by anyone: what the short way of the risk pass asks of it.
+    pub(crate) is_plain: bool,
     /// The last print or market-price command; never the reference price.
     pub(crate) last_price: Option<Price>,
     /// The lowest trigger that a rise would reach and the highest that a fall would, in paise: all that a print is
@@ -89,11 +91,16 @@ pub(crate) fn price_domain(definition: &InstrumentDefinition) -> Option<PriceDom
     PriceDomain::new(low, high, definition.tick_size)
 }
 
+pub(crate) fn is_plain(definition: &InstrumentDefinition) -> bool {
+    definition.mis_allowed && !definition.banned && definition.lot_size.shares() == 1
+}
+
 impl Instrument {
     pub(crate) fn new(definition: &InstrumentDefinition, domain: PriceDomain) -> Instrument {
         Instrument {
             definition: definition.clone(),
             sides: Sides::new(domain),
+            is_plain: is_plain(definition),
             last_price: None,
             rise_at: u32::MAX,
             fall_at: 0,

@@ -56,6 +56,7 @@ mod monitor;
 mod order;
 mod position;
 mod rejection;
+mod reservation;
 mod risk;
 mod risk_limits;
 mod session;

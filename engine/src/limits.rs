@@ -48,8 +48,12 @@ pub const CLIENT_ORDER_IDS_MAX: u32 = 1 << 26;
 pub const ACCOUNT_INSTRUMENTS_MAX: u64 = 1 << 34;
 
 /// Entities of one kind whose digests may wait to be brought up to date: asking for the state hash takes this many
-/// digests at most, some 50 µs.
-pub const STALE_DIGESTS_MAX: usize = 1_024;
+/// digests at most, some 200 µs every 65,536 commands.
+pub const STALE_DIGESTS_MAX: usize = 4_096;
+
+/// Entities of one kind that one call may note for the state hash beyond those: a trade of two venue accounts emits one
+/// event and notes two orders, and an instrument that brings its holders up to date notes each of them.
+pub const NOTES_PER_CALL_MAX: usize = 3 * EVENTS_PER_CALL;
 
 /// Marks that are kept as extremes of one instrument: distinct prices of one swing. Beyond, everyone who holds the
 /// instrument is brought up to date at once.

@@ -175,6 +175,7 @@ impl Engine {
             let position = self.positions.at(slot);
             let (account, next) = (position.account, position.next_open);
             self.refresh(account);
+            self.digests.accounts.trim(&mut self.accounts);
             slot = next;
         }
     }

@@ -5,11 +5,12 @@
 use crate::arena::Slots;
 use crate::command::{ModifyOrder, NewOrder};
 use crate::engine::{Engine, Task};
-use crate::entry::{is_plain, order_capacity};
+use crate::entry::order_capacity;
 use crate::event::{Event, EventBuffer, OrderModified};
 use crate::order::Order;
 use crate::rejection::{Refusal, RejectCode, Rejection};
-use crate::risk::{self, Released, Subject};
+use crate::reservation;
+use crate::risk::{self, Ask, Released, Subject};
 use crate::terms::{OrderStatus, OrderType};
 use crate::text::ClientOrderId;
 use crate::units::{Price, Quantity};
@@ -20,6 +21,17 @@ struct Change {
     limit: Price,
     tick: u32,
     order_type: OrderType,
+}
+
+/// What an order holds that the checks of a modification leave out.
+#[inline(always)]
+fn released(order: &Order) -> Released {
+    let entry = Quantity::clamped(i64::from(order.entry_leaves()));
+    Released {
+        entry_value: order.limit.notional(entry).paise(),
+        open: i64::from(order.leaves),
+        exits: i64::from(order.exit_leaves),
+    }
 }
 
 impl Engine {
@@ -115,11 +127,37 @@ impl Engine {
     /// The risk pass for what the order would become, on the state without it: for funds that is a check of the
     /// difference, and limits on one order see the whole of it.
     fn recheck(&mut self, slot: u32, change: &Change, leaves: u32) -> Result<(), Refusal> {
+        let passes = self.surely_passes(slot, change, leaves);
+        if passes && !cfg!(debug_assertions) {
+            return Ok(());
+        }
+        let verdict = self.recheck_one_by_one(slot, change, leaves);
+        debug_assert!(!passes || verdict.is_ok(), "the short way let through what fails");
+        verdict
+    }
+
+    /// Whether the short way of the risk pass can tell that what the order would become passes.
+    #[inline(always)]
+    fn surely_passes(&self, slot: u32, change: &Change, leaves: u32) -> bool {
         let order = self.orders.at(slot);
-        let (entry, exit) = (order.entry_leaves(), order.exit_leaves);
+        let Some(ask) = Ask::after(order, change.order_type, leaves) else {
+            return false;
+        };
+        let ground = self.ground(order.account, order.instrument, Some(order.position), self.time);
+        ground.is_some_and(|ground| {
+            risk::usual::plan(&ask, &ground, &released(order)).is_some()
+                && ground.instrument.sides.can_rest(order.side, change.tick)
+        })
+    }
+
+    #[inline(never)]
+    fn recheck_one_by_one(&mut self, slot: u32, change: &Change, leaves: u32) -> Result<(), Refusal> {
+        let order = self.orders.at(slot);
+        let (entry, exit, order_leaves) = (order.entry_leaves(), order.exit_leaves, order.leaves);
+        let position = order.position;
         let request = NewOrder {
             account: order.account,
-            strategy: self.positions.at(order.position).strategy,
+            strategy: self.positions.at(position).strategy,
             instrument: order.instrument,
             side: order.side,
             product: order.product,
@@ -134,18 +172,6 @@ impl Engine {
             client_order_id: ClientOrderId::EMPTY,
             metadata: None,
         };
-        let released = Released {
-            entry_value: order.limit.notional(Quantity::clamped(i64::from(entry))).paise(),
-            open: i64::from(order.leaves),
-            exits: i64::from(exit),
-        };
-        let position = order.position;
-        let order_leaves = order.leaves;
-        let passes = is_plain(&request)
-            && risk::evaluate_without(&self.subject_of(&request, position), &released).is_some();
-        if passes && !cfg!(debug_assertions) {
-            return self.fits(&request, change);
-        }
         self.release(slot, entry, exit);
         let subject = self.subject_of(&request, position);
         let verdict = risk::evaluate(&subject)
@@ -154,7 +180,6 @@ impl Engine {
         let restored = self.orders.at_mut(slot);
         (restored.leaves, restored.exit_leaves) = (order_leaves, exit);
         self.reserve(slot, entry, exit);
-        debug_assert!(!passes || verdict.is_ok(), "the short way let through what fails");
         verdict.map_err(Refusal::Rejected)?;
         self.fits(&request, change)
     }
@@ -188,61 +213,73 @@ impl Engine {
     }
 
     fn carry_out(&mut self, slot: u32, change: &Change, leaves: u32, requeues: bool, out: &mut EventBuffer) {
-        let order = self.orders.at(slot).clone();
-        let unchanged = !requeues && leaves == order.leaves;
-        let shrinks = leaves < order.leaves && !requeues;
-        if shrinks {
-            self.shrink(slot, order.leaves.wrapping_sub(leaves));
-        } else if requeues {
-            self.unlink_from_book(slot);
-            self.release(slot, order.entry_leaves(), order.exit_leaves);
-            let closable = self.positions.at(order.position).closable_by(order.side);
-            let exit = u32::try_from(closable).unwrap_or(u32::MAX).min(leaves);
-            let modified = self.orders.at_mut(slot);
-            (modified.leaves, modified.exit_leaves) = (leaves, exit);
-            (modified.limit, modified.tick) = (change.limit, change.tick);
-            self.reserve(slot, leaves.wrapping_sub(exit), exit);
-            let now = self.time;
-            self.account_mut(order.account).take_token(now);
+        let order = self.orders.at(slot);
+        let (before, trigger) = (order.leaves, order.order_type.trigger());
+        let (pending, venue, account_id) = (order.is_pending(), order.venue, order.account);
+        let changes = requeues || leaves != before || change.quantity != order.quantity;
+        if requeues {
+            self.requeue(slot, change, leaves);
+        } else if leaves < before {
+            self.shrink(slot, before.wrapping_sub(leaves));
         }
-        let modified = self.orders.at_mut(slot);
-        modified.quantity = change.quantity;
-        let mut rearms = false;
-        if !unchanged || change.quantity != order.quantity {
-            modified.modifications = modified.modifications.saturating_add(1);
-            rearms = change.order_type.trigger() != order.order_type.trigger() && order.is_pending();
-            modified.order_type = change.order_type;
+        let order = self.orders.at_mut(slot);
+        order.quantity = change.quantity;
+        if changes {
+            order.modifications = order.modifications.saturating_add(1);
+            order.order_type = change.order_type;
         }
-        let event = OrderModified {
-            order: order.id,
-            account: order.account,
-            instrument: order.instrument,
-            quantity: Quantity::clamped(i64::from(change.quantity)),
-            leaves_quantity: Quantity::clamped(i64::from(leaves)),
-            limit: change.limit,
-            order_type: modified.order_type,
-            side: order.side,
-            status: if leaves == 0 {
-                OrderStatus::Filled
-            } else {
-                OrderStatus::Open
-            },
-            kept_priority: !requeues,
-        };
-        self.rehash_order(slot);
-        if !order.venue {
-            out.push(Event::OrderModified(event));
+        self.digests.orders.note_one(order, slot);
+        if !venue {
+            out.push(Event::OrderModified(OrderModified {
+                order: order.id,
+                account: account_id,
+                instrument: order.instrument,
+                quantity: Quantity::clamped(i64::from(change.quantity)),
+                leaves_quantity: Quantity::clamped(i64::from(leaves)),
+                limit: change.limit,
+                order_type: order.order_type,
+                side: order.side,
+                status: if leaves == 0 {
+                    OrderStatus::Filled
+                } else {
+                    OrderStatus::Open
+                },
+                kept_priority: !requeues,
+            }));
         }
         if leaves == 0 {
             self.unlink_from_book(slot);
             self.finish(slot, OrderStatus::Filled);
-        } else if rearms {
+        } else if changes && pending && change.order_type.trigger() != trigger {
             self.disarm_order(slot);
             self.arm_order(slot);
-        } else if requeues && !order.is_pending() {
+        } else if requeues && !pending {
             self.active = Some(Task::Match(slot));
         }
-        self.rehash_account(order.account);
+        self.rehash_account(account_id);
+    }
+
+    /// Takes an order out of its queue, holds for it what it holds from now on, and takes a token.
+    #[inline(always)]
+    fn requeue(&mut self, slot: u32, change: &Change, leaves: u32) {
+        self.unlink_from_book(slot);
+        let now = self.time;
+        let order = self.orders.at_mut(slot);
+        let position_slot = order.position;
+        let position = self.positions.at_mut(position_slot);
+        let account = self.accounts.as_mut_slice().at_mut(order.account.get());
+        let (entry, exit) = (order.entry_leaves(), order.exit_leaves);
+        reservation::release(order, position, account, entry, exit);
+        let closable = u32::try_from(position.closable_by(order.side)).unwrap_or(u32::MAX);
+        order.leaves = leaves;
+        order.exit_leaves = closable.min(leaves);
+        (order.limit, order.tick) = (change.limit, change.tick);
+        let entry = order.entry_leaves();
+        reservation::reserve(order, position, account, entry, order.exit_leaves);
+        account.take_token(now);
+        if exit > 0 {
+            self.unblock_later(position_slot);
+        }
     }
 
     /// Takes quantity off an order where it stands: hidden quantity first, and the entry part first.

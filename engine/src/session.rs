@@ -281,6 +281,14 @@ impl Session {
         self.due = self.due.and_then(|done| self.calendar.next_after(done));
     }
 
+    /// Whether the calendar has nothing to say of any instrument.
+    #[inline(always)]
+    pub(crate) fn is_unscheduled(&self) -> bool {
+        self.calendar.timetables.is_none()
+            & self.calendar.square_off.of(false).is_none()
+            & self.calendar.square_off.of(true).is_none()
+    }
+
     /// What the session says of orders in a class of instruments.
     #[inline]
     pub(crate) fn gate(&self, derivatives: bool) -> Gate {

@@ -1,13 +1,13 @@
 //! Settlement: what a fill does to its order, position and account.
 
-use crate::arena::NIL;
+use crate::arena::{NIL, Slots};
 use crate::engine::Engine;
 use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionChanged};
-use crate::ids::{AccountId, TradeId};
+use crate::ids::TradeId;
 use crate::marking::Marks;
-use crate::order::Order;
 use crate::position::{Position, Positions};
-use crate::terms::{OrderStatus, Product, Side};
+use crate::reservation;
+use crate::terms::{OrderStatus, Product, Side, TimeInForce};
 use crate::units::{Money, Price, Quantity};
 
 impl Engine {
@@ -99,9 +99,11 @@ impl Engine {
         if opened > 0 {
             self.extend(position_slot, side, price, opened, charges, named, out);
         }
-        self.restand(position_slot);
-        self.rehash_position(position_slot);
-        self.rehash_account(account);
+        let position = self.positions.at_mut(position_slot);
+        let holder = self.accounts.as_mut_slice().at_mut(account.get());
+        reservation::restand(position, holder);
+        self.digests.positions.note_one(position, position_slot);
+        self.digests.accounts.note_one(holder, account.get());
         self.watch_later(position_slot);
         let position = self.positions.at(position_slot);
         if position.exits > position.quantity.saturating_abs() {
@@ -254,34 +256,36 @@ impl Engine {
 
     /// Takes an order that is no longer in the book out of everything else.
     pub(crate) fn finish(&mut self, slot: u32, status: OrderStatus) {
-        let Order {
-            position,
-            older,
-            newer,
-            account,
-            ..
-        } = *self.orders.at(slot);
-        if older == NIL {
-            self.positions.at_mut(position).oldest = newer;
-        } else {
+        let order = self.orders.at_mut(slot);
+        let (older, newer, account_id) = (order.older, order.newer, order.account);
+        let position_slot = order.position;
+        if matches!(order.time_in_force, TimeInForce::Gtd(_)) {
+            self.good_till.remove(slot);
+        }
+        self.digests.orders.remove(order);
+        if order.is_pending() {
+            self.disarm_order(slot);
+        }
+        let account = self.accounts.as_mut_slice().at_mut(account_id.get());
+        account.open_orders = account.open_orders.wrapping_sub(1);
+        self.digests.accounts.note_one(account, account_id.get());
+        if older != NIL && newer != NIL {
             self.orders.at_mut(older).newer = newer;
-        }
-        if newer == NIL {
-            self.positions.at_mut(position).newest = older;
-        } else {
             self.orders.at_mut(newer).older = older;
+        } else {
+            let position = self.positions.at_mut(position_slot);
+            if older == NIL {
+                position.oldest = newer;
+            } else {
+                self.orders.at_mut(older).newer = newer;
+            }
+            if newer == NIL {
+                position.newest = older;
+            } else {
+                self.orders.at_mut(newer).older = older;
+            }
         }
-        self.good_till.remove(slot);
-        self.disarm_order(slot);
-        self.digests.orders.remove(self.orders.at_mut(slot));
         self.orders.remove(slot, status);
-        self.close_count(account);
-    }
-
-    fn close_count(&mut self, id: AccountId) {
-        let account = self.account_mut(id);
-        account.open_orders = account.open_orders.saturating_sub(1);
-        self.rehash_account(id);
     }
 }
 

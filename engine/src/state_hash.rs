@@ -1,13 +1,13 @@
 //! The incremental state hash: the sum of one digest per entity, so that a change costs only the entity it touches.
 //!
-//! Not even that at once: an entity that changed joins a backlog, and its digest is brought up to date when it
-//! comes to the front of it, or when somebody asks for the hash. An order that came and went in between is never hashed
+//! Not even that at once: an entity that changed joins a backlog, and its digest is brought up to date when the
+//! backlog has grown past its bound, or when somebody asks for the hash. An order that came and went in between is never hashed
 //! at all, and an account that trades all the time once for many fills.
 
 use alloc::collections::VecDeque;
 
 use crate::arena::Slots;
-use crate::limits::STALE_DIGESTS_MAX;
+use crate::limits::{NOTES_PER_CALL_MAX, STALE_DIGESTS_MAX};
 
 /// What the state consists of: orders, positions, accounts, instruments.
 pub(crate) trait Entity {
@@ -40,7 +40,7 @@ impl DigestSum {
     pub(crate) fn new() -> DigestSum {
         DigestSum {
             sum: 0,
-            stale: VecDeque::with_capacity(STALE_DIGESTS_MAX.saturating_add(1)),
+            stale: VecDeque::with_capacity(STALE_DIGESTS_MAX.saturating_add(NOTES_PER_CALL_MAX)),
             tickets: 0,
         }
     }
@@ -48,21 +48,28 @@ impl DigestSum {
     /// Notes that an entity is new or has changed.
     #[inline(always)]
     pub(crate) fn note<E: Entity>(&mut self, entities: &mut [E], slot: u32) {
-        if entities.at_mut(slot).digested().ticket == 0 {
-            self.enlist(entities, slot);
+        self.note_one(entities.at_mut(slot), slot);
+    }
+
+    /// As [`DigestSum::note`], for the entity in `slot`.
+    #[inline(always)]
+    pub(crate) fn note_one<E: Entity>(&mut self, entity: &mut E, slot: u32) {
+        if entity.digested().ticket == 0 {
+            self.tickets = self.tickets.wrapping_add(1);
+            entity.digested_mut().ticket = self.tickets;
+            self.stale.push_back(slot);
         }
     }
 
-    fn enlist<E: Entity>(&mut self, entities: &mut [E], slot: u32) {
-        self.tickets = self.tickets.wrapping_add(1);
-        entities.at_mut(slot).digested_mut().ticket = self.tickets;
-        self.stale.push_back(slot);
-        if self.stale.len() > STALE_DIGESTS_MAX {
+    /// Works off what the backlog holds beyond its bound, before a call ends.
+    #[inline(always)]
+    pub(crate) fn trim<E: Entity>(&mut self, entities: &mut [E]) {
+        while self.stale.len() > STALE_DIGESTS_MAX {
             self.settle_first(entities);
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn settle_first<E: Entity>(&mut self, entities: &mut [E]) {
         let ticket = self.first_ticket();
         let Some(slot) = self.stale.pop_front() else {

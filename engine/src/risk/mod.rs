@@ -22,11 +22,11 @@ mod check;
 mod layer_a;
 mod layer_b;
 mod pace;
-mod usual;
+pub(crate) mod usual;
 
 use check::Check;
 pub(crate) use pace::Pace;
-pub(crate) use usual::Released;
+pub(crate) use usual::{Ask, Bounds, Ground, Released};
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
 const NS_PER_MS: u64 = 1_000_000;
@@ -77,27 +77,8 @@ struct Split<'a> {
 }
 
 /// Runs every check. On success the plan; on failure the first that failed. Warnings either way.
-#[inline]
-pub(crate) fn evaluate(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warnings) {
-    match usual::plan(subject, &Released::default()) {
-        Some(plan) => {
-            debug_assert_eq!(one_by_one(subject), (Ok(plan), Warnings::NONE));
-            (Ok(plan), Warnings::NONE)
-        }
-        None => one_by_one(subject),
-    }
-}
-
-/// As [`evaluate`], for what an open order would become, on the state without it. `None` where that takes a closer
-/// look, at a state that really is without it.
-#[inline]
-pub(crate) fn evaluate_without(subject: &Subject<'_>, released: &Released) -> Option<Plan> {
-    usual::plan(subject, released)
-}
-
-/// Every check in its order.
 #[inline(never)]
-fn one_by_one(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warnings) {
+pub(crate) fn evaluate(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warnings) {
     let mut warnings = Warnings::NONE;
     if subject.order.quantity.is_zero() {
         return (Err(Rejection::new(RejectCode::QuantityBelowOne, 0, 1)), warnings);

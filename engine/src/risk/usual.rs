@@ -4,15 +4,80 @@
 //! tell goes through the checks one by one, which are the rule. In builds with debug assertions each of its answers is
 //! compared with theirs.
 
-use super::{MILLION, Plan, Subject};
+use super::Plan;
 use crate::account::Account;
+use crate::command::NewOrder;
+use crate::instrument::Instrument;
 use crate::limits::{ORDER_VALUE_CAP, POSITION_QUANTITY_MAX};
-use crate::terms::{OrderType, Product, Side, TradingState};
-use crate::units::{Price, Quantity};
+use crate::order::Order;
+use crate::position::Position;
+use crate::risk_limits::RiskLimits;
+use crate::terms::{OrderType, Product, Side, TimeInForce};
+use crate::units::{Money, Price, Quantity, Timestamp};
 
 /// As much further from the last price draws a warning: 3 %.
 const COLLAR_PPM: u64 = 30_000;
-const MILLIONTHS: u64 = 1_000_000;
+const MILLION: u64 = 1_000_000;
+
+/// What the usual order is: an intraday limit for the day or for now, with nothing else to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    pub(crate) side: Side,
+    pub(crate) limit: Price,
+    pub(crate) quantity: Quantity,
+}
+
+impl Ask {
+    /// `None` where an order is more than that.
+    #[inline(always)]
+    pub(crate) fn of(order: &NewOrder) -> Option<Ask> {
+        let OrderType::Limit(limit) = order.order_type else {
+            return None;
+        };
+        let plain = matches!(order.time_in_force, TimeInForce::Day | TimeInForce::Ioc)
+            & (order.product == Product::Mis)
+            & !order.post_only
+            & order.disclosed.is_none()
+            & order.minimum.is_none()
+            & order.stop_loss.is_none()
+            & order.take_profit.is_none();
+        plain.then_some(Ask {
+            side: order.side,
+            limit,
+            quantity: order.quantity,
+        })
+    }
+
+    /// As [`Ask::of`], for what an open order is modified into: `leaves` at `order_type`.
+    #[inline(always)]
+    pub(crate) fn after(order: &Order, order_type: OrderType, leaves: u32) -> Option<Ask> {
+        let OrderType::Limit(limit) = order_type else {
+            return None;
+        };
+        let plain = matches!(order.time_in_force, TimeInForce::Day | TimeInForce::Ioc)
+            & (order.product == Product::Mis)
+            & !order.post_only
+            & order.stop_loss.is_none()
+            & order.take_profit.is_none();
+        plain.then_some(Ask {
+            side: order.side,
+            limit,
+            quantity: Quantity::clamped(i64::from(leaves)),
+        })
+    }
+}
+
+/// What the account of an order has to do with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'a> {
+    pub(crate) account: &'a Account,
+    pub(crate) instrument: &'a Instrument,
+    /// `None` where the key has never been used.
+    pub(crate) position: Option<&'a Position>,
+    /// What the account's positions would gain at the last marks.
+    pub(crate) unrealised: Money,
+    pub(crate) now: Timestamp,
+}
 
 /// What an open order holds that is about to be modified: the checks see the state without it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,170 +90,179 @@ pub(crate) struct Released {
     pub(crate) exits: i64,
 }
 
-/// The plan of an order that passes every check without a warning; `None` where that takes a closer look.
-#[inline]
-pub(crate) fn plan(subject: &Subject<'_>, released: &Released) -> Option<Plan> {
-    let (order, account, instrument) = (subject.order, subject.account, subject.instrument);
-    let OrderType::Limit(limit) = order.order_type else {
-        return None;
-    };
-    let last = instrument.last_price?;
-    let definition = &instrument.definition;
-    let limits = &account.limits;
-    let quantity = order.quantity;
-    let plain = subject.state == TradingState::Normal
-        && !subject.gate.is_scheduled
-        && !account.venue
-        && order.stop_loss.is_none()
-        && order.take_profit.is_none()
-        && order.product == Product::Mis
-        && definition.mis_allowed
-        && !definition.banned
-        && definition.lot_size.shares() == 1
-        && !quantity.is_zero()
-        && quantity <= definition.freeze_quantity;
-    let tick = instrument.sides.domain().tick_of(limit)?;
-    if !plain {
-        return None;
+/// An account's limits as the short way compares them: a limit that is off is one that nothing exceeds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Bounds {
+    /// No limit is on that the short way does not know.
+    knows_all: bool,
+    order_quantity: u32,
+    positions: u32,
+    order_value: i64,
+    open_value: i64,
+    sanity_ppm: u64,
+    leverage: i64,
+    checks_funds: bool,
+}
+
+impl Bounds {
+    pub(crate) fn new(limits: &RiskLimits) -> Bounds {
+        let unknown = limits.stop_loss_required
+            || limits.orders_per_position_max.is_some()
+            || limits.duplicate_burst_max.is_some()
+            || limits.repeated_executions_max.is_some()
+            || limits.reference_age_ms_max.is_some()
+            || limits.gross_exposure_max.is_some()
+            || limits.net_exposure_max.is_some()
+            || limits.daily_orders_max.is_some()
+            || limits.symbol_position_max.is_some();
+        let order_value = limits
+            .order_value_max
+            .unwrap_or(ORDER_VALUE_CAP)
+            .min(ORDER_VALUE_CAP);
+        Bounds {
+            knows_all: !unknown,
+            order_quantity: limits.order_quantity_max.unwrap_or(u32::MAX),
+            positions: limits.positions_max.unwrap_or(u32::MAX),
+            order_value: order_value.paise(),
+            open_value: limits.open_order_value_max.map_or(i64::MAX, Money::paise),
+            // Prices have 32 bits, so a distance is below 2^32 times the lowest price.
+            sanity_ppm: limits
+                .price_sanity_max
+                .map_or(1 << 32, |share| u64::from(share.ppm())),
+            leverage: i64::from(limits.mis_leverage.max(1)),
+            checks_funds: limits.balance_check,
+        }
     }
-    let (held, open, exits) = match subject.position {
+}
+
+/// The plan of an order that passes every check without a warning; `None` where that takes a closer look. The caller
+/// has seen that the states of engine, account and strategy are normal and that no calendar is followed.
+#[inline(always)]
+pub(crate) fn plan(ask: &Ask, ground: &Ground<'_>, released: &Released) -> Option<Plan> {
+    let (account, instrument) = (ground.account, ground.instrument);
+    let bounds = &account.bounds;
+    let last = instrument.last_price?;
+    let tick = instrument.sides.domain().tick_of(ask.limit)?;
+    let shares = i64::from(ask.quantity.shares());
+    let fits = instrument.is_plain
+        & !account.venue
+        & (shares > 0)
+        & (ask.quantity <= instrument.definition.freeze_quantity)
+        & !is_far(ask, last);
+    let (held, open, exits) = match ground.position {
         Some(position) => {
-            let open = match order.side {
+            let open = match ask.side {
                 Side::Buy => position.open_buy,
                 Side::Sell => position.open_sell,
             };
-            (position.quantity, open, position.exits)
+            // What is open on a side stays below orders × largest quantity, 2^57, and what is held below 2^31.
+            (
+                position.quantity.wrapping_mul(ask.side.sign()),
+                open.wrapping_sub(released.open),
+                position.exits.wrapping_sub(released.exits),
+            )
         }
         None => (0, 0, 0),
     };
-    let shares = i64::from(quantity.shares());
-    let sign = order.side.sign();
-    let worst = held
-        .checked_mul(sign)?
-        .checked_add(open)?
-        .checked_sub(released.open)?
-        .checked_add(shares)?;
-    if worst.checked_abs()? > POSITION_QUANTITY_MAX {
+    let worst = held.wrapping_add(open).wrapping_add(shares);
+    if !fits | (worst.wrapping_abs() > POSITION_QUANTITY_MAX) {
         return None;
     }
-    let closable = if held.signum() == sign.wrapping_neg() {
-        held.checked_abs()?
-            .checked_sub(exits)?
-            .checked_add(released.exits)?
-            .max(0)
-    } else {
-        0
-    };
+    let closable = held
+        .wrapping_neg()
+        .max(0)
+        .wrapping_sub(exits.min(held.wrapping_neg().max(0)));
     let exit = closable.min(shares);
-    let entry = Quantity::clamped(shares.wrapping_sub(exit));
-    let plan = Plan {
-        limit,
+    let entry = shares.wrapping_sub(exit);
+    if entry > 0 {
+        let value = ask.limit.notional(Quantity::clamped(entry)).paise();
+        let working = account
+            .entry_value
+            .total()
+            .checked_sub(released.entry_value)?
+            .checked_add(value)?;
+        let passes = bounds.knows_all
+            & (ask.quantity.shares() <= bounds.order_quantity)
+            & (value <= bounds.order_value)
+            & (working <= bounds.open_value)
+            & is_sane(ask.limit, last, bounds.sanity_ppm)
+            & has_place(account, held)
+            & account.pace.has_token(account.rate_horizon, ground.now)
+            & has_not_lost(ground)?
+            & (!bounds.checks_funds || has_funds(ground, value, released)?);
+        if !passes {
+            return None;
+        }
+    }
+    Some(Plan {
+        limit: ask.limit,
         tick: Some(tick),
-        exit_quantity: quantity.shares().wrapping_sub(entry.shares()),
+        exit_quantity: ask
+            .quantity
+            .shares()
+            .wrapping_sub(Quantity::clamped(entry).shares()),
         stop_loss: None,
         take_profit: None,
         cause: None,
-    };
-    if entry.is_zero() {
-        return Some(plan);
-    }
-    let off = limits.stop_loss_required
-        || limits.orders_per_position_max.is_some()
-        || limits.duplicate_burst_max.is_some()
-        || limits.repeated_executions_max.is_some()
-        || limits.reference_age_ms_max.is_some()
-        || limits.gross_exposure_max.is_some()
-        || limits.net_exposure_max.is_some()
-        || limits.daily_orders_max.is_some()
-        || limits.symbol_position_max.is_some();
-    let value = limit.notional(entry).paise();
-    let passes = !off
-        && limits
-            .order_quantity_max
-            .is_none_or(|most| quantity.shares() <= most)
-        && value <= limits.order_value_max.unwrap_or(ORDER_VALUE_CAP).paise()
-        && value <= ORDER_VALUE_CAP.paise()
-        && near_enough(
-            limit,
-            last,
-            order.side,
-            limits.price_sanity_max.map(|share| share.ppm()),
-        )
-        && has_place(account, held)
-        && has_funds(subject, value, released)?
-        && has_not_lost(subject)?
-        && account.pace.has_token(account.rate_horizon, subject.now);
-    passes.then_some(plan)
+    })
 }
 
-/// Checks 7 (price sanity) and the collar's warning.
+/// The collar's warning.
 #[inline(always)]
-fn near_enough(limit: Price, last: Price, side: Side, sanity: Option<u32>) -> bool {
-    let (limit, last) = (u64::from(limit.paise()), u64::from(last.paise()));
-    let distance = limit.abs_diff(last).wrapping_mul(MILLIONTHS);
-    let adverse = match side {
-        Side::Buy => limit > last,
-        Side::Sell => limit < last,
+fn is_far(ask: &Ask, last: Price) -> bool {
+    let (limit, last) = (u64::from(ask.limit.paise()), u64::from(last.paise()));
+    let adverse = match ask.side {
+        Side::Buy => limit.saturating_sub(last),
+        Side::Sell => last.saturating_sub(limit),
     };
-    sanity.is_none_or(|ppm| distance <= last.wrapping_mul(u64::from(ppm)))
-        && !(adverse && distance > last.wrapping_mul(COLLAR_PPM))
+    adverse.wrapping_mul(MILLION) > last.wrapping_mul(COLLAR_PPM)
+}
+
+/// Check 7, price sanity. `ppm` is at most 2^32.
+#[inline(always)]
+fn is_sane(limit: Price, last: Price, ppm: u64) -> bool {
+    let (limit, last) = (u64::from(limit.paise()), u64::from(last.paise()));
+    limit.abs_diff(last).wrapping_mul(MILLION) <= last.saturating_mul(ppm)
 }
 
 /// Check 2: an order that may open a position finds room for one more.
 #[inline(always)]
 fn has_place(account: &Account, held: i64) -> bool {
-    let count = account.open_positions.saturating_add(account.pending_positions);
-    held != 0 || account.limits.positions_max.is_none_or(|most| count < most)
+    let count = account.open_positions.wrapping_add(account.pending_positions);
+    (held != 0) | (count < account.bounds.positions) | (account.bounds.positions == u32::MAX)
 }
 
-/// Check 1 (funds) and the value of all open entries together; `None` on numbers out of the ordinary.
+/// Check 1, funds; `None` on numbers out of the ordinary.
 #[inline(always)]
-fn has_funds(subject: &Subject<'_>, value: i64, released: &Released) -> Option<bool> {
-    let (account, limits) = (subject.account, &subject.account.limits);
-    let working = account
-        .entry_value
-        .total()
-        .checked_sub(released.entry_value)?
-        .checked_add(value)?;
-    if limits
-        .open_order_value_max
-        .is_some_and(|most| working > most.paise())
-    {
-        return Some(false);
-    }
-    if !limits.balance_check {
-        return Some(true);
-    }
-    let leverage = i64::from(limits.mis_leverage.max(1));
-    let funds = account
-        .funds(subject.marks.unrealised)
-        .paise()
-        .checked_mul(leverage)?;
-    let delivery = account
-        .position_cost
-        .cnc
-        .checked_add(account.entry_value.cnc)?
-        .checked_mul(leverage)?;
-    let held = account
+fn has_funds(ground: &Ground<'_>, value: i64, released: &Released) -> Option<bool> {
+    let account = ground.account;
+    let leverage = account.bounds.leverage;
+    let delivery = account.position_cost.cnc.checked_add(account.entry_value.cnc)?;
+    let intraday = account
         .position_cost
         .mis
         .checked_add(account.entry_value.mis)?
-        .checked_sub(released.entry_value)?
-        .checked_add(delivery)?;
-    Some(value <= funds.checked_sub(held)?)
+        .checked_sub(released.entry_value)?;
+    let free = account
+        .funds(ground.unrealised)
+        .paise()
+        .checked_sub(delivery)?
+        .checked_mul(leverage)?;
+    Some(value <= free.checked_sub(intraday)?)
 }
 
-/// Check 4: the day's loss.
+/// Check 4, the day's loss: whoever has not lost anything has not lost too much.
 #[inline(always)]
-fn has_not_lost(subject: &Subject<'_>) -> Option<bool> {
-    let account = subject.account;
+fn has_not_lost(ground: &Ground<'_>) -> Option<bool> {
+    let account = ground.account;
     let Some(limit) = account.limits.daily_loss_max else {
         return Some(true);
     };
-    let loss = account.counted_pnl(subject.marks.unrealised).negated().paise();
-    let allowed = account.balance.paise().checked_mul(i64::from(limit.ppm()))?;
-    Some(loss.checked_mul(MILLION_NARROW)? <= allowed)
+    let pnl = account.counted_pnl(ground.unrealised).paise();
+    let balance = account.balance.paise();
+    if (pnl >= 0) & (balance >= 0) {
+        return Some(true);
+    }
+    let allowed = balance.checked_mul(i64::from(limit.ppm()))?;
+    Some(pnl.checked_neg()?.checked_mul(1_000_000)? <= allowed)
 }
-
-const MILLION_NARROW: i64 = 1_000_000;
-const _: () = assert!(MILLION == 1_000_000);
