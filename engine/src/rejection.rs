@@ -189,8 +189,19 @@ impl Rejection {
                 .saturating_sub(self.observed),
             StopLossNotBelowEntry => self.limit.saturating_sub(self.observed),
             StopLossNotAboveEntry => self.observed.saturating_sub(self.limit),
-            Session | TickSize | LotSize | PriceBand | PostOnlyWouldCross | DisclosedQuantity
-            | TriggerCrossed | StopBeyondTarget => 0,
+            // Inside two bounds: the nearer one counts.
+            PriceBand => {
+                let (above, below) = (
+                    self.observed.saturating_sub(self.limit),
+                    self.basis.saturating_sub(self.observed),
+                );
+                above.min(below)
+            }
+            DisclosedQuantity => self
+                .observed
+                .saturating_sub(1)
+                .min(self.limit.saturating_sub(self.observed)),
+            Session | TickSize | LotSize | PostOnlyWouldCross | TriggerCrossed | StopBeyondTarget => 0,
             _ => self.limit.saturating_sub(self.observed),
         }
     }

@@ -94,6 +94,15 @@ fn number_fields(object: &mut Object<'_>, rejection: &Rejection) {
                 limit.scaled().saturating_sub(share.scaled()),
             );
         }
+        (RejectCode::PriceBand, _) => {
+            // Of the band's two bounds the one that is broken, or nearer.
+            let is_upper = rejection.basis.saturating_sub(observed) <= observed.saturating_sub(limit);
+            let bound = if is_upper { rejection.basis } else { limit };
+            object
+                .number("limit", Money::from_paise(bound))
+                .number("observed", Money::from_paise(observed))
+                .number("headroom", Money::from_paise(headroom));
+        }
         (_, Unit::Rupees) => {
             object
                 .number("limit", Money::from_paise(limit))
@@ -157,6 +166,18 @@ mod tests {
                 ..Rejection::new(RejectCode::PriceSanity, 85_000, 0)
             },
             r#"{"reason":"Price too far from LTP: ₹850 is 15.00% from ₹1000 (max 10.0%)","failed_check":"price_sanity","code":111,"limit":10.00,"observed":15.00,"headroom":-5.00}"#,
+        );
+        let band = |observed| Rejection {
+            basis: 269_500,
+            ..Rejection::new(RejectCode::PriceBand, observed, 220_500)
+        };
+        check(
+            band(270_000),
+            r#"{"reason":"Price ₹2700 is outside the price band ₹2205 to ₹2695","failed_check":"price_band","code":205,"limit":2695.00,"observed":2700.00,"headroom":-5.00}"#,
+        );
+        check(
+            band(220_490),
+            r#"{"reason":"Price ₹2204.90 is outside the price band ₹2205 to ₹2695","failed_check":"price_band","code":205,"limit":2205.00,"observed":2204.90,"headroom":-0.10}"#,
         );
         check(
             Rejection::bare(RejectCode::StopLossMissing),
