@@ -23,6 +23,13 @@ pub struct FillRecord {
 }
 
 impl FillRecord {
+    /// The fill's number among all sides of all trades, which is its row's in `trades`: the buy has twice the trade's
+    /// number, the sale one more. It grows with time.
+    pub fn key(&self) -> u64 {
+        let sale = u64::from(self.side == Side::Sell);
+        self.trade.get().saturating_mul(2).saturating_add(sale)
+    }
+
     /// Price × quantity.
     pub fn gross(&self) -> Money {
         self.price.notional(self.quantity)

@@ -1,6 +1,7 @@
 //! The fold of commands and their events into today's history. It needs no engine, so it can be driven by hand.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 
 use engine::lane::Warnings;
 use engine::{
@@ -75,14 +76,23 @@ impl History {
         &self.positions
     }
 
-    /// Today's fills numbered below `before`, newest first, with their numbers (paging cursors). `None` for the
+    /// Today's fills with keys below `before`, the largest first, with their keys (paging cursors). `None` for the
     /// account means all.
     pub fn fills_newest_first(
         &self,
         account: Option<AccountId>,
         before: Option<u64>,
     ) -> impl Iterator<Item = (u64, &FillRecord)> {
-        self.fills.newest_first(account, before)
+        // Trades are numbered as they happen; of the two sides of a trade either may come first.
+        let end = before.map(|before| self.fills.partition_point(|fill| fill.key() / 2 <= before / 2));
+        let fills = self.fills.newest_first(account, end);
+        let keyed = fills.map(|(_, fill)| (fill.key(), fill));
+        SidesInOrder(keyed.peekable()).filter(move |(key, _)| before.is_none_or(|before| *key < before))
+    }
+
+    /// The oldest fill that is kept, where earlier ones of today were forgotten for others.
+    pub fn fills_kept_from(&self) -> Option<&FillRecord> {
+        self.fills.kept_from().map(|(_, fill)| fill)
     }
 
     /// How a position came to its numbers, by today's fills. `None` where it was never filled.
@@ -311,6 +321,25 @@ impl History {
 impl Default for History {
     fn default() -> History {
         History::new()
+    }
+}
+
+/// Fills, the newest first, with the two sides of a trade by their keys.
+struct SidesInOrder<'a, I: Iterator<Item = (u64, &'a FillRecord)>>(Peekable<I>);
+
+impl<'a, I: Iterator<Item = (u64, &'a FillRecord)>> Iterator for SidesInOrder<'a, I> {
+    type Item = (u64, &'a FillRecord);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let first = self.0.next()?;
+        let other = self
+            .0
+            .peek_mut()
+            .filter(|other| other.0 == first.0 ^ 1 && other.0 > first.0);
+        Some(match other {
+            Some(other) => std::mem::replace(other, first),
+            None => first,
+        })
     }
 }
 

@@ -69,6 +69,20 @@ impl<T> Log<T> {
         }
     }
 
+    /// The oldest entry, where the log is full: those before it may have been forgotten for others.
+    pub(crate) fn kept_from(&self) -> Option<(u64, &T)> {
+        let full = self.entries.len() >= self.capacity;
+        let oldest = self.entries.front().filter(|_| full)?;
+        Some((self.first, &oldest.1))
+    }
+
+    /// The first number whose entry is not `below`: entries must be ordered by what that asks.
+    pub(crate) fn partition_point(&self, below: impl Fn(&T) -> bool) -> u64 {
+        let index = self.entries.partition_point(|(_, entry)| below(entry));
+        self.first
+            .saturating_add(u64::try_from(index).unwrap_or(u64::MAX))
+    }
+
     pub(crate) fn entry(&self, number: u64) -> Option<&T> {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.entries.get(index).map(|(_, entry)| entry)
@@ -117,7 +131,12 @@ mod tests {
         assert_eq!(pages(&log, Some(A), None), [(3, 'c')], "the oldest was forgotten");
         assert_eq!(pages(&log, None, Some(4)), [(3, 'c'), (2, 'b')]);
 
+        assert_eq!(log.kept_from(), Some((2, &'b')));
+        assert_eq!(log.partition_point(|&entry| entry < 'c'), 3);
+        assert_eq!(log.partition_point(|&entry| entry < 'z'), 5);
+
         log.clear();
+        assert_eq!(log.kept_from(), None);
         log.push(A, 'e');
         assert_eq!(
             pages(&log, None, None),

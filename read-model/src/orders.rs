@@ -271,6 +271,14 @@ impl Orders {
             .filter_map(|id| self.by_id.get(id))
     }
 
+    /// When the first of the finished orders that are kept finished, where earlier ones of today were forgotten for
+    /// others.
+    pub fn finished_kept_from(&self) -> Option<Timestamp> {
+        let full = self.finished.len() >= self.finished_max;
+        let first = self.finished.front().filter(|_| full)?;
+        self.by_id.get(first).map(|order| order.updated)
+    }
+
     /// Today's orders with ids below `before`, newest first. `None` for the account means all.
     pub fn newest_first(
         &self,
@@ -424,7 +432,9 @@ mod tests {
         assert_eq!(ids(orders.active(Some(A))), [4, 1]);
         assert_eq!(ids(orders.active(Some(B))), [0_u64; 0]);
 
+        assert_eq!(orders.finished_kept_from(), Some(Timestamp::ZERO));
         orders.roll_day();
+        assert_eq!(orders.finished_kept_from(), None);
         assert_eq!(ids(orders.newest_first(None, None)), [4, 1]);
         assert_eq!(ids(orders.active(None)), [4, 1]);
     }

@@ -108,6 +108,16 @@ impl Positions {
         self.closed.newest_first(account, before)
     }
 
+    /// The round trip of that number, counted from the journal's beginning, where it is still kept.
+    pub fn closed(&self, number: u64) -> Option<&ClosedPosition> {
+        self.closed.entry(number)
+    }
+
+    /// The oldest round trip that is kept, with its number, where earlier ones of today were forgotten for others.
+    pub fn closed_kept_from(&self) -> Option<(u64, &ClosedPosition)> {
+        self.closed.kept_from()
+    }
+
     /// The conditions that an open position has now.
     pub(crate) fn edit(&mut self, event: &ConditionsChanged, now: Timestamp) {
         // What fired is what the round trip is remembered with.

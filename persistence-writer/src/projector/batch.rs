@@ -18,6 +18,8 @@ pub struct Batch {
     pub first_time: Timestamp,
     /// Of the last command.
     pub time: Timestamp,
+    /// Checksum of the last command in the journal's hash chain; `None` where it is not known.
+    pub chain: Option<u32>,
     /// What the tables hold when it has been written.
     pub held: Held,
     rows: [BTreeMap<[u64; 2], Row>; TABLES_LEN],

@@ -19,7 +19,7 @@ use super::limits::{CATCH_UP_ROWS, LIVE_ROWS};
 use super::postgres::{PostgresSettings, PostgresStore};
 use super::run::{Projector, Source, to_the_end};
 use super::status::ProjectorStatus;
-use super::store::{StoreError, TableStore};
+use super::store::{Lineage, Question, StoreError, TableStore};
 use crate::journal::{Disk, JournalError, JournalId, Settings, SpareSegments, Tailer, open};
 use crate::limits::SEGMENT_BYTES_DEFAULT;
 use crate::progress::{Ack, Progress};
@@ -100,8 +100,14 @@ fn both_ways(
     let with_fold = ScratchDatabase::create(settings, "projected")?;
     let alone = ScratchDatabase::create(settings, "bare")?;
     let (mut store, mut bare) = (with_fold.store(), alone.store());
-    store.claim(journal.id, end.get())?;
-    bare.claim(journal.id, end.get())?;
+    let lineage = || Lineage {
+        journal: journal.id,
+        last: end.get(),
+        // Fresh databases hold nothing to compare.
+        chain_at: Box::new(|_| Ok(None)),
+    };
+    store.claim(lineage())?;
+    bare.claim(lineage())?;
     let mut tailer = Tailer::after(journal.disk.clone(), Seq::new(0))?;
     let mut fold = Fold::new(0);
     let mut held = Held::default();
@@ -162,7 +168,9 @@ impl ScratchDatabase {
             "SELECT CAST(count(*) AS TEXT) FROM trades".to_owned(),
             "SELECT CAST(count(*) AS TEXT) FROM pinion.dead_letter".to_owned(),
         ];
-        let counts = self.store().read(queries)?;
+        let counts = self
+            .store()
+            .read(queries.into_iter().map(Question::from).collect())?;
         let expected = [trades.to_string(), "0".to_owned()];
         let found: Vec<String> = counts.into_iter().flatten().flatten().flatten().collect();
         if found == expected {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::lane::Warnings;
 use engine::{
     AccountId, Capacity, Command, Engine, Event, EventBuffer, Fill, Money, OrderId, PositionChange,
-    PositionChanged, PositionId, Refusal, Seq, Sequenced, StrategyId, Timestamp, TradingStateChanged, Work,
+    PositionChanged, PositionId, Price, Refusal, Seq, Sequenced, StrategyId, Timestamp, TradingStateChanged,
+    Work,
 };
 use read_model::History;
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,8 @@ pub struct Fold {
     written_to: u64,
     held: Held,
     volume: Volume,
+    /// Since the journal began: what the history numbers them by.
+    round_trips: u64,
     /// Of the present command:
     ordinal: u32,
     last_fill: Option<OrderId>,
@@ -98,6 +101,7 @@ impl Fold {
             written_to,
             held: Held::default(),
             volume: Volume::default(),
+            round_trips: 0,
             ordinal: 0,
             last_fill: None,
             refusal: None,
@@ -353,6 +357,7 @@ impl Fold {
             totals.pnl = totals.pnl.saturating_add(net);
             totals.updated = now;
         }
+        self.round_trips += 1;
         if !self.making(seq) {
             let ordinal = self.next_ordinal();
             self.held.add(TableId::RoundTrips, [seq.get(), ordinal.into()]);
@@ -373,6 +378,13 @@ impl Fold {
             ordinal: self.next_ordinal(),
             time: now,
         };
+        let closed = self.history.positions().closed(self.round_trips);
+        debug_assert!(
+            closed.is_some_and(|closed| closed.position == event.position),
+            "round trip {} is another in the history",
+            self.round_trips
+        );
+        let price = |price: Option<Price>| Value::optional(price, |price| Value::money(price.money()));
         let row = vec![
             Value::id(place.seq),
             Value::id(place.ordinal),
@@ -387,6 +399,9 @@ impl Fold {
             Value::money(event.charges),
             Value::Time(opened),
             Value::Time(now),
+            Value::id(self.round_trips),
+            price(closed.and_then(|closed| closed.stop_loss)),
+            price(closed.and_then(|closed| closed.take_profit)),
         ];
         self.put_placed(TableId::RoundTrips, place, row);
     }

@@ -55,6 +55,10 @@ pub const DEAD_PEER_TIME: Duration = Duration::from_secs(15);
 pub const ANSWER_TIME: Duration = Duration::from_secs(45);
 pub const MIGRATION_TIME: Duration = Duration::from_secs(3_600);
 
+/// How long a reader of the embedded database waits for a lock. Beside a writer in WAL mode there is none to wait for,
+/// but while the file is recovered.
+pub const READER_BUSY_TIME: Duration = Duration::from_secs(1);
+
 /// Connections at once, those included that were given up and hang.
 pub const SESSIONS_MAX: usize = 4;
 

@@ -6,10 +6,16 @@ use super::store::StoreError;
 
 /// Brings a SQLite file up to date. A schema that this version does not know makes the file one to be made anew.
 pub(crate) fn sqlite(connection: &mut rusqlite::Connection) -> Result<(), StoreError> {
-    let mut runner = runner(&[(
-        "V1__seven_tables",
-        include_str!("../../migrations/sqlite/V1__seven_tables.sql"),
-    )])?;
+    let mut runner = runner(&[
+        (
+            "V1__seven_tables",
+            include_str!("../../migrations/sqlite/V1__seven_tables.sql"),
+        ),
+        (
+            "V2__earlier_days",
+            include_str!("../../migrations/sqlite/V2__earlier_days.sql"),
+        ),
+    ])?;
     runner.set_migration_table_name("pinion_migrations");
     runner
         .run(connection)
@@ -23,7 +29,7 @@ pub(crate) fn sqlite(connection: &mut rusqlite::Connection) -> Result<(), StoreE
 }
 
 /// The last version that [`postgres`] knows.
-pub(crate) const POSTGRES_VERSION: i32 = 2;
+pub(crate) const POSTGRES_VERSION: i32 = 3;
 
 /// Brings a PostgreSQL database up to date, all migrations or none. Returns the names of those applied.
 pub(crate) fn postgres(client: &mut postgres::Client) -> Result<Vec<String>, StoreError> {
@@ -35,6 +41,10 @@ pub(crate) fn postgres(client: &mut postgres::Client) -> Result<Vec<String>, Sto
         (
             "V2__pinion",
             include_str!("../../migrations/postgres/V2__pinion.sql"),
+        ),
+        (
+            "V3__earlier_days",
+            include_str!("../../migrations/postgres/V3__earlier_days.sql"),
         ),
     ])?;
     runner.set_migration_table_name("pinion_migrations");

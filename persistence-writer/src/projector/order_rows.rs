@@ -31,6 +31,7 @@ pub(crate) fn order_row(order: &Order, names: &Names, seq: u64) -> Row {
         Value::optional(order.order_type.price(), |price| Value::money(price.money())),
         Value::optional(order.limit, |price| Value::money(price.money())),
         Value::optional(order.order_type.trigger(), |price| Value::money(price.money())),
+        Value::optional(order.triggered, Value::Bool),
         Value::name(order.product.as_str()),
         Value::name(order.time_in_force.as_str()),
         Value::optional(good_till, Value::Time),

@@ -8,7 +8,7 @@ use engine::{AveragePrice, Engine, Money, Timestamp};
 use read_model::History;
 use serde_json::json;
 
-use super::store::{StoreError, TableStore};
+use super::store::{Question, StoreError, TableStore};
 use super::table::{Column, Kind, OnConflict, Row, Table, Value, date_text};
 
 /// What one side shows after the command `seq`: everything that is open, and today's totals.
@@ -223,7 +223,9 @@ pub fn read_tables(store: &mut dyn TableStore, day: u32) -> Result<(Standing, Vo
             "SELECT CAST(count(*) AS TEXT), CAST(coalesce(sum(quantity), 0) AS TEXT) FROM trades WHERE {mine}"
         ),
     ];
-    let mut answers = store.read(queries)?.into_iter();
+    let mut answers = store
+        .read(queries.into_iter().map(Question::from).collect())?
+        .into_iter();
     let mut next = || answers.next().unwrap_or_default();
     let mut standing = Standing {
         seq: next().first().map_or(0, |row| whole(row, 0)),

@@ -21,7 +21,7 @@ use super::limits::{
 use super::reconcile::{self, Capture, Report, Request, Requests, Standing};
 use super::snapshots::Snapshots;
 use super::status::{ProjectorStatus, State};
-use super::store::{StoreError, TableStore};
+use super::store::{Lineage, StoreError, TableStore};
 use crate::journal::{self, JournalError, JournalId, Storage, Tailer};
 use crate::progress::Progress;
 
@@ -165,8 +165,17 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
 
     /// Takes the tables over, and finds out what they hold.
     fn claim(&mut self) -> Result<Result<Step, StoreError>, JournalError> {
-        let (journal, durable) = (self.source.journal, self.durable());
-        let seq = match self.store.claim(journal, durable) {
+        let durable = self.durable();
+        let storage = self.source.storage.clone();
+        let lineage = Lineage {
+            journal: self.source.journal,
+            last: durable,
+            chain_at: Box::new(move |seq| {
+                let found = journal::chain_at(&storage, Seq::new(seq))?;
+                Ok(found.map(|(_, chain)| chain))
+            }),
+        };
+        let seq = match self.store.claim(lineage) {
             Ok(seq) => seq,
             Err(error) => return Ok(Err(error)),
         };
@@ -239,7 +248,7 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
         let full = fold.pending_rows() >= rows || fold.pending_commands() >= COMMANDS_PER_BATCH;
         let waits = fold.pending_rows() > 0;
         if full || (!more && (waits || (watermark_due && fold.pending_commands() > 0))) {
-            let batch = Arc::new(fold.take_batch());
+            let batch = Arc::new(following.take_batch());
             return self.write(batch);
         }
         let seq = fold.seq();
@@ -439,7 +448,7 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
         }
         while following.fold_slice(model.seq, usize::MAX)? {}
         if following.fold.pending_commands() > 0 {
-            let batch = Arc::new(following.fold.take_batch());
+            let batch = Arc::new(following.take_batch());
             if let Err(error) = self.write(batch)? {
                 self.fail(&error);
                 return Ok(Err(behind.to_owned()));
@@ -520,6 +529,13 @@ impl<S: Storage> Following<S> {
     fn base(&self) -> u64 {
         self.from
             .max(self.fold.seq().saturating_sub(self.fold.pending_commands()))
+    }
+
+    /// The rows of what was folded, with their end's place in the hash chain.
+    fn take_batch(&mut self) -> Batch {
+        let mut batch = self.fold.take_batch();
+        batch.chain = (self.tailer.seq().get() == batch.to).then(|| self.tailer.chain().1);
+        batch
     }
 
     /// Folds until `limit`, or until so many rows wait, but at most a slice. Returns whether there is more to fold.

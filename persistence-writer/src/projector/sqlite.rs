@@ -6,16 +6,20 @@ use std::sync::Arc;
 
 use engine::Timestamp;
 use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ToSql, Transaction, TransactionBehavior};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, ToSql, Transaction, TransactionBehavior,
+};
 use tracing::warn;
 
 use super::batch::Batch;
 use super::held::Held;
+use super::limits::READER_BUSY_TIME;
 use super::migrations;
 use super::reconcile::RECONCILIATION_LOG;
-use super::store::{StoreError, TableStore, Takeover, TextRows, Watermark, Written, judge, seq_of};
-use super::table::{Column, OnConflict, Row, Table, Value, time_text};
-use crate::journal::JournalId;
+use super::store::{
+    Lineage, Question, StoreError, TableStore, Takeover, TextRows, Watermark, Written, judge, seq_of,
+};
+use super::table::{Column, Kind, OnConflict, Row, Table, Value, time_text};
 
 /// Prepared statements kept: an upsert and a comparison for each table, and a few for the watermark.
 const STATEMENTS_KEPT: usize = 64;
@@ -26,6 +30,7 @@ pub struct SqliteStore {
     path: PathBuf,
     connection: Option<Connection>,
     epoch: Option<u64>,
+    reads_only: bool,
 }
 
 impl SqliteStore {
@@ -35,6 +40,15 @@ impl SqliteStore {
             path: path.into(),
             connection: None,
             epoch: None,
+            reads_only: false,
+        }
+    }
+
+    /// For [`TableStore::read`] alone, beside whoever writes.
+    pub fn for_reading(path: impl Into<PathBuf>) -> SqliteStore {
+        SqliteStore {
+            reads_only: true,
+            ..SqliteStore::new(path)
         }
     }
 
@@ -42,12 +56,12 @@ impl SqliteStore {
         self.connection.as_mut().ok_or_else(not_connected)
     }
 
-    fn try_claim(&mut self, journal: JournalId, last: u64) -> Result<u64, StoreError> {
+    fn try_claim(&mut self, lineage: &Lineage) -> Result<u64, StoreError> {
         let mut connection = open(&self.path)?;
         migrations::sqlite(&mut connection)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = watermark(&transaction)?;
-        let (seq, epoch) = match judge(found.as_ref(), journal, last, self.epoch)? {
+        let (seq, epoch) = match judge(found.as_ref(), lineage, self.epoch)? {
             Takeover::Keep { seq } => (seq, self.epoch.unwrap_or_default()),
             Takeover::Take { seq, epoch } => (seq, epoch),
             Takeover::Begin { epoch } => (0, epoch),
@@ -55,7 +69,7 @@ impl SqliteStore {
         transaction.execute(
             "INSERT INTO pinion_watermark (id, journal, epoch, seq) VALUES (1, ?1, ?2, ?3)
              ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch",
-            (journal.to_string(), signed(epoch), signed(seq)),
+            (lineage.journal.to_string(), signed(epoch), signed(seq)),
         )?;
         transaction.commit()?;
         self.epoch = Some(epoch);
@@ -69,13 +83,13 @@ impl TableStore for SqliteStore {
         "sqlite"
     }
 
-    fn claim(&mut self, journal: JournalId, last: u64) -> Result<u64, StoreError> {
+    fn claim(&mut self, lineage: Lineage) -> Result<u64, StoreError> {
         self.connection = None;
-        match self.try_claim(journal, last) {
+        match self.try_claim(&lineage) {
             Err(StoreError::Damaged(why)) => {
                 warn!(file = %self.path.display(), why, "the tables are damaged: making them anew from the journal");
                 set_aside(&self.path)?;
-                self.try_claim(journal, last)
+                self.try_claim(&lineage)
             }
             done => done,
         }
@@ -96,7 +110,7 @@ impl TableStore for SqliteStore {
 
     fn rewind(&mut self) -> Result<(), StoreError> {
         self.connection()?.execute_batch(
-            "BEGIN IMMEDIATE; UPDATE pinion_watermark SET seq = 0; DELETE FROM pinion_dead_letter; COMMIT;",
+            "BEGIN IMMEDIATE; UPDATE pinion_watermark SET seq = 0, time = NULL, chain = NULL; DELETE FROM pinion_dead_letter; COMMIT;",
         )?;
         Ok(())
     }
@@ -119,11 +133,12 @@ impl TableStore for SqliteStore {
         }
         let moved = transaction
             .prepare_cached(
-                "UPDATE pinion_watermark SET seq = ?1, time = ?2 WHERE id = 1 AND seq = ?3 AND epoch = ?4",
+                "UPDATE pinion_watermark SET seq = ?1, time = ?2, chain = ?3 WHERE id = 1 AND seq = ?4 AND epoch = ?5",
             )?
             .execute((
                 signed(batch.to),
                 time_text(batch.time),
+                batch.chain,
                 signed(batch.after),
                 signed(epoch),
             ))?;
@@ -138,21 +153,24 @@ impl TableStore for SqliteStore {
         "pinion_"
     }
 
-    fn read(&mut self, queries: Vec<String>) -> Result<Vec<TextRows>, StoreError> {
+    fn as_text(&self, Column { name, kind, .. }: &Column) -> String {
+        match kind {
+            Kind::Int4 | Kind::Int8 => format!("CAST({name} AS TEXT)"),
+            Kind::Bool => format!("CASE {name} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"),
+            _ => (*name).to_owned(),
+        }
+    }
+
+    fn read(&mut self, questions: Vec<Question>) -> Result<Vec<TextRows>, StoreError> {
+        if self.reads_only {
+            // Opened each time: the file may have been made anew since, and whoever reads must not keep the old one.
+            return read(&mut open_for_reading(&self.path)?, &questions);
+        }
         let connection = match &mut self.connection {
             Some(connection) => connection,
             None => self.connection.insert(open(&self.path)?),
         };
-        let transaction = connection.transaction()?;
-        let mut answers = Vec::with_capacity(queries.len());
-        for sql in queries {
-            let mut statement = transaction.prepare(&sql)?;
-            let width = statement.column_count();
-            let texts = |row: &rusqlite::Row<'_>| (0..width).map(|place| row.get(place)).collect();
-            let rows: rusqlite::Result<TextRows> = statement.query_map((), texts)?.collect();
-            answers.push(rows?);
-        }
-        Ok(answers)
+        read(connection, &questions)
     }
 
     fn log(&mut self, rows: Vec<Row>, now: Timestamp) -> Result<(), StoreError> {
@@ -198,13 +216,37 @@ fn open(path: &Path) -> Result<Connection, StoreError> {
     }
 }
 
+/// Makes no file, changes none, and trusts the one that is there: its writer has checked it.
+fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(READER_BUSY_TIME)?;
+    Ok(connection)
+}
+
+/// All of them on one snapshot.
+fn read(connection: &mut Connection, questions: &[Question]) -> Result<Vec<TextRows>, StoreError> {
+    let transaction = connection.transaction()?;
+    let mut answers = Vec::with_capacity(questions.len());
+    for Question { sql, texts } in questions {
+        let mut statement = transaction.prepare(sql)?;
+        let width = statement.column_count();
+        let cells = |row: &rusqlite::Row<'_>| (0..width).map(|place| row.get(place)).collect();
+        let rows: rusqlite::Result<TextRows> = statement
+            .query_map(rusqlite::params_from_iter(texts), cells)?
+            .collect();
+        answers.push(rows?);
+    }
+    Ok(answers)
+}
+
 fn watermark(transaction: &Transaction<'_>) -> Result<Option<Watermark>, StoreError> {
-    let sql = "SELECT journal, epoch, seq FROM pinion_watermark WHERE id = 1";
+    let sql = "SELECT journal, epoch, seq, chain FROM pinion_watermark WHERE id = 1";
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Watermark {
             journal: row.get(0)?,
             epoch: unsigned(row.get(1)?),
             seq: unsigned(row.get(2)?),
+            chain: Watermark::chain_of(row.get(3)?),
         })
     };
     Ok(transaction.query_row(sql, (), read).optional()?)

@@ -6,8 +6,8 @@ use engine::Timestamp;
 
 use super::batch::Batch;
 use super::held::Held;
-use super::table::{Row, Table};
-use crate::journal::JournalId;
+use super::table::{Column, Row, Table};
+use crate::journal::{JournalError, JournalId};
 
 /// A database that holds the tables.
 pub trait TableStore: Send {
@@ -15,8 +15,8 @@ pub trait TableStore: Send {
     fn backend(&self) -> &'static str;
 
     /// Connects, brings the schema up to date, and takes the tables over for this process. Returns the command up to
-    /// which they stand. `last` is the last command of the journal.
-    fn claim(&mut self, journal: JournalId, last: u64) -> Result<u64, StoreError>;
+    /// which they stand. Tables that are not those of `lineage` are refused.
+    fn claim(&mut self, lineage: Lineage) -> Result<u64, StoreError>;
 
     /// Whether these rows are there, as rows or as dead letters.
     fn holds(&mut self, held: &Held) -> Result<bool, StoreError>;
@@ -40,13 +40,50 @@ pub trait TableStore: Send {
     /// What stands before the names of Pinion's own tables.
     fn own_prefix(&self) -> &'static str;
 
-    /// Answers queries whose columns are all texts, all of them on one snapshot.
-    fn read(&mut self, queries: Vec<String>) -> Result<Vec<TextRows>, StoreError>;
+    /// SQL for a column as [`Kind::text`] shows its values.
+    ///
+    /// [`Kind::text`]: super::table::Kind::text
+    fn as_text(&self, column: &Column) -> String;
+
+    /// Answers questions whose columns are all texts, all of them on one snapshot.
+    fn read(&mut self, questions: Vec<Question>) -> Result<Vec<TextRows>, StoreError>;
 
     /// Resolves what Pinion wrote to `reconciliation_log` before, and writes these rows.
     fn log(&mut self, rows: Vec<Row>, now: Timestamp) -> Result<(), StoreError>;
 
     fn disconnect(&mut self);
+}
+
+/// A query, and the texts for its parameters `$1`, `$2`, …, each of which it uses once and in this order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Question {
+    pub sql: String,
+    pub texts: Vec<String>,
+}
+
+impl From<String> for Question {
+    fn from(sql: String) -> Question {
+        let texts = Vec::new();
+        Question { sql, texts }
+    }
+}
+
+/// What the tables are compared with before they are taken over.
+pub struct Lineage {
+    pub journal: JournalId,
+    /// The journal's last command.
+    pub last: u64,
+    /// A command's checksum in the journal's hash chain; `None` where the journal does not have it any more.
+    pub chain_at: Box<dyn Fn(u64) -> Result<Option<u32>, JournalError> + Send>,
+}
+
+impl std::fmt::Debug for Lineage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lineage")
+            .field("journal", &self.journal)
+            .field("last", &self.last)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Rows of texts, or NULLs.
@@ -89,6 +126,15 @@ pub(crate) struct Watermark {
     pub(crate) journal: String,
     pub(crate) epoch: u64,
     pub(crate) seq: u64,
+    /// Of the command `seq`; `None` where it is not known.
+    pub(crate) chain: Option<u32>,
+}
+
+impl Watermark {
+    /// A database has the checksum as a number of 64 bits.
+    pub(crate) fn chain_of(stored: Option<i64>) -> Option<u32> {
+        stored.and_then(|chain| u32::try_from(chain).ok())
+    }
 }
 
 /// What to do with a watermark that was found.
@@ -105,10 +151,10 @@ pub(crate) enum Takeover {
 /// `mine` is the epoch that this process took the tables over with, if it did.
 pub(crate) fn judge(
     found: Option<&Watermark>,
-    journal: JournalId,
-    last: u64,
+    lineage: &Lineage,
     mine: Option<u64>,
 ) -> Result<Takeover, StoreError> {
+    let (journal, last) = (lineage.journal, lineage.last);
     let Some(found) = found else {
         let epoch = mine.unwrap_or_default() + 1;
         return Ok(Takeover::Begin { epoch });
@@ -131,6 +177,18 @@ pub(crate) fn judge(
              the journal, or run `pinion rebuild-tables` to make the tables follow it",
             found.seq
         )));
+    }
+    if let Some(stored) = found.chain.filter(|_| found.seq > 0) {
+        let chain =
+            (lineage.chain_at)(found.seq).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        if chain.is_some_and(|chain| chain != stored) {
+            return Err(StoreError::Refused(format!(
+                "the tables follow another history of this journal: what they hold as command {} is not what the \
+                 journal has there. Either is a copy that went its own way, as after a repair or an older backup. \
+                 Restore the one that fits, or run `pinion rebuild-tables` to make the tables follow this journal",
+                found.seq
+            )));
+        }
     }
     match mine {
         Some(mine) if mine == found.epoch => Ok(Takeover::Keep { seq: found.seq }),
@@ -198,14 +256,21 @@ mod tests {
     #[test]
     fn a_watermark_is_taken_kept_or_refused() {
         let journal = JournalId::from_bytes([7; 16]);
+        let lineage = Lineage {
+            journal,
+            last: 100,
+            // Pruned below 10.
+            chain_at: Box::new(|seq| Ok((seq >= 10).then_some(5))),
+        };
         let at = |epoch, seq| Watermark {
             journal: journal.to_string(),
             epoch,
             seq,
+            chain: Some(5),
         };
         let check = |found: Option<Watermark>, mine, expected| {
             assert_eq!(
-                judge(found.as_ref(), journal, 100, mine),
+                judge(found.as_ref(), &lineage, mine),
                 Ok(expected),
                 "{found:?} {mine:?}"
             );
@@ -221,8 +286,14 @@ mod tests {
         check(Some(at(3, 90)), Some(3), Takeover::Keep { seq: 90 });
         // Restored from a backup that was made before this process took over.
         check(Some(at(3, 90)), Some(7), Takeover::Take { seq: 90, epoch: 8 });
+        let chained = |seq, chain| Watermark { chain, ..at(3, seq) };
+        // Nothing to compare: written by an earlier version, pruned, or nothing written yet.
+        for found in [chained(90, None), chained(9, Some(6)), chained(0, Some(6))] {
+            let seq = found.seq;
+            check(Some(found), None, Takeover::Take { seq, epoch: 4 });
+        }
         assert_eq!(
-            judge(Some(&at(4, 90)), journal, 100, Some(3)),
+            judge(Some(&at(4, 90)), &lineage, Some(3)),
             Err(StoreError::Fenced { mine: 3, theirs: 4 })
         );
         for (found, word) in [
@@ -234,8 +305,9 @@ mod tests {
                 },
                 "belong to journal ab",
             ),
+            (chained(90, Some(6)), "another history of this journal"),
         ] {
-            let error = judge(Some(&found), journal, 100, None).unwrap_err();
+            let error = judge(Some(&found), &lineage, None).unwrap_err();
             assert!(
                 matches!(&error, StoreError::Refused(why) if why.contains(word)),
                 "{error}"

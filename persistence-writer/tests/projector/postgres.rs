@@ -9,7 +9,7 @@ use persistence_writer::projector::{
 use crate::cluster::{Cluster, Database};
 use crate::journal::Journal;
 use crate::rows::{Cell, Dump, assert_same, expected, sorted};
-use crate::session::{ASHA, MAIN, Session, today};
+use crate::session::{ASHA, MAIN, Session, parted_at_the_end, today};
 
 /// The rows that come from a journal.
 pub(crate) fn dump(database: &Database) -> Dump {
@@ -254,6 +254,8 @@ fn foreign_tables_and_tables_ahead_of_the_journal_are_refused() {
         refused(&other, "belong to journal 0101");
         let short = &session.commands[..session.commands.len() - 1];
         refused(&Journal::of(1, short), "the journal has lost its end");
+        let parted = Journal::of(1, &parted_at_the_end(&session));
+        refused(&parted, "another history of this journal");
         assert_same(&dump(&database), &before, "nothing was written");
         // Whoever says so may replace them.
         let done = rebuild(Projector::new(other.source(), database.store())).unwrap();

@@ -271,3 +271,17 @@ pub(crate) fn today(session: &Session) -> String {
         .text(&persistence_writer::projector::Value::Date(day))
         .unwrap()
 }
+
+/// A journal that went another way after a repair or a restore: its last command came a moment later, and it went on.
+pub(crate) fn parted_at_the_end(session: &Session) -> Vec<Sequenced<Command>> {
+    let mut commands = session.commands.clone();
+    let last = commands.last_mut().unwrap();
+    last.time = Timestamp::from_nanos(last.time.nanos() + 1);
+    let next = Sequenced {
+        seq: Seq::new(last.seq.get() + 1),
+        time: last.time,
+        command: Command::Tick,
+    };
+    commands.push(next);
+    commands
+}

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::journal::Journal;
 use crate::rows::{Cell, Dump, assert_same, expected, sorted};
-use crate::session::Session;
+use crate::session::{Session, parted_at_the_end};
 
 pub(crate) fn dump(path: &Path) -> Dump {
     let connection = Connection::open(path).unwrap();
@@ -171,6 +171,8 @@ fn foreign_tables_and_tables_ahead_of_the_journal_are_refused() {
     refused(&Journal::of(2, &session.commands), "belong to journal 0101");
     let short = &session.commands[..session.commands.len() - 1];
     refused(&Journal::of(1, short), "the journal has lost its end");
+    let parted = Journal::of(1, &parted_at_the_end(&session));
+    refused(&parted, "another history of this journal");
     assert_eq!(dump(&file), before, "nothing was written");
 }
 

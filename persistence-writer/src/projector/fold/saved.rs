@@ -19,7 +19,7 @@ use crate::projector::batch::Batch;
 use crate::projector::reconcile::Volume;
 
 /// Layout of the bytes. Another layout is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why bytes are not a fold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -43,6 +43,7 @@ struct Saved<'a> {
     day: u32,
     held: Held,
     volume: Volume,
+    round_trips: u64,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +57,7 @@ struct Restored {
     day: u32,
     held: Held,
     volume: Volume,
+    round_trips: u64,
 }
 
 impl Fold {
@@ -79,6 +81,7 @@ impl Fold {
             day: self.day,
             held: self.held,
             volume: self.volume,
+            round_trips: self.round_trips,
         };
         Some(postcard::to_extend(&saved, bytes).expect("plain data is written into memory"))
     }
@@ -119,6 +122,7 @@ impl Fold {
             written_to,
             held: restored.held,
             volume: restored.volume,
+            round_trips: restored.round_trips,
             ordinal: 0,
             last_fill: None,
             refusal: None,

@@ -22,9 +22,10 @@ use tracing::info;
 use super::batch::Batch;
 use super::held::Held;
 use super::limits::{ANSWER_TIME, MIGRATION_TIME};
-use super::store::{StoreError, TableStore, Takeover, TextRows, Watermark, Written, judge};
-use super::table::{OnConflict, Row, TABLES};
-use crate::journal::JournalId;
+use super::store::{
+    Lineage, Question, StoreError, TableStore, Takeover, TextRows, Watermark, Written, judge,
+};
+use super::table::{Column, Kind, OnConflict, Row, TABLES};
 use session::{Connection, Session};
 pub use settings::{PostgresSettings, UrlError};
 
@@ -99,11 +100,11 @@ impl TableStore for PostgresStore {
         "postgres"
     }
 
-    fn claim(&mut self, journal: JournalId, last: u64) -> Result<u64, StoreError> {
+    fn claim(&mut self, lineage: Lineage) -> Result<u64, StoreError> {
         self.disconnect();
         self.migrate()?;
         let mine = self.epoch;
-        let (seq, epoch) = self.ask(move |connection| take_over(connection, journal, last, mine))?;
+        let (seq, epoch) = self.ask(move |connection| take_over(connection, &lineage, mine))?;
         self.epoch = Some(epoch);
         Ok(seq)
     }
@@ -138,7 +139,8 @@ impl TableStore for PostgresStore {
 
     fn rewind(&mut self) -> Result<(), StoreError> {
         self.ask(|connection| {
-            let sql = "BEGIN; UPDATE pinion.watermark SET seq = 0; DELETE FROM pinion.dead_letter; COMMIT";
+            let sql = "BEGIN; UPDATE pinion.watermark SET seq = 0, time = NULL, chain = NULL;
+                DELETE FROM pinion.dead_letter; COMMIT";
             connection.client.batch_execute(sql).map_err(unavailable)
         })
     }
@@ -161,11 +163,19 @@ impl TableStore for PostgresStore {
         "pinion."
     }
 
-    fn read(&mut self, queries: Vec<String>) -> Result<Vec<TextRows>, StoreError> {
+    fn as_text(&self, Column { name, kind, .. }: &Column) -> String {
+        match kind {
+            Kind::Time => format!("to_char({name}, 'YYYY-MM-DD HH24:MI:SS.US')"),
+            Kind::Ids | Kind::Texts => format!("to_json({name})::text"),
+            _ => format!("{name}::text"),
+        }
+    }
+
+    fn read(&mut self, questions: Vec<Question>) -> Result<Vec<TextRows>, StoreError> {
         if self.session.is_none() {
             self.session = Some(Session::open(&self.settings, &self.sessions, self.answer_time)?);
         }
-        self.ask(move |connection| read(connection, &queries).map_err(unavailable))
+        self.ask(move |connection| read(connection, &questions).map_err(unavailable))
     }
 
     fn log(&mut self, rows: Vec<Row>, now: Timestamp) -> Result<(), StoreError> {
@@ -207,16 +217,17 @@ fn terminate(connection: &mut Connection, backend: i32) -> Result<(), StoreError
         .map_err(unavailable)
 }
 
-fn read(connection: &mut Connection, queries: &[String]) -> Result<Vec<TextRows>, postgres::Error> {
+fn read(connection: &mut Connection, questions: &[Question]) -> Result<Vec<TextRows>, postgres::Error> {
     let mut snapshot = connection
         .client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)
         .read_only(true)
         .start()?;
-    let mut answers = Vec::with_capacity(queries.len());
-    for sql in queries {
-        let rows = snapshot.query(sql.as_str(), &[])?;
+    let mut answers = Vec::with_capacity(questions.len());
+    for Question { sql, texts } in questions {
+        let parameters: Vec<&(dyn ToSql + Sync)> = texts.iter().map(|text| text as _).collect();
+        let rows = snapshot.query(sql.as_str(), &parameters)?;
         let texts = |row: &postgres::Row| (0..row.len()).map(|place| row.get(place)).collect();
         answers.push(rows.iter().map(texts).collect());
     }
@@ -225,12 +236,11 @@ fn read(connection: &mut Connection, queries: &[String]) -> Result<Vec<TextRows>
 
 fn take_over(
     connection: &mut Connection,
-    journal: JournalId,
-    last: u64,
+    lineage: &Lineage,
     mine: Option<u64>,
 ) -> Result<(u64, u64), StoreError> {
     let mut transaction = connection.client.transaction().map_err(unavailable)?;
-    let sql = "SELECT journal, epoch, seq FROM pinion.watermark WHERE id = 1 FOR UPDATE";
+    let sql = "SELECT journal, epoch, seq, chain FROM pinion.watermark WHERE id = 1 FOR UPDATE";
     let found = transaction
         .query_opt(sql, &[])
         .map_err(unavailable)?
@@ -238,8 +248,9 @@ fn take_over(
             journal: row.get(0),
             epoch: unsigned(row.get(1)),
             seq: unsigned(row.get(2)),
+            chain: Watermark::chain_of(row.get(3)),
         });
-    let (seq, epoch) = match judge(found.as_ref(), journal, last, mine)? {
+    let (seq, epoch) = match judge(found.as_ref(), lineage, mine)? {
         Takeover::Keep { seq } => (seq, mine.unwrap_or_default()),
         Takeover::Take { seq, epoch } => (seq, epoch),
         Takeover::Begin { epoch } => (0, epoch),
@@ -248,7 +259,7 @@ fn take_over(
         .execute(
             "INSERT INTO pinion.watermark (id, journal, epoch, seq) VALUES (1, $1, $2, $3)
              ON CONFLICT (id) DO UPDATE SET journal = excluded.journal, epoch = excluded.epoch",
-            &[&journal.to_string(), &signed(epoch), &signed(seq)],
+            &[&lineage.journal.to_string(), &signed(epoch), &signed(seq)],
         )
         .map_err(unavailable)?;
     transaction.commit().map_err(unavailable)?;
@@ -287,7 +298,7 @@ fn clear(connection: &mut Connection) -> Result<(), StoreError> {
     }
     sql.push_str(
         "UPDATE positions SET seq = NULL WHERE seq IS NOT NULL;
-         UPDATE pinion.watermark SET journal = '', seq = 0, epoch = epoch + 1; COMMIT",
+         UPDATE pinion.watermark SET journal = '', seq = 0, time = NULL, chain = NULL, epoch = epoch + 1; COMMIT",
     );
     connection.client.batch_execute(&sql).map_err(unavailable)
 }

@@ -90,11 +90,12 @@ impl Place<'_> {
         let batch = self.batch;
         let moved = transaction
             .execute(
-                "UPDATE pinion.watermark SET seq = $1, time = $2, updated_at = now() AT TIME ZONE 'UTC'
-                 WHERE id = 1 AND seq = $3 AND epoch = $4",
+                "UPDATE pinion.watermark SET seq = $1, time = $2, chain = $3, updated_at = now() AT TIME ZONE 'UTC'
+                 WHERE id = 1 AND seq = $4 AND epoch = $5",
                 &[
                     &signed(batch.to),
                     &Value::Time(batch.time),
+                    &batch.chain.map(i64::from),
                     &signed(batch.after),
                     &self.epoch,
                 ],
