@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod diff;
+pub mod earlier;
 pub mod engine_thread;
 pub mod facts;
 pub mod fold;

@@ -77,3 +77,14 @@ pub const RECONCILE_ATTEMPTS: u32 = 5;
 
 /// How long each thread may take to end. The gateway answers what is in flight first, which takes up to 5 s.
 pub const THREAD_END_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Readers of the tables at a time, fewer than the threads that answer reads: a database that hangs leaves the others.
+pub const EARLIER_READERS: usize = 2;
+
+/// How long a read waits for one of them; then 503.
+pub const EARLIER_WAIT: Duration = Duration::from_secs(1);
+
+/// How long PostgreSQL may take for a page of history before its connection is given up; then 503.
+pub const EARLIER_ANSWER_TIME: Duration = Duration::from_secs(10);
+
+const _: () = assert!(EARLIER_READERS < REST_THREADS);

@@ -26,6 +26,7 @@ use tracing::{error, info, warn};
 
 use crate::cli::ServeArgs;
 use crate::config::{Ack, Config, ConfigError, Dashboard, Environment, Machine, Market, SIM_ACCOUNTS};
+use crate::earlier;
 use crate::engine_thread::{self, Lanes};
 use crate::genesis::{Genesis, GenesisError, Held};
 use crate::instruments::{self, InstrumentsError};
@@ -188,6 +189,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
 
     // 9. Thread `projector`: the tables follow the journal, at the pace of their database.
     let (reconciler, requests) = Reconciler::new();
+    let earlier = earlier::probe(&tables);
     let stop_projector = Arc::new(AtomicBool::new(false));
     let projector = spawn("projector", &ends, {
         let source = projector::Source {
@@ -207,6 +209,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let settings = RestSettings {
         threads: REST_THREADS,
         health,
+        earlier: Some(earlier),
         reconcile: Some(tables::reconcile_probe(reconciler, Arc::clone(&model))),
         latency: gateway.latency(),
         assets_dir: match &config.dashboard {

@@ -2,25 +2,16 @@
 //! time. Memory is bounded by a batch, and the fold waits for no more than one.
 
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use engine::AccountId;
-use read_model::{ReadModel, SharedReadModel};
+use read_model::ReadModel;
 use serde_json::{Map, Value};
 
 use super::answer::Answer;
+use super::earlier::{Asked, Histories, History};
 use super::limits::CSV_BATCH_ROWS;
 use super::request::{Caller, Query};
-use super::{orders, positions, trades};
-use crate::wire::Object;
-
-/// What can be downloaded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Table {
-    Orders,
-    Trades,
-    ClosedPositions,
-}
 
 /// Columns are fields of the JSON rows, by the same names and in an order that does not change.
 const ORDER_COLUMNS: &[&str] = &[
@@ -100,21 +91,21 @@ const POSITION_COLUMNS: &[&str] = &[
     "closed_at",
 ];
 
-impl Table {
+impl History {
     const fn columns(self) -> &'static [&'static str] {
         match self {
-            Table::Orders => ORDER_COLUMNS,
-            Table::Trades => TRADE_COLUMNS,
-            Table::ClosedPositions => POSITION_COLUMNS,
+            History::Orders => ORDER_COLUMNS,
+            History::Trades => TRADE_COLUMNS,
+            History::ClosedPositions => POSITION_COLUMNS,
         }
     }
 
     /// Offered to the client as the name of a file.
     pub(super) const fn disposition(self) -> &'static str {
         match self {
-            Table::Orders => "attachment; filename=\"orders.csv\"",
-            Table::Trades => "attachment; filename=\"trades.csv\"",
-            Table::ClosedPositions => "attachment; filename=\"positions.csv\"",
+            History::Orders => "attachment; filename=\"orders.csv\"",
+            History::Trades => "attachment; filename=\"trades.csv\"",
+            History::ClosedPositions => "attachment; filename=\"positions.csv\"",
         }
     }
 }
@@ -122,8 +113,8 @@ impl Table {
 /// A body that is made while it is read.
 #[derive(Debug)]
 pub(super) struct Download {
-    model: Arc<SharedReadModel>,
-    table: Table,
+    histories: Histories,
+    history: History,
     query: Query,
     scope: Option<AccountId>,
     /// Where the next batch begins; `None` at the newest row.
@@ -133,20 +124,19 @@ pub(super) struct Download {
     finished: bool,
     buffer: Vec<u8>,
     taken: usize,
-    json: Vec<u8>,
 }
 
 impl Download {
     /// `Err` is the answer where the request cannot be understood or is not allowed.
     pub(super) fn begin(
-        table: Table,
+        history: History,
         caller: &Caller,
         query: Query,
-        shared: &Arc<SharedReadModel>,
-        model: &ReadModel,
+        histories: &Histories,
+        model: RwLockReadGuard<'_, ReadModel>,
     ) -> Result<Download, Answer> {
         let mut buffer = Vec::new();
-        for (at, column) in table.columns().iter().enumerate() {
+        for (at, column) in history.columns().iter().enumerate() {
             if at > 0 {
                 buffer.push(b',');
             }
@@ -154,57 +144,36 @@ impl Download {
         }
         buffer.extend_from_slice(b"\r\n");
         let mut download = Download {
-            scope: caller.scope(&query, model)?,
+            scope: caller.scope(&query, &model)?,
             cursor: query.parsed::<u64>("cursor", "the next_cursor of a previous page")?,
             rows_left: query.count("limit", usize::MAX, usize::MAX)?,
-            model: Arc::clone(shared),
-            table,
+            histories: histories.clone(),
+            history,
             query,
             finished: false,
             buffer,
             taken: 0,
-            json: Vec::new(),
         };
         // The first batch now, so that a filter that cannot be understood is an answer and not half a file.
         download.add_batch(model)?;
         Ok(download)
     }
 
-    fn add_batch(&mut self, model: &ReadModel) -> Result<(), Answer> {
-        let limit = CSV_BATCH_ROWS.min(self.rows_left);
-        let (scope, cursor) = (self.scope, self.cursor);
-        let (count, next) = match self.table {
-            Table::Orders => {
-                let (rows, next) = orders::page(&self.query, scope, model, cursor, limit)?;
-                for order in &rows {
-                    add_line(&mut self.buffer, &mut self.json, ORDER_COLUMNS, |row| {
-                        orders::order_fields(row, order, model);
-                    });
-                }
-                (rows.len(), next)
-            }
-            Table::Trades => {
-                let (rows, next) = trades::page(&self.query, scope, model, cursor, limit)?;
-                for fill in &rows {
-                    add_line(&mut self.buffer, &mut self.json, TRADE_COLUMNS, |row| {
-                        trades::trade_fields(row, fill, model);
-                    });
-                }
-                (rows.len(), next)
-            }
-            Table::ClosedPositions => {
-                let (rows, next) = positions::closed_page(&self.query, scope, model, cursor, limit)?;
-                for (closed, instrument) in &rows {
-                    add_line(&mut self.buffer, &mut self.json, POSITION_COLUMNS, |row| {
-                        positions::closed_fields(row, closed, *instrument, model);
-                    });
-                }
-                (rows.len(), next)
-            }
+    fn add_batch(&mut self, model: RwLockReadGuard<'_, ReadModel>) -> Result<(), Answer> {
+        let asked = Asked {
+            history: self.history,
+            query: &self.query,
+            scope: self.scope,
+            cursor: self.cursor,
+            limit: CSV_BATCH_ROWS.min(self.rows_left),
         };
-        self.rows_left -= count;
-        self.finished = next.is_none() || self.rows_left == 0;
-        self.cursor = next;
+        let page = self.histories.page(&asked, model)?;
+        for row in &page.rows {
+            add_line(&mut self.buffer, &row.json, self.history.columns());
+        }
+        self.rows_left -= page.rows.len();
+        self.finished = page.next.is_none() || self.rows_left == 0;
+        self.cursor = page.next;
         Ok(())
     }
 }
@@ -214,10 +183,10 @@ impl Read for Download {
         while self.taken == self.buffer.len() && !self.finished {
             self.buffer.clear();
             self.taken = 0;
-            let model = Arc::clone(&self.model);
-            let guard = model.read();
-            self.add_batch(&guard)
-                .map_err(|_| io::Error::other("a filter that was understood no longer is"))?;
+            let model = Arc::clone(&self.histories.model);
+            // A file that ends early must not look whole.
+            self.add_batch(model.read())
+                .map_err(|_| io::Error::other("the rest of the history cannot be read now"))?;
         }
         let rest = self.buffer.get(self.taken..).unwrap_or_default();
         let count = rest.len().min(target.len());
@@ -228,9 +197,7 @@ impl Read for Download {
 }
 
 /// Adds a row by way of its JSON, so that both forms say the same.
-fn add_line(out: &mut Vec<u8>, json: &mut Vec<u8>, columns: &[&str], fill: impl FnOnce(&mut Object<'_>)) {
-    json.clear();
-    fill(&mut Object::begin(json));
+fn add_line(out: &mut Vec<u8>, json: &[u8], columns: &[&str]) {
     let row: Map<String, Value> = serde_json::from_slice(json).expect("rows are written as JSON objects");
     for (at, column) in columns.iter().enumerate() {
         if at > 0 {
@@ -271,12 +238,14 @@ fn add_text(out: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Object;
 
     #[test]
     fn fields_are_quoted_where_they_have_to_be() {
         let line = |fill: &dyn Fn(&mut Object<'_>)| {
             let (mut out, mut json) = (Vec::new(), Vec::new());
-            add_line(&mut out, &mut json, &["a", "b", "c"], |row| fill(row));
+            fill(&mut Object::begin(&mut json));
+            add_line(&mut out, &json, &["a", "b", "c"]);
             String::from_utf8(out).unwrap()
         };
         let text = |value: &'static str| {

@@ -10,6 +10,8 @@ mod answer;
 mod assets;
 mod charges;
 mod csv;
+mod earlier;
+mod earlier_rows;
 mod explain;
 mod health;
 mod latency;
@@ -25,6 +27,7 @@ mod routes;
 mod server;
 mod trades;
 
+pub use earlier::{EarlierProbe, EarlierQuery, EarlierRow, History};
 pub use health::{ProcessHealth, TablesHealth};
 pub use reconcile::{ReconcileDifference, ReconcileProbe, Reconciliation};
 pub use server::{HealthProbe, RestError, RestServer, RestSettings, serve};

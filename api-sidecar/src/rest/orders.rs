@@ -1,12 +1,11 @@
 //! `/orders`, `/orders/active`, `/orders/<id>`.
 
-use engine::{
-    AccountId, Cause, InstrumentView, OrderId, OrderStatus, Percent, StrategyId, TimeInForce, Timestamp,
-};
+use engine::{Cause, InstrumentView, OrderId, OrderStatus, Percent, StrategyId, TimeInForce, Timestamp};
 use read_model::{Order, ReadModel};
 
 use super::answer::{Answer, optional_text};
-use super::limits::{OPEN_LIST_MAX, PAGE_DEFAULT, PAGE_MAX, PAGE_SCAN_MAX};
+use super::earlier::{Asked, Page, Rendered};
+use super::limits::{OPEN_LIST_MAX, PAGE_SCAN_MAX};
 use super::request::{Caller, Query, invalid};
 use crate::wire::{BrokerOrderId, Iso8601, Object, average_price, rejection_fields};
 
@@ -25,6 +24,11 @@ pub(super) fn active(caller: &Caller, query: &Query, model: &ReadModel) -> Resul
     }))
 }
 
+/// Whether memory has the order, whosever it is.
+pub(super) fn is_remembered(id: u64, model: &ReadModel) -> bool {
+    model.history().orders().order(OrderId::new(id)).is_some()
+}
+
 /// One order with everything that is known about it.
 pub(super) fn one(caller: &Caller, id: u64, model: &ReadModel) -> Result<Answer, Answer> {
     match model.history().orders().order(OrderId::new(id)) {
@@ -35,46 +39,35 @@ pub(super) fn one(caller: &Caller, id: u64, model: &ReadModel) -> Result<Answer,
     }
 }
 
-/// Today's orders, newest first, filtered and paged by id.
-pub(super) fn history(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
-    let scope = caller.scope(query, model)?;
-    let limit = query.count("limit", PAGE_DEFAULT, PAGE_MAX)?;
-    let cursor = query.parsed::<u64>("cursor", "the next_cursor of a previous page")?;
-    let (rows, next_cursor) = page(query, scope, model, cursor, limit)?;
-    Ok(Answer::object(|body| {
-        body.array("orders", |list| {
-            for order in &rows {
-                list.object(|row| order_fields(row, order, model));
-            }
-        })
-        .number("count", rows.len())
-        .optional_number("next_cursor", next_cursor);
-    }))
-}
-
-/// The next `limit` orders before `cursor` that match the query's filters, and the cursor of those after them.
-pub(super) fn page<'m>(
-    query: &Query,
-    scope: Option<AccountId>,
-    model: &'m ReadModel,
-    cursor: Option<u64>,
-    limit: usize,
-) -> Result<(Vec<&'m Order>, Option<u64>), Answer> {
-    let filter = Filter::parse(query)?;
-    let mut rows = Vec::new();
-    let mut next_cursor = None;
+/// Of memory: the next orders before the cursor that match the query's filters.
+pub(super) fn page(asked: &Asked<'_>, model: &ReadModel) -> Result<Page, Answer> {
+    let filter = Filter::parse(asked.query)?;
+    let mut page = Page::default();
     let orders = model.history().orders();
-    for (looked_at, order) in orders.newest_first(scope, cursor.map(OrderId::new)).enumerate() {
-        if rows.len() == limit || looked_at == PAGE_SCAN_MAX {
+    let cursor = asked.cursor.map(OrderId::new);
+    for (looked_at, order) in orders.newest_first(asked.scope, cursor).enumerate() {
+        if page.rows.len() == asked.limit || looked_at == PAGE_SCAN_MAX {
             // The page ends before this order: the next one starts with it.
-            next_cursor = Some(order.id.get().saturating_add(1));
+            page.next = Some(order.id.get().saturating_add(1));
             break;
         }
         if filter.matches(order, model) {
-            rows.push(order);
+            let fill = |row: &mut Object<'_>| order_fields(row, order, model);
+            page.rows.push(Rendered::new(order.id.get(), fill));
         }
     }
-    Ok((rows, next_cursor))
+    Ok(page)
+}
+
+/// `?status=`.
+pub(super) fn status(query: &Query) -> Result<Option<OrderStatus>, Answer> {
+    let known = |text: &str| {
+        OrderStatus::ALL
+            .into_iter()
+            .find(|status| status.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| invalid("status", "an order status such as OPEN or FILLED"))
+    };
+    query.text("status").map(known).transpose()
 }
 
 /// The filters of the order history; what is not given matches everything.
@@ -89,18 +82,9 @@ struct Filter<'a> {
 
 impl Filter<'_> {
     fn parse(query: &Query) -> Result<Filter<'_>, Answer> {
-        let status = query
-            .text("status")
-            .map(|text| {
-                OrderStatus::ALL
-                    .into_iter()
-                    .find(|status| status.as_str().eq_ignore_ascii_case(text))
-                    .ok_or_else(|| invalid("status", "an order status such as OPEN or FILLED"))
-            })
-            .transpose()?;
         let strategy = query.parsed::<u32>("strategy", "a strategy's number")?;
         Ok(Filter {
-            status,
+            status: status(query)?,
             symbol: query.text("symbol"),
             strategy: strategy.map(StrategyId::new),
             from: query.instant("from", false)?,

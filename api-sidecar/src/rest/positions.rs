@@ -1,19 +1,17 @@
 //! `/positions` and `/positions/<id>`.
 
-use engine::{AccountId, InstrumentView, Money, PositionId, PositionView};
+use engine::{InstrumentView, Money, PositionId, PositionView, StrategyId};
 use read_model::{ClosedPosition, ReadModel};
 
 use super::answer::{Answer, optional_text};
-use super::limits::{OPEN_LIST_MAX, PAGE_DEFAULT, PAGE_MAX, PAGE_SCAN_MAX};
+use super::earlier::{Asked, Page, Rendered};
+use super::limits::{OPEN_LIST_MAX, PAGE_SCAN_MAX};
 use super::orders::{account_field, instrument_fields};
 use super::request::{Caller, Query};
 use crate::wire::{Iso8601, Object, average_price, net_pnl, trailing_fields};
 
-/// Open positions, newest first; with `?closed=1` the round trips that ended today.
+/// Open positions, newest first.
 pub(super) fn list(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
-    if query.flag("closed") {
-        return closed(caller, query, model);
-    }
     let scope = caller.scope(query, model)?;
     let open = model.history().positions().open_newest_first(scope);
     Ok(Answer::object(|body| {
@@ -86,48 +84,35 @@ fn pnl_fields(row: &mut Object<'_>, realised_net: Money, unrealised: Money, char
         .number("charges", charges);
 }
 
-fn closed(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
-    let scope = caller.scope(query, model)?;
-    let limit = query.count("limit", PAGE_DEFAULT, PAGE_MAX)?;
-    let cursor = query.parsed::<u64>("cursor", "the next_cursor of a previous page")?;
-    let (rows, next_cursor) = closed_page(query, scope, model, cursor, limit)?;
-    Ok(Answer::object(|body| {
-        body.array("positions", |list| {
-            for (closed, instrument) in &rows {
-                list.object(|row| closed_fields(row, closed, *instrument, model));
-            }
-        })
-        .number("count", rows.len())
-        .optional_number("next_cursor", next_cursor);
-    }))
-}
-
-/// A round trip that ended, with its instrument.
-type Closed<'m> = (&'m ClosedPosition, Option<InstrumentView<'m>>);
-
-/// The next `limit` closed positions before `cursor` that match the query, and the cursor of those after them.
-pub(super) fn closed_page<'m>(
-    query: &Query,
-    scope: Option<AccountId>,
-    model: &'m ReadModel,
-    cursor: Option<u64>,
-    limit: usize,
-) -> Result<(Vec<Closed<'m>>, Option<u64>), Answer> {
+/// Of memory: the next closed positions before the cursor that match the query.
+pub(super) fn closed_page(asked: &Asked<'_>, model: &ReadModel) -> Result<Page, Answer> {
+    let query = asked.query;
     let symbol = query.text("symbol");
-    let mut rows = Vec::new();
-    let mut next_cursor = None;
+    let strategy = query
+        .parsed::<u32>("strategy", "a strategy's number")?
+        .map(StrategyId::new);
+    let (from, to) = (query.instant("from", false)?, query.instant("to", true)?);
+    let mut page = Page::default();
     let positions = model.history().positions();
-    for (looked_at, (number, closed)) in positions.closed_newest_first(scope, cursor).enumerate() {
-        if rows.len() == limit || looked_at == PAGE_SCAN_MAX {
-            next_cursor = Some(number.saturating_add(1));
+    for (looked_at, (number, closed)) in positions
+        .closed_newest_first(asked.scope, asked.cursor)
+        .enumerate()
+    {
+        if page.rows.len() == asked.limit || looked_at == PAGE_SCAN_MAX {
+            page.next = Some(number.saturating_add(1));
             break;
         }
         let instrument = model.engine().instrument(closed.instrument);
-        if symbol.is_none_or(|symbol| has_symbol(instrument, symbol)) {
-            rows.push((closed, instrument));
+        let matches = symbol.is_none_or(|symbol| has_symbol(instrument, symbol))
+            && strategy.is_none_or(|strategy| closed.strategy == strategy)
+            && from.is_none_or(|from| closed.closed >= from)
+            && to.is_none_or(|to| closed.closed < to);
+        if matches {
+            let fill = |row: &mut Object<'_>| closed_fields(row, closed, instrument, model);
+            page.rows.push(Rendered::new(number, fill));
         }
     }
-    Ok((rows, next_cursor))
+    Ok(page)
 }
 
 pub(super) fn has_symbol(instrument: Option<InstrumentView<'_>>, symbol: &str) -> bool {

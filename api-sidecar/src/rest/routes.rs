@@ -1,23 +1,24 @@
 //! From a request to its answer.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 use read_model::{ReadModel, SharedReadModel};
 
 use super::answer::Answer;
-use super::csv::{Download, Table};
+use super::csv::Download;
+use super::earlier::{Asked, EarlierProbe, Histories, History};
 use super::health::{ProcessHealth, health};
 use super::latency;
-use super::limits::READ_YOUR_WRITES_WAIT;
+use super::limits::{PAGE_DEFAULT, PAGE_MAX, READ_YOUR_WRITES_WAIT};
 use super::reconcile::ReconcileProbe;
 use super::request::{Caller, Query, Target};
 use crate::latency::Latency;
 use crate::wire::wants_csv;
 
 use super::{
-    account, alerts, assets, charges, explain, market, orders, own_page, positions, reconcile, risk, trades,
+    account, alerts, assets, charges, explain, market, orders, own_page, positions, reconcile, risk,
 };
 
 /// What every route may use.
@@ -28,12 +29,13 @@ pub(super) struct Context<'a> {
     pub(super) latency: &'a Latency,
     pub(super) process: &'a (dyn Fn() -> ProcessHealth + Send + Sync),
     pub(super) reconcile: Option<&'a ReconcileProbe>,
+    pub(super) earlier: Option<&'a EarlierProbe>,
 }
 
 /// An answer, or a download that is made while it is sent.
 pub(super) enum Reply {
     Whole(Answer),
-    Download(Table, Download),
+    Download(History, Download),
 }
 
 /// A read on the model, with what it needs from the request.
@@ -76,12 +78,12 @@ impl Read {
         }
     }
 
-    /// What of it can be had as CSV.
-    fn table(&self, query: &Query) -> Option<Table> {
+    /// What reaches into earlier days, can be paged and had as CSV.
+    fn history(&self, query: &Query) -> Option<History> {
         match self {
-            Read::Orders => Some(Table::Orders),
-            Read::Trades => Some(Table::Trades),
-            Read::Positions if query.flag("closed") => Some(Table::ClosedPositions),
+            Read::Orders => Some(History::Orders),
+            Read::Trades => Some(History::Trades),
+            Read::Positions if query.flag("closed") => Some(History::ClosedPositions),
             _ => None,
         }
     }
@@ -91,10 +93,8 @@ impl Read {
             Read::Positions => positions::list(caller, query, model),
             Read::Position(id) => positions::one(caller, *id, model),
             Read::Explain(id) => explain::explain(caller, *id, query, model),
-            Read::Orders => orders::history(caller, query, model),
             Read::ActiveOrders => orders::active(caller, query, model),
             Read::Order(id) => orders::one(caller, *id, model),
-            Read::Trades => trades::list(caller, query, model),
             Read::RiskSummary => risk::summary(caller, query, model),
             Read::RiskAlerts => alerts::list(caller, query, model),
             Read::RiskLimits => risk::limits(caller, query, model),
@@ -102,6 +102,7 @@ impl Read {
             Read::StatsToday => account::stats_today(caller, query, model),
             Read::Instruments => Ok(market::instruments(model)),
             Read::Depth(symbol) => market::depth(symbol, query, model),
+            Read::Orders | Read::Trades => Err(Answer::not_found()),
         }
     }
 }
@@ -191,21 +192,60 @@ fn answer_read<'h>(
     query: Query,
     header: impl Fn(&str) -> Option<&'h str>,
 ) -> Reply {
-    let table = read
-        .table(&query)
-        .filter(|_| header("accept").is_some_and(wants_csv));
+    let history = read.history(&query);
+    let csv = header("accept").is_some_and(wants_csv);
     let Some(caller) = Caller::parse(header) else {
         return Reply::Whole(Answer::error(401, "Authentication required"));
     };
     let Some(model) = context.model.read_at(caller.min_seq, READ_YOUR_WRITES_WAIT) else {
         return Reply::Whole(behind(READ_YOUR_WRITES_WAIT));
     };
-    let reply = match table {
-        Some(table) => Download::begin(table, &caller, query, context.model, &model)
-            .map(|download| Reply::Download(table, download)),
-        None => read.answer(&caller, &query, &model).map(Reply::Whole),
+    let histories = || Histories {
+        model: Arc::clone(context.model),
+        earlier: context.earlier.cloned(),
+    };
+    let reply = match (history, read) {
+        (Some(history), _) if csv => Download::begin(history, &caller, query, &histories(), model)
+            .map(|download| Reply::Download(history, download)),
+        (Some(history), _) => one_page(history, &caller, &query, &histories(), model).map(Reply::Whole),
+        (None, Read::Order(id)) if !orders::is_remembered(*id, &model) => {
+            histories().order(&caller, *id, model).map(Reply::Whole)
+        }
+        (None, read) => read.answer(&caller, &query, &model).map(Reply::Whole),
     };
     reply.unwrap_or_else(Reply::Whole)
+}
+
+/// A page of a history, filtered and paged by key, newest first.
+fn one_page(
+    history: History,
+    caller: &Caller,
+    query: &Query,
+    histories: &Histories,
+    model: RwLockReadGuard<'_, ReadModel>,
+) -> Result<Answer, Answer> {
+    let asked = Asked {
+        history,
+        query,
+        scope: caller.scope(query, &model)?,
+        cursor: query.parsed::<u64>("cursor", "the next_cursor of a previous page")?,
+        limit: query.count("limit", PAGE_DEFAULT, PAGE_MAX)?,
+    };
+    let page = histories.page(&asked, model)?;
+    let name = match history {
+        History::Orders => "orders",
+        History::Trades => "trades",
+        History::ClosedPositions => "positions",
+    };
+    Ok(Answer::object(|body| {
+        body.array(name, |list| {
+            for row in &page.rows {
+                list.raw(&row.json);
+            }
+        })
+        .number("count", page.rows.len())
+        .optional_number("next_cursor", page.next);
+    }))
 }
 
 fn behind(waited: Duration) -> Answer {

@@ -16,7 +16,7 @@ use read_model::SharedReadModel;
 use tiny_http::{Header, Request, Response, Server, StatusCode};
 
 use super::answer::Answer;
-use super::csv::Table;
+use super::earlier::{EarlierProbe, History};
 use super::health::ProcessHealth;
 use super::limits::{GZIP_BYTES_MIN, LISTENER_RETRY, THREADS_MAX};
 use super::reconcile::ReconcileProbe;
@@ -34,6 +34,8 @@ pub struct RestSettings {
     pub health: HealthProbe,
     /// Answers `/reconcile`; `None` where there are no tables to compare.
     pub reconcile: Option<ReconcileProbe>,
+    /// Answers histories of earlier days; `None` where there are no tables.
+    pub earlier: Option<EarlierProbe>,
     /// What the gateway records.
     pub latency: Arc<Latency>,
     /// A folder of the trader's own page, served at `/` in place of ours.
@@ -219,6 +221,7 @@ impl Shared {
             model: &self.model,
             process: &*self.settings.health,
             reconcile: self.settings.reconcile.as_ref(),
+            earlier: self.settings.earlier.as_ref(),
             latency: &self.settings.latency,
             assets_dir: self.settings.assets_dir.as_deref(),
         };
@@ -334,10 +337,10 @@ fn compress(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// In chunks, because nobody knows yet how long it will be.
-fn streamed<R: Read>(table: Table, body: R, further: &[(&'static str, &'static str)]) -> Response<R> {
+fn streamed<R: Read>(history: History, body: R, further: &[(&'static str, &'static str)]) -> Response<R> {
     let response = Response::new(StatusCode(200), Vec::new(), body, None, None);
     let mut headers = vec![
-        ("Content-Disposition", table.disposition()),
+        ("Content-Disposition", history.disposition()),
         ("Vary", "Accept, Accept-Encoding"),
     ];
     headers.extend_from_slice(further);
@@ -433,6 +436,7 @@ mod tests {
                     tables: None,
                 }),
                 reconcile: None,
+                earlier: None,
                 latency: Arc::default(),
                 assets_dir: None,
             },

@@ -1,40 +1,18 @@
-//! `/trades`: today's fills.
+//! `/trades`: fills.
 
-use engine::{AccountId, Money, OrderId, Side, StrategyId};
+use engine::{Money, OrderId, Side, StrategyId};
 use read_model::{FillRecord, ReadModel};
 
 use super::answer::Answer;
-use super::limits::{PAGE_DEFAULT, PAGE_MAX, PAGE_SCAN_MAX};
+use super::earlier::{Asked, Page, Rendered};
+use super::limits::PAGE_SCAN_MAX;
 use super::orders::{account_field, instrument_fields};
 use super::positions::has_symbol;
-use super::request::{Caller, Query};
 use crate::wire::{BrokerOrderId, Iso8601, Object};
 
-/// Fills, newest first, filtered by symbol, strategy, order and time, paged by number.
-pub(super) fn list(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
-    let scope = caller.scope(query, model)?;
-    let limit = query.count("limit", PAGE_DEFAULT, PAGE_MAX)?;
-    let cursor = query.parsed::<u64>("cursor", "the next_cursor of a previous page")?;
-    let (rows, next_cursor) = page(query, scope, model, cursor, limit)?;
-    Ok(Answer::object(|body| {
-        body.array("trades", |list| {
-            for fill in &rows {
-                list.object(|row| trade_fields(row, fill, model));
-            }
-        })
-        .number("count", rows.len())
-        .optional_number("next_cursor", next_cursor);
-    }))
-}
-
-/// The next `limit` fills before `cursor` that match the query's filters, and the cursor of those after them.
-pub(super) fn page<'m>(
-    query: &Query,
-    scope: Option<AccountId>,
-    model: &'m ReadModel,
-    cursor: Option<u64>,
-    limit: usize,
-) -> Result<(Vec<&'m FillRecord>, Option<u64>), Answer> {
+/// Of memory: the next fills before the cursor that match the query's filters.
+pub(super) fn page(asked: &Asked<'_>, model: &ReadModel) -> Result<Page, Answer> {
+    let query = asked.query;
     let symbol = query.text("symbol");
     let strategy = query
         .parsed::<u32>("strategy", "a strategy's number")?
@@ -50,19 +28,19 @@ pub(super) fn page<'m>(
             && to.is_none_or(|to| fill.executed < to)
             && symbol.is_none_or(|symbol| has_symbol(model.engine().instrument(fill.instrument), symbol))
     };
-
-    let mut rows = Vec::new();
-    let mut next_cursor = None;
-    for (looked_at, (number, fill)) in model.history().fills_newest_first(scope, cursor).enumerate() {
-        if rows.len() == limit || looked_at == PAGE_SCAN_MAX {
-            next_cursor = Some(number.saturating_add(1));
+    let mut page = Page::default();
+    let fills = model.history().fills_newest_first(asked.scope, asked.cursor);
+    for (looked_at, (key, fill)) in fills.enumerate() {
+        if page.rows.len() == asked.limit || looked_at == PAGE_SCAN_MAX {
+            page.next = Some(key.saturating_add(1));
             break;
         }
         if matches(fill) {
-            rows.push(fill);
+            page.rows
+                .push(Rendered::new(key, |row| trade_fields(row, fill, model)));
         }
     }
-    Ok((rows, next_cursor))
+    Ok(page)
 }
 
 /// A row of `trades` (CONTRACT.md section 6).

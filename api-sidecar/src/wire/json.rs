@@ -120,6 +120,13 @@ impl<'a> Array<'a> {
         self
     }
 
+    /// `json` must be a JSON text.
+    pub fn raw(&mut self, json: &[u8]) -> &mut Self {
+        self.separate();
+        self.out.extend_from_slice(json);
+        self
+    }
+
     pub fn object(&mut self, fill: impl FnOnce(&mut Object<'_>)) -> &mut Self {
         self.separate();
         fill(&mut Object::begin(self.out));

@@ -1,44 +1,9 @@
 //! A rejection as clients see it: the check's name, a stable code, the numbers behind it and a sentence.
 
-use engine::{CheckOutcome, ExplainedCheck, Money, Percent, RejectCode, Rejection};
+use engine::{CheckOutcome, ExplainedCheck, Rejection};
+use read_model::RejectionNumbers;
 
 use super::json::Object;
-
-/// What the numbers of a rejection count.
-enum Unit {
-    /// Rupees; the rejection holds paise.
-    Rupees,
-    Count,
-    /// The rejection has no numbers.
-    None,
-}
-
-fn unit(code: RejectCode) -> Unit {
-    use RejectCode::*;
-    match code {
-        InsufficientBalance
-        | RiskPerTrade
-        | DailyLossLimit
-        | StopLossNotBelowEntry
-        | StopLossNotAboveEntry
-        | TickSize
-        | PriceBand
-        | OrderValue
-        | OpenOrderValue
-        | GrossExposure
-        | NetExposure
-        | PostOnlyWouldCross
-        | TriggerCrossed
-        | StopBeyondTarget => Unit::Rupees,
-        PositionLimit | QuantityBelowOne | QuantityAboveLimit | OrderToPositionRatio | LotSize
-        | FreezeQuantity | SymbolPosition | Holdings | OrderRate | DailyOrders | ModifyCap | FillOrKill
-        | MinimumQuantity | DisclosedQuantity | DuplicateBurst | RepeatedExecution | OrderCapacity
-        | PositionCapacity | StaleProtection | StaleReference => Unit::Count,
-        NoLastPrice | StopLossMissing | RiskRewardRatio | RiskZero | PriceSanity | CircuitBreaker
-        | Session | IntradayEnded | UnknownInstrument | MisNotAllowed | Banned | GoodTillInPast
-        | Incompatible | NotPending | TrailingShare | UnknownAccount | ClientOrderIdReused => Unit::None,
-    }
-}
 
 /// Adds `reason`, `failed_check`, `code`, `limit`, `observed` and `headroom` (how far inside the limit, so
 /// negative) to an object. Money and prices are in rupees, counts are integers, a reward:risk ratio and a percentage
@@ -70,70 +35,23 @@ pub fn check_fields(object: &mut Object<'_>, check: &ExplainedCheck) {
 }
 
 fn number_fields(object: &mut Object<'_>, rejection: &Rejection) {
-    let (observed, limit, headroom) = (rejection.observed, rejection.limit, rejection.headroom());
-    match (rejection.code, unit(rejection.code)) {
-        (RejectCode::RiskRewardRatio, _) => {
-            let ratio = Percent::hundredths(i128::from(observed), i128::from(rejection.basis));
-            let limit = Percent::hundredths(i128::from(rejection.ratio.ppm()), 1_000_000);
-            // The only limit that is a floor.
-            scaled_fields(
-                object,
-                limit,
-                ratio,
-                ratio.scaled().saturating_sub(limit.scaled()),
-            );
-        }
-        (RejectCode::PriceSanity, _) => {
-            let distance = observed.saturating_sub(rejection.basis).saturating_abs();
-            let limit = Percent::hundredths(i128::from(rejection.ratio.ppm()), 10_000);
-            let share = Percent::of(distance, rejection.basis);
-            scaled_fields(
-                object,
-                limit,
-                share,
-                limit.scaled().saturating_sub(share.scaled()),
-            );
-        }
-        (RejectCode::PriceBand, _) => {
-            // Of the band's two bounds the one that is broken, or nearer.
-            let is_upper = rejection.basis.saturating_sub(observed) <= observed.saturating_sub(limit);
-            let bound = if is_upper { rejection.basis } else { limit };
-            object
-                .number("limit", Money::from_paise(bound))
-                .number("observed", Money::from_paise(observed))
-                .number("headroom", Money::from_paise(headroom));
-        }
-        (_, Unit::Rupees) => {
-            object
-                .number("limit", Money::from_paise(limit))
-                .number("observed", Money::from_paise(observed))
-                .number("headroom", Money::from_paise(headroom));
-        }
-        (_, Unit::Count) => {
-            object
-                .number("limit", limit)
-                .number("observed", observed)
-                .number("headroom", headroom);
-        }
-        (_, Unit::None) => {
-            object.null("limit").null("observed").null("headroom");
-        }
-    }
-}
-
-/// `headroom` is in hundredths, as [`Percent::scaled`].
-fn scaled_fields(object: &mut Object<'_>, limit: Percent, observed: Percent, headroom: i128) {
-    let headroom = Money::from_wide(headroom);
-    object
-        .number("limit", limit)
-        .number("observed", observed)
-        .number("headroom", headroom);
+    match RejectionNumbers::of(rejection) {
+        Some(RejectionNumbers {
+            limit,
+            observed,
+            headroom,
+        }) => object
+            .number("limit", limit)
+            .number("observed", observed)
+            .number("headroom", headroom),
+        None => object.null("limit").null("observed").null("headroom"),
+    };
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::Ratio;
+    use engine::{Ratio, RejectCode};
 
     fn check(rejection: Rejection, expected: &str) {
         let mut out = Vec::new();

@@ -214,6 +214,7 @@ pub(crate) fn start(socket: &Path, model: &Arc<SharedReadModel>, healthy: &Arc<A
     let healthy = Arc::clone(healthy);
     let settings = RestSettings {
         reconcile: None,
+        earlier: None,
         latency: Arc::default(),
         assets_dir: None,
         threads: 4,

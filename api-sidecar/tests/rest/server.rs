@@ -132,6 +132,7 @@ fn the_socket_is_private_and_left_overs_are_replaced() {
     fs::write(&socket, "precious").unwrap();
     let settings = |threads| RestSettings {
         reconcile: None,
+        earlier: None,
         latency: Arc::default(),
         assets_dir: None,
         threads,

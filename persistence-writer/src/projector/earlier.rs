@@ -101,9 +101,10 @@ pub fn page(store: &mut dyn TableStore, query: &PageQuery) -> Result<Page, Store
             kept: false
         })
     ));
+    // Ordered by the column itself: its name alone could mean its text in the list of columns.
     let rows = Question {
         sql: format!(
-            "SELECT {} FROM {}{} WHERE {} ORDER BY {} DESC LIMIT {}",
+            "SELECT {} FROM {}{} AS rows WHERE {} ORDER BY rows.{} DESC LIMIT {}",
             columns.join(", "),
             if table.own { own } else { "" },
             table.name,

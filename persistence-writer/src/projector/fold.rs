@@ -77,7 +77,8 @@ pub struct Fold {
     round_trips: u64,
     /// Of the present command:
     ordinal: u32,
-    last_fill: Option<OrderId>,
+    /// The order that last filled into each position: both sides of a trade come before what they changed.
+    last_fills: BTreeMap<PositionId, OrderId>,
     refusal: Option<Refusal>,
     touched: BTreeSet<AccountId>,
 }
@@ -103,7 +104,7 @@ impl Fold {
             volume: Volume::default(),
             round_trips: 0,
             ordinal: 0,
-            last_fill: None,
+            last_fills: BTreeMap::new(),
             refusal: None,
             touched: BTreeSet::new(),
         }
@@ -193,7 +194,7 @@ impl Fold {
 
     fn begin(&mut self, command: &Sequenced<Command>) {
         self.ordinal = 0;
-        self.last_fill = None;
+        self.last_fills.clear();
         self.refusal = None;
         self.kills.begin_command();
         let seq = command.seq.get();
@@ -310,7 +311,7 @@ impl Fold {
     }
 
     fn filled(&mut self, fill: &Fill, seq: Seq, now: Timestamp) {
-        self.last_fill = Some(fill.order);
+        self.last_fills.insert(fill.position, fill.order);
         self.volume.trades += 1;
         self.volume.quantity += u64::from(fill.last_quantity.shares());
         self.order_changed(fill.order, fill.account, seq, now);
@@ -334,7 +335,8 @@ impl Fold {
     }
 
     fn position_changed(&mut self, event: &PositionChanged, seq: Seq, now: Timestamp) {
-        let opened = self.positions.change(event, self.last_fill, now);
+        let order = self.last_fills.get(&event.position).copied();
+        let opened = self.positions.change(event, order, now);
         self.touch_day(event.account, seq, now);
         self.touched.insert(event.account);
         if self.making(seq) {
@@ -366,13 +368,6 @@ impl Fold {
         self.dirty
             .strategies
             .insert((event.account, event.strategy), seq.get());
-        let last_fill = self
-            .last_fill
-            .and_then(|order| self.history.orders().order(order));
-        let side = last_fill.map_or("", |order| match order.side {
-            engine::Side::Sell => "LONG",
-            engine::Side::Buy => "SHORT",
-        });
         let place = Place {
             seq: seq.get(),
             ordinal: self.next_ordinal(),
@@ -394,7 +389,9 @@ impl Fold {
             self.names.symbol(event.instrument),
             self.names.exchange(event.instrument),
             Value::name(event.product.as_str()),
-            Value::name(side),
+            Value::optional(closed, |closed| {
+                Value::name(if closed.was_long { "LONG" } else { "SHORT" })
+            }),
             Value::money(net),
             Value::money(event.charges),
             Value::Time(opened),

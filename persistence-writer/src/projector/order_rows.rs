@@ -1,7 +1,7 @@
 //! Rows of `orders` and `trades`.
 
 use engine::{AveragePrice, Charges, Fill, Money, Percent, Price, Side, TimeInForce, Timestamp};
-use read_model::Order;
+use read_model::{Figure, Order, RejectionNumbers};
 use serde_json::{Number, json};
 
 use super::names::Names;
@@ -152,14 +152,27 @@ fn reward_to_risk(order: &Order) -> Value {
 fn validation_result(order: &Order) -> Value {
     let result = match order.rejection.as_deref() {
         None => json!({"is_valid": true, "reason": "", "failed_check": ""}),
-        Some(rejection) => json!({
-            "is_valid": false,
-            "reason": rejection.to_string(),
-            "failed_check": rejection.code.check(),
-            "code": rejection.code.code(),
-        }),
+        Some(rejection) => {
+            let numbers = RejectionNumbers::of(rejection);
+            let number =
+                |of: fn(RejectionNumbers) -> Figure| numbers.and_then(|numbers| decimal(of(numbers)));
+            json!({
+                "is_valid": false,
+                "reason": rejection.to_string(),
+                "failed_check": rejection.code.check(),
+                "code": rejection.code.code(),
+                "limit": number(|numbers| numbers.limit),
+                "observed": number(|numbers| numbers.observed),
+                "headroom": number(|numbers| numbers.headroom),
+            })
+        }
     };
     Value::Json(result.to_string())
+}
+
+/// A number of JSON with all its places.
+fn decimal(number: impl std::fmt::Display) -> Option<Number> {
+    number.to_string().parse().ok()
 }
 
 /// JSON text as PostgreSQL can hold it: its `jsonb` refuses the escape of U+0000.

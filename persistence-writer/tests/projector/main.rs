@@ -4,6 +4,7 @@
 mod adoption;
 mod bench;
 mod cluster;
+mod earlier;
 mod faults;
 mod journal;
 mod postgres;

@@ -72,6 +72,17 @@ fn a_session_is_in_the_tables_row_by_row() {
         assert_eq!(one::<i64>(&file, "SELECT count(*) FROM pinion_dead_letter"), 0);
         let watermark = one::<i64>(&file, "SELECT seq FROM pinion_watermark");
         assert_eq!(u64::try_from(watermark), Ok(journal.last()));
+        for (ids, side) in [
+            ("entry_order_ids", "quantity > 0"),
+            ("exit_order_ids", "quantity < 0"),
+        ] {
+            let foreign = format!(
+                "SELECT count(*) FROM positions p, json_each(p.{ids}) e JOIN orders o ON o.id = e.value
+                 WHERE o.account <> p.account OR o.position_id <> p.id
+                    OR (p.quantity <> 0 AND (o.side = 'BUY') <> (p.{side}))"
+            );
+            assert_eq!(one::<i64>(&file, &foreign), 0, "seed {seed}: {ids}");
+        }
     }
 }
 

@@ -124,7 +124,7 @@ impl Fold {
             volume: restored.volume,
             round_trips: restored.round_trips,
             ordinal: 0,
-            last_fill: None,
+            last_fills: BTreeMap::new(),
             refusal: None,
             touched: std::collections::BTreeSet::new(),
         })
