@@ -220,7 +220,10 @@ fn an_order_lives_from_acceptance_to_its_last_fill() {
     let fills: Vec<_> = tape.history.fills_newest_first(Some(TRADER), None).collect();
     assert_eq!(
         fills.iter().map(|(key, _)| *key).collect::<Vec<_>>(),
-        fills.iter().map(|(_, fill)| 2 * fill.trade.get()).collect::<Vec<_>>(),
+        fills
+            .iter()
+            .map(|(_, fill)| 2 * fill.trade.get())
+            .collect::<Vec<_>>(),
         "buys have twice the trade's number"
     );
     assert_eq!(fills[0].1.gross(), money("14700"));

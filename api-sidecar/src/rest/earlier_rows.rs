@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::answer::optional_text;
 use super::earlier::EarlierRow;
 use super::orders::instrument_fields;
-use crate::wire::{BrokerOrderId, Object};
+use crate::wire::{BrokerOrderId, Object, trailing_fields};
 
 impl EarlierRow {
     fn text(&self, column: &str) -> Option<&str> {
@@ -106,7 +106,13 @@ pub(super) fn order_fields(row: &mut Object<'_>, of: &EarlierRow) {
         .number("fill_percentage", filled);
     string(row, of, "client_order_id");
     string(row, of, "account");
-    for column in ["position_id", "limit_price", "charges", "modifications", "engine_made"] {
+    for column in [
+        "position_id",
+        "limit_price",
+        "charges",
+        "modifications",
+        "engine_made",
+    ] {
         json(row, of, column);
     }
     match cause {
@@ -116,7 +122,9 @@ pub(super) fn order_fields(row: &mut Object<'_>, of: &EarlierRow) {
 }
 
 fn own_cause(of: &EarlierRow) -> Option<Value> {
-    let metadata = of.text("metadata").filter(|_| of.text("engine_made") == Some("true"))?;
+    let metadata = of
+        .text("metadata")
+        .filter(|_| of.text("engine_made") == Some("true"))?;
     let metadata: Value = serde_json::from_str(metadata).ok()?;
     metadata.get("cause").cloned()
 }
@@ -169,6 +177,7 @@ pub(super) fn closed_fields(row: &mut Object<'_>, of: &EarlierRow, model: &ReadM
     json(row, of, "charges");
     json(row, of, "stop_loss");
     json(row, of, "take_profit");
+    trailing_fields(row, None, None);
     row.boolean("is_long", false)
         .boolean("is_short", false)
         .boolean("was_long", of.text("side") == Some("LONG"));
