@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use api_sidecar::auth::{AccountAccess, AuthError, AuthTable, KeyHash, Role};
-use engine::{AccountName, Capacity, ChargeRates, Money, RiskLimits, SessionCalendar, Text};
+use engine::{AccountName, Capacity, ChargeRates, Money, RiskLimits, SessionCalendar, StrategyId, Text};
 
 use crate::cli::ServeArgs;
 use crate::limits::{
@@ -33,6 +33,8 @@ use value::Setting;
 
 /// The account that exists without any configuration.
 pub const MAIN_ACCOUNT: &str = "main";
+/// The name of strategy 1, which every account has.
+pub const MANUAL_TRADING: &str = "Manual Trading";
 /// Venue accounts of the paper market; reserved names.
 pub const SIM_ACCOUNTS: [&str; 2] = ["sim-maker", "sim-taker"];
 
@@ -124,8 +126,19 @@ pub struct Account {
     pub profile: Text<NAME_LEN_MAX>,
     /// The profile's limits with the account's own over them.
     pub limits: RiskLimits,
+    /// In order of their numbers.
+    pub strategies: Vec<Strategy>,
     pub role: Role,
     pub key_hashes: Vec<KeyHash>,
+}
+
+/// A strategy of an account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Strategy {
+    pub strategy: StrategyId,
+    pub name: Text<100>,
+    /// What the file limits for it alone; the rest is off.
+    pub limits: RiskLimits,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -517,6 +530,7 @@ fn account(
         balance: balance.money(Money::ZERO..=BALANCE_MAX)?,
         profile: profile.name()?,
         limits,
+        strategies: strategies(&key("strategies"), section)?,
         role: text("role", section.and_then(|s| s.role.as_ref()), default_role).one_of(&[
             ("viewer", Role::Viewer),
             ("trader", Role::Trader),
@@ -539,6 +553,49 @@ fn lay_own_limits(
         ));
     }
     risk::lay(limits, Bounds::of_profile(profile), key, &section.limits)
+}
+
+fn strategies(key: &str, section: Option<&AccountSection>) -> Result<Vec<Strategy>, ConfigError> {
+    let mut strategies = Vec::new();
+    for (number, fields) in section.iter().flat_map(|section| &section.strategies) {
+        let key = format!("{key}.{number}");
+        let strategy = Setting::new(format!("{key} (a strategy's number)"), number).whole(1..=u32::MAX)?;
+        let mut fields = fields.clone();
+        let name = fields
+            .remove("name")
+            .map_or(String::new(), |name| name.as_str().to_owned());
+        let name = if name.is_empty() {
+            default_name(strategy)
+        } else {
+            name
+        };
+        if name.len() > 100 || name.chars().any(char::is_control) {
+            let name = Setting::new(format!("{key}.name"), name);
+            return Err(name.invalid("must have at most 100 bytes and no control characters"));
+        }
+        strategies.push(Strategy {
+            strategy: StrategyId::new(strategy),
+            name: Text::cut(&name),
+            limits: risk::of_strategy(&key, &fields)?,
+        });
+    }
+    strategies.sort_by_key(|strategy| strategy.strategy);
+    if let Some(twice) = strategies
+        .windows(2)
+        .find(|pair| pair[0].strategy == pair[1].strategy)
+    {
+        let reason = format!("names strategy {} twice", twice[0].strategy);
+        return Err(ConfigError::setting(key, reason));
+    }
+    Ok(strategies)
+}
+
+/// Strategy 1 is every account's (CONTRACT.md section 6).
+fn default_name(strategy: u32) -> String {
+    match strategy {
+        1 => MANUAL_TRADING.to_owned(),
+        other => format!("Strategy {other}"),
+    }
 }
 
 fn key_hashes(key: &str, section: Option<&AccountSection>) -> Result<Vec<KeyHash>, ConfigError> {

@@ -15,7 +15,7 @@ use engine::{
 };
 use read_model::Definitions;
 
-use crate::config::{Account, Config, Market, SIM_ACCOUNTS};
+use crate::config::{Account, Config, MANUAL_TRADING, Market, SIM_ACCOUNTS};
 use crate::limits::BALANCE_MAX;
 
 mod merge;
@@ -23,7 +23,7 @@ mod merge;
 use merge::{Kept, merge};
 
 /// The strategy that every account has (CONTRACT.md section 6: id 1, seeded).
-const MANUAL_TRADING: (StrategyId, &str) = (StrategyId::new(1), "Manual Trading");
+const FIRST_STRATEGY: StrategyId = StrategyId::new(1);
 const VENUE_PROFILE: &str = "unlimited-paper";
 
 type InstrumentKey = (String, String);
@@ -33,6 +33,8 @@ type InstrumentKey = (String, String);
 pub struct Held {
     instruments: BTreeSet<InstrumentKey>,
     accounts: BTreeMap<String, (AccountId, RiskLimits)>,
+    /// What strategies have of their own.
+    strategies: BTreeMap<(AccountId, StrategyId), RiskLimits>,
     session: SessionCalendar,
     /// `None` before the first command of a journal.
     capacity: Option<Capacity>,
@@ -46,6 +48,10 @@ impl Held {
             instruments: engine
                 .instruments()
                 .map(|instrument| key_of(instrument.definition))
+                .collect(),
+            strategies: engine
+                .strategy_limits()
+                .map(|of| ((of.account, of.strategy), of.own.clone()))
                 .collect(),
             accounts: engine
                 .accounts()
@@ -75,6 +81,8 @@ pub enum Notice {
     /// The limit was tightened at run time, and the file asks for a looser one.
     LimitKept {
         account: AccountName,
+        /// Whose own limit it is; `None` for the account's.
+        strategy: Option<StrategyId>,
         limit: &'static str,
     },
 }
@@ -89,10 +97,17 @@ impl fmt::Display for Notice {
             Notice::CapacityKept => f.write_str(
                 "the file's engine.capacity is not applied: a journal keeps the capacities it began with",
             ),
-            Notice::LimitKept { account, limit } => write!(
-                f,
-                "the file's new {limit} of account {account} is not applied: it was tightened at run time"
-            ),
+            Notice::LimitKept {
+                account,
+                strategy,
+                limit,
+            } => {
+                write!(f, "the file's new {limit} of account {account}")?;
+                if let Some(strategy) = strategy {
+                    write!(f, ", strategy {strategy},")?;
+                }
+                f.write_str(" is not applied: it was tightened at run time")
+            }
         }
     }
 }
@@ -145,11 +160,24 @@ impl Genesis {
         }
         let mut next_account = held.accounts.len();
         for definition in account_definitions(config) {
-            match held.accounts.get(definition.name.as_str()) {
-                Some((account, current)) => genesis.known_account(*account, current, definition, applied),
+            let (name, venue) = (definition.name, definition.venue);
+            let account = match held.accounts.get(name.as_str()) {
+                Some((account, current)) => {
+                    genesis.known_account(*account, current, definition, applied);
+                    *account
+                }
                 None => {
-                    genesis.new_account(id_of(next_account), definition);
+                    let account = id_of(next_account);
                     next_account += 1;
+                    genesis
+                        .commands
+                        .push(Command::DefineAccount(Box::new(definition)));
+                    account
+                }
+            };
+            if !venue {
+                for strategy in strategies_of(config, name, account) {
+                    genesis.strategy(name, strategy, held, applied);
                 }
             }
         }
@@ -187,14 +215,6 @@ impl Genesis {
         }
     }
 
-    fn new_account(&mut self, account: AccountId, definition: AccountDefinition) {
-        let venue = definition.venue;
-        self.commands.push(Command::DefineAccount(Box::new(definition)));
-        if !venue {
-            self.manual_trading(account);
-        }
-    }
-
     /// `DefineAccount` records what the file says now; `SetLimits` applies what changed in it.
     fn known_account(
         &mut self,
@@ -203,7 +223,7 @@ impl Genesis {
         wanted: AccountDefinition,
         applied: &Definitions,
     ) {
-        let (name, venue) = (wanted.name, wanted.venue);
+        let name = wanted.name;
         // An account whose definition was never seen keeps the limits it has.
         let last = applied.accounts.get(name.as_str());
         if last != Some(&wanted) {
@@ -212,35 +232,85 @@ impl Genesis {
             if last.is_some_and(|last| last.opening_balance != wanted.opening_balance) {
                 self.notices.push(Notice::BalanceKept { account: name });
             }
-            self.notices.extend(
-                kept.into_iter()
-                    .map(|Kept(limit)| Notice::LimitKept { account: name, limit }),
-            );
+            self.notices
+                .extend(kept.into_iter().map(|Kept(limit)| Notice::LimitKept {
+                    account: name,
+                    strategy: None,
+                    limit,
+                }));
             self.commands.push(Command::DefineAccount(Box::new(wanted)));
             if limits != *current {
                 let actor = Actor { account, admin: true };
                 self.commands.push(Command::SetLimits(Box::new(SetLimits {
                     actor,
                     account,
+                    strategy: None,
                     fields: LimitFields::ALL,
                     limits,
                 })));
             }
         }
-        if !venue && !applied.strategies.contains(&(account, MANUAL_TRADING.0)) {
-            self.manual_trading(account);
-        }
     }
 
-    fn manual_trading(&mut self, account: AccountId) {
-        let (strategy, name) = MANUAL_TRADING;
-        self.commands
-            .push(Command::DefineStrategy(Box::new(StrategyDefinition {
+    /// `DefineStrategy` records what the file says now; `SetLimits` applies what changed in it.
+    fn strategy(
+        &mut self,
+        name: AccountName,
+        wanted: StrategyDefinition,
+        held: &Held,
+        applied: &Definitions,
+    ) {
+        let key = (wanted.account, wanted.strategy);
+        // A strategy of an account that the engine does not hold was refused with it.
+        let is_held = held.accounts.contains_key(name.as_str());
+        let last = applied.strategies.get(&key).filter(|_| is_held);
+        if last == Some(&wanted) {
+            return;
+        }
+        let current = held.strategies.get(&key).unwrap_or(&RiskLimits::NONE);
+        let last_limits = last.map_or(&RiskLimits::NONE, |last| &last.limits);
+        let (limits, kept) = merge(current, last_limits, &wanted.limits);
+        self.notices
+            .extend(kept.into_iter().map(|Kept(limit)| Notice::LimitKept {
+                account: name,
+                strategy: Some(wanted.strategy),
+                limit,
+            }));
+        self.commands.push(Command::DefineStrategy(Box::new(wanted)));
+        if limits != *current {
+            let (account, strategy) = key;
+            self.commands.push(Command::SetLimits(Box::new(SetLimits {
+                actor: Actor { account, admin: true },
                 account,
-                strategy,
-                name: Text::cut(name),
+                strategy: Some(strategy),
+                fields: LimitFields::OF_STRATEGIES,
+                limits,
             })));
+        }
     }
+}
+
+/// Those of an account in the file, and the one that every account has.
+fn strategies_of(config: &Config, name: AccountName, account: AccountId) -> Vec<StrategyDefinition> {
+    let configured = config.accounts.iter().find(|account| account.name == name);
+    let configured = configured.map_or(&[][..], |account| &account.strategies);
+    let first = StrategyDefinition {
+        account,
+        strategy: FIRST_STRATEGY,
+        name: Text::cut(MANUAL_TRADING),
+        limits: RiskLimits::NONE,
+    };
+    let has_first = configured
+        .iter()
+        .any(|strategy| strategy.strategy == FIRST_STRATEGY);
+    let definitions = configured.iter().map(|strategy| StrategyDefinition {
+        account,
+        strategy: strategy.strategy,
+        name: strategy.name,
+        limits: strategy.limits.clone(),
+    });
+    let first = (!has_first).then_some(first);
+    first.into_iter().chain(definitions).collect()
 }
 
 /// The configured accounts, then the paper market's.

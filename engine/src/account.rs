@@ -57,6 +57,8 @@ pub(crate) struct Executions {
     is_sell: bool,
     since: Timestamp,
     count: u32,
+    /// The strategy's limit as it was last set; the largest number without one.
+    limit: u32,
 }
 
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -68,6 +70,8 @@ pub(crate) struct Account {
     pub(crate) state: TradingState,
     /// Some strategy of the account is not in the normal state.
     pub(crate) strategy_killed: bool,
+    /// Some strategy of the account has limits of its own.
+    pub(crate) strategy_limited: bool,
     pub(crate) daily_loss_alerted: bool,
     pub(crate) margin_alerted: bool,
     pub(crate) rate_alerted: bool,
@@ -144,9 +148,9 @@ impl Executions {
     }
 
     /// The count, or 0 once its minute is over without the limit having been crossed.
-    fn current(&self, now: Timestamp, limit: u32) -> u32 {
+    fn current(&self, now: Timestamp) -> u32 {
         let over = now.saturating_since(self.since) >= EXECUTION_WINDOW_NS;
-        if over && self.count <= limit {
+        if over && self.count <= self.limit {
             0
         } else {
             self.count
@@ -163,6 +167,7 @@ impl Account {
             venue: definition.venue,
             state: TradingState::Normal,
             strategy_killed: false,
+            strategy_limited: false,
             daily_loss_alerted: false,
             margin_alerted: false,
             rate_alerted: false,
@@ -288,7 +293,7 @@ impl Account {
     /// Counts an accepted order: the day's orders, the open ones, the rate, and those that look alike.
     #[inline(always)]
     pub(crate) fn count_order(&mut self, order: &NewOrder, limit: Price, now: Timestamp) {
-        if self.limits.duplicate_burst_max.is_some() {
+        if self.limits.duplicate_burst_max.is_some() | self.strategy_limited {
             self.note_order(risk::likeness(order, limit), now);
         }
         self.orders_today = self.orders_today.wrapping_add(1);
@@ -314,61 +319,62 @@ impl Account {
         self.recent_next = u8::try_from(next).unwrap_or(0);
     }
 
-    /// Fills of a strategy and side within the minute, or above the limit since it was crossed.
-    pub(crate) fn executions_of(&self, strategy: StrategyId, side: Side, now: Timestamp) -> u32 {
-        let Some(limit) = self.limits.repeated_executions_max else {
+    /// Fills of a strategy and side within the minute, or above their limit since it was crossed; 0 where `limits`, the
+    /// strategy's, do not count them.
+    pub(crate) fn executions_of(
+        &self,
+        strategy: StrategyId,
+        side: Side,
+        limits: &RiskLimits,
+        now: Timestamp,
+    ) -> u32 {
+        if limits.repeated_executions_max.is_none() {
             return 0;
-        };
+        }
         let of = |entry: &&Executions| entry.count > 0 && entry.is(strategy, side);
-        let shared = || self.shared_counter(now, limit);
+        let shared = || self.shared_counter(now);
         let entry = self.executions.iter().find(of).or_else(shared);
-        entry.map_or(0, |entry| entry.current(now, limit))
+        entry.map_or(0, |entry| entry.current(now))
     }
 
     /// The last counter, where all the others are taken.
-    fn shared_counter(&self, now: Timestamp, limit: u32) -> Option<&Executions> {
-        let taken = |entry: &Executions| entry.current(now, limit) > 0;
+    fn shared_counter(&self, now: Timestamp) -> Option<&Executions> {
+        let taken = |entry: &Executions| entry.current(now) > 0;
         self.executions
             .last()
             .filter(|_| self.executions.iter().all(taken))
     }
 
-    /// Counts a fill of a strategy and side.
-    pub(crate) fn note_execution(&mut self, strategy: StrategyId, side: Side, now: Timestamp) {
-        self.fills_today = self.fills_today.saturating_add(1);
-        let Some(limit) = self.limits.repeated_executions_max else {
-            return;
-        };
+    /// Counts a fill of a strategy and side, of which `limit` are allowed in a minute.
+    pub(crate) fn note_execution(&mut self, strategy: StrategyId, side: Side, limit: u32, now: Timestamp) {
         let own = self
             .executions
             .iter()
             .position(|entry| entry.count > 0 && entry.is(strategy, side));
-        let free = || {
-            self.executions
-                .iter()
-                .position(|entry| entry.current(now, limit) == 0)
-        };
+        let free = || self.executions.iter().position(|entry| entry.current(now) == 0);
         let place = own.or_else(free).unwrap_or(EXECUTION_KEYS.saturating_sub(1));
         let Some(entry) = self.executions.get_mut(place) else {
             return;
         };
-        if entry.current(now, limit) == 0 {
+        if entry.current(now) == 0 {
             *entry = Executions {
                 strategy,
                 is_sell: side == Side::Sell,
                 since: now,
                 count: 0,
+                limit,
             };
         }
         entry.count = entry.count.saturating_add(1);
     }
 
-    /// New limits do not look back at minutes that are over.
-    pub(crate) fn forget_old_executions(&mut self, now: Timestamp) {
-        let limit = self.limits.repeated_executions_max.unwrap_or(u32::MAX);
+    /// Limits changed, for each strategy to what `limit_of` says. They do not look back at minutes that are over.
+    pub(crate) fn limit_executions(&mut self, now: Timestamp, limit_of: impl Fn(StrategyId) -> Option<u32>) {
         for entry in &mut self.executions {
-            if entry.current(now, limit) == 0 {
+            if entry.current(now) == 0 {
                 *entry = Executions::default();
+            } else {
+                entry.limit = limit_of(entry.strategy).unwrap_or(u32::MAX);
             }
         }
     }

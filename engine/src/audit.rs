@@ -50,6 +50,7 @@ impl Engine {
             resting.saturating_add(pending) == self.orders.open(),
             "an open order is in no book",
         )?;
+        self.audit_strategy_limits()?;
         let mut totals = Totals::new(self.accounts.len());
         for slot in 0..self.positions.len() {
             self.audit_position(slot, &mut totals)?;

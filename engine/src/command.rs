@@ -238,11 +238,14 @@ pub struct AccountDefinition {
 }
 
 /// Names a strategy of an account.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct StrategyDefinition {
     pub account: AccountId,
     pub strategy: StrategyId,
     pub name: Text<100>,
+    /// What the configuration sets for it ([`LimitFields::OF_STRATEGIES`]), for later starts to compare with; they hold
+    /// by [`SetLimits`].
+    pub limits: RiskLimits,
 }
 
 /// Changes an account's limits, effective from this command on: `fields` of them, to what they are in `limits`.
@@ -250,6 +253,9 @@ pub struct StrategyDefinition {
 pub struct SetLimits {
     pub actor: Actor,
     pub account: AccountId,
+    /// The strategy whose own limits change; they can only tighten the account's. A limit that is off in `limits` is the
+    /// account's again.
+    pub strategy: Option<StrategyId>,
     pub fields: LimitFields,
     pub limits: RiskLimits,
 }

@@ -159,18 +159,22 @@ impl Engine {
         if !set.actor.admin {
             return Err(Refusal::NotAuthorised);
         }
-        let mut limits = self.account_of(set.account).limits.clone();
-        limits.take(set.fields, &set.limits);
-        if limits.mis_leverage == 0 {
-            return Err(Refusal::InvalidDefinition("MIS leverage must be at least 1"));
+        match set.strategy {
+            Some(strategy) => self.set_strategy_limits(set.account, strategy, set.fields, &set.limits)?,
+            None => {
+                let mut limits = self.account_of(set.account).limits.clone();
+                limits.take(set.fields, &set.limits);
+                if limits.mis_leverage == 0 {
+                    return Err(Refusal::InvalidDefinition("MIS leverage must be at least 1"));
+                }
+                self.account_mut(set.account).follow(limits);
+            }
         }
-        let now = self.time;
-        let account = self.account_mut(set.account);
-        account.forget_old_executions(now);
-        account.follow(limits);
+        self.follow_account_limits(set.account);
+        self.limit_executions_anew(set.account);
         self.look_at_everything(set.account);
         self.follow_feed_limits();
-        out.push(Event::LimitsSet(set.account));
+        out.push(Event::LimitsSet(set.account, set.strategy));
         Ok(())
     }
 

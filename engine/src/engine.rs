@@ -27,7 +27,7 @@ use crate::kill::Rearming;
 use crate::lane::Verdict;
 use crate::limits::{
     ACCOUNT_INSTRUMENTS_MAX, ACCOUNTS_MAX, CLIENT_ORDER_IDS_MAX, INSTRUMENTS_MAX, OPEN_ORDERS_MAX,
-    POSITION_KEYS_MAX, TRIGGERS_PER_CALL,
+    POSITION_KEYS_MAX, STRATEGY_LIMITS_MAX, TRIGGERS_PER_CALL,
 };
 use crate::order::Orders;
 use crate::position::Positions;
@@ -35,6 +35,7 @@ use crate::rejection::Refusal;
 use crate::risk::ExplainedCheck;
 use crate::session::Session;
 use crate::state_hash::{Digest, DigestSum};
+use crate::strategy_limits::StrategyLimits;
 use crate::sweep::Sweep;
 use crate::terms::TradingState;
 use crate::triggers::Triggers;
@@ -154,6 +155,8 @@ pub struct Engine {
     pub(crate) state: TradingState,
     /// Strategies outside the normal state.
     pub(crate) strategy_states: Vec<(AccountId, StrategyId, TradingState)>,
+    /// Strategies with limits of their own, in order of account and strategy.
+    pub(crate) strategy_limits: Vec<StrategyLimits>,
     pub(crate) next_trade: u64,
     pub(crate) good_till: Deadlines<OrderId>,
     /// Accounts whose heartbeat is waited for.
@@ -219,6 +222,7 @@ impl Engine {
             feed_due: None,
             state: TradingState::Normal,
             strategy_states: Vec::with_capacity(STRATEGY_STATES_MAX),
+            strategy_limits: Vec::with_capacity(STRATEGY_LIMITS_MAX),
             next_trade: 1,
             good_till: Deadlines::new(capacity.orders),
             triggers: Triggers::new(capacity.orders, capacity.positions),
@@ -322,7 +326,8 @@ impl Engine {
                 u32::from(self.state >= TradingState::Reducing),
                 u32::from(self.state == TradingState::Halted),
             )
-            .word(self.session.digest());
+            .word(self.session.digest())
+            .word(self.strategy_limits_digest());
         totals.finish()
     }
 

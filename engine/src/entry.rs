@@ -13,6 +13,7 @@ use crate::rejection::{Refusal, RejectCode, Rejection};
 use crate::reservation;
 use crate::risk::{self, Ask, ExplainedCheck, Ground, Plan, Released, Subject};
 use crate::state_hash::Digested;
+use crate::strategy_limits::StrategyLimits;
 use crate::terms::{OrderStatus, OrderType, SelfTrade, Side, TimeInForce, TradingState};
 use crate::text::ClientOrderId;
 use crate::units::{Money, Price, Quantity, Timestamp};
@@ -115,9 +116,13 @@ impl Engine {
             .positions
             .find(order.account, order.instrument, order.strategy, order.product);
         let account = self.account_of(order.account);
+        let strategy = self.strategy_limits_of(order.account, order.strategy);
+        let limits = strategy.map_or(&account.limits, |strategy| &strategy.in_force);
         Subject {
             order,
             account,
+            limits,
+            bucket: strategy.and_then(StrategyLimits::bucket),
             marks: self.marks_of(account),
             instrument: self.instrument_of(order.instrument),
             position: position.map(|slot| self.positions.at(slot)),
@@ -125,7 +130,7 @@ impl Engine {
             state: self.state_for(order.account, order.strategy),
             gate: self.gate_of(order.instrument),
             now,
-            executions: account.executions_of(order.strategy, order.side, now),
+            executions: account.executions_of(order.strategy, order.side, limits, now),
         }
     }
 
@@ -172,6 +177,7 @@ impl Engine {
         let normal = (self.state == TradingState::Normal)
             & (holder.state == TradingState::Normal)
             & !holder.strategy_killed
+            & !holder.strategy_limited
             & self.session.is_unscheduled();
         normal.then(|| Ground {
             account: holder,
@@ -435,6 +441,9 @@ impl Engine {
         reservation::reserve(accepted, position, account, entry, plan.exit_quantity);
         self.digests.orders.note_one(accepted, slot);
         account.count_order(order, plan.limit, self.time);
+        if account.strategy_limited {
+            self.take_strategy_token(order.account, order.strategy);
+        }
         if let TimeInForce::Gtd(until) = order.time_in_force {
             self.good_till.insert(until, id, slot);
         }

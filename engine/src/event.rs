@@ -68,7 +68,8 @@ pub enum Event {
     },
     AccountDefined(AccountId),
     StrategyDefined(AccountId, StrategyId),
-    LimitsSet(AccountId),
+    /// The account's own, or those of one of its strategies.
+    LimitsSet(AccountId, Option<StrategyId>),
     /// The fold disagrees with the sequencer's state hash: a bug or bad memory.
     HashMismatch {
         expected: u64,

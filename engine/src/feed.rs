@@ -26,11 +26,16 @@ impl FeedWatch {
 }
 
 impl Engine {
-    /// The strictest limit on the age of the last price that a trader's account has.
+    /// The strictest limit on the age of the last price that a trader's account or strategy has.
     pub(crate) fn strictest_feed_age(&self) -> Option<u32> {
         let traders = self.accounts.iter().filter(|account| !account.venue);
+        let own = self
+            .strategy_limits
+            .iter()
+            .filter_map(|strategy| strategy.own.reference_age_ms_max);
         traders
             .filter_map(|account| account.limits.reference_age_ms_max)
+            .chain(own)
             .min()
     }
 

@@ -44,6 +44,10 @@ pub const POSITION_KEYS_MAX: u32 = 1 << 26;
 /// `client_order_id`s a day that an engine can be built for.
 pub const CLIENT_ORDER_IDS_MAX: u32 = 1 << 26;
 
+/// Strategies that may have limits of their own, over all accounts: they are searched for each order of an account that
+/// has any.
+pub const STRATEGY_LIMITS_MAX: usize = 1_024;
+
 /// Accounts × instruments that an engine can be built for: the index of positions has an entry for each 64 of them.
 pub const ACCOUNT_INSTRUMENTS_MAX: u64 = 1 << 34;
 

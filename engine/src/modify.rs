@@ -11,6 +11,7 @@ use crate::order::Order;
 use crate::rejection::{Refusal, RejectCode, Rejection};
 use crate::reservation;
 use crate::risk::{self, Ask, Released, Subject};
+use crate::strategy_limits::StrategyLimits;
 use crate::terms::{OrderStatus, OrderType};
 use crate::text::ClientOrderId;
 use crate::units::{Price, Quantity};
@@ -53,7 +54,8 @@ impl Engine {
         if quantity < order.cum {
             return Err(Refusal::BelowFilled(order.filled_quantity()));
         }
-        if let Some(limit) = self.account_of(order.account).limits.modifications_max {
+        let strategy = self.positions.at(order.position).strategy;
+        if let Some(limit) = self.limits_for(order.account, strategy).modifications_max {
             let count = order.modifications.saturating_add(1);
             if count > limit {
                 let rejection = Rejection::new(RejectCode::ModifyCap, i64::from(count), i64::from(limit));
@@ -198,9 +200,13 @@ impl Engine {
     #[inline]
     fn subject_of<'a>(&'a self, request: &'a NewOrder, position: u32) -> Subject<'a> {
         let account = self.account_of(request.account);
+        let strategy = self.strategy_limits_of(request.account, request.strategy);
+        let limits = strategy.map_or(&account.limits, |strategy| &strategy.in_force);
         Subject {
             order: request,
             account,
+            limits,
+            bucket: strategy.and_then(StrategyLimits::bucket),
             marks: self.marks_of(account),
             instrument: self.instrument_of(request.instrument),
             position: Some(self.positions.at(position)),
@@ -208,7 +214,7 @@ impl Engine {
             state: self.state_for(request.account, request.strategy),
             gate: self.gate_of(request.instrument),
             now: self.time,
-            executions: account.executions_of(request.strategy, request.side, self.time),
+            executions: account.executions_of(request.strategy, request.side, limits, self.time),
         }
     }
 
@@ -277,6 +283,12 @@ impl Engine {
         let entry = order.entry_leaves();
         reservation::reserve(order, position, account, entry, order.exit_leaves);
         account.take_token(now);
+        let limited = account
+            .strategy_limited
+            .then_some((order.account, position.strategy));
+        if let Some((account, strategy)) = limited {
+            self.take_strategy_token(account, strategy);
+        }
         if exit > 0 {
             self.unblock_later(position_slot);
         }

@@ -136,6 +136,64 @@ impl RiskLimits {
         }
     }
 
+    /// Nothing is limited: what a strategy has of its own before anything is set for it.
+    pub const NONE: RiskLimits = RiskLimits {
+        balance_check: false,
+        mis_leverage: 1,
+        positions_max: None,
+        risk_per_trade_max: None,
+        daily_loss_max: None,
+        stop_loss_required: false,
+        risk_reward_min: None,
+        price_sanity_max: None,
+        order_quantity_max: None,
+        orders_per_position_max: None,
+        drawdown_max: None,
+        position_loss_max: None,
+        order_value_max: None,
+        open_order_value_max: None,
+        orders_per_second_max: None,
+        daily_orders_max: None,
+        modifications_max: None,
+        symbol_position_max: None,
+        gross_exposure_max: None,
+        net_exposure_max: None,
+        duplicate_burst_max: None,
+        repeated_executions_max: None,
+        reference_age_ms_max: None,
+        order_to_trade_alert: None,
+        self_trade: SelfTrade::CancelResting,
+        flatten_on_kill: false,
+    };
+
+    /// These limits for a strategy that has limits of its own: of each of [`LimitFields::OF_STRATEGIES`] the stricter,
+    /// of the others these.
+    #[must_use]
+    pub fn tightened_by(&self, own: &RiskLimits) -> RiskLimits {
+        RiskLimits {
+            positions_max: lower(self.positions_max, own.positions_max),
+            risk_per_trade_max: lower(self.risk_per_trade_max, own.risk_per_trade_max),
+            daily_loss_max: lower(self.daily_loss_max, own.daily_loss_max),
+            stop_loss_required: self.stop_loss_required || own.stop_loss_required,
+            risk_reward_min: self.risk_reward_min.max(own.risk_reward_min),
+            price_sanity_max: lower(self.price_sanity_max, own.price_sanity_max),
+            order_quantity_max: lower(self.order_quantity_max, own.order_quantity_max),
+            orders_per_position_max: lower(self.orders_per_position_max, own.orders_per_position_max),
+            order_value_max: lower(self.order_value_max, own.order_value_max),
+            open_order_value_max: lower(self.open_order_value_max, own.open_order_value_max),
+            orders_per_second_max: lower(self.orders_per_second_max, own.orders_per_second_max),
+            daily_orders_max: lower(self.daily_orders_max, own.daily_orders_max),
+            modifications_max: lower(self.modifications_max, own.modifications_max),
+            symbol_position_max: lower(self.symbol_position_max, own.symbol_position_max),
+            gross_exposure_max: lower(self.gross_exposure_max, own.gross_exposure_max),
+            net_exposure_max: lower(self.net_exposure_max, own.net_exposure_max),
+            duplicate_burst_max: lower(self.duplicate_burst_max, own.duplicate_burst_max),
+            repeated_executions_max: lower(self.repeated_executions_max, own.repeated_executions_max),
+            reference_age_ms_max: lower(self.reference_age_ms_max, own.reference_age_ms_max),
+            ..self.clone()
+        }
+    }
+
     /// A built-in profile by its name in the configuration.
     pub fn by_name(name: &str) -> Option<RiskLimits> {
         match name {
@@ -144,6 +202,14 @@ impl RiskLimits {
             "unlimited-paper" => Some(RiskLimits::unlimited_paper()),
             _ => None,
         }
+    }
+}
+
+/// The lower of two upper limits; none at all is the loosest.
+fn lower<T: Ord>(first: Option<T>, second: Option<T>) -> Option<T> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(first.min(second)),
+        (first, second) => first.or(second),
     }
 }
 
@@ -216,6 +282,9 @@ limit_fields! {
 impl LimitFields {
     pub const NONE: LimitFields = LimitFields(0);
     pub const ALL: LimitFields = LimitFields((1 << LimitFields::COUNT) - 1);
+    /// Those of one order, which a strategy may tighten. Margin, the monitor's limits and policies are the account's.
+    pub const OF_STRATEGIES: LimitFields =
+        LimitFields(LimitFields::ALL.0 & !(1 | 1 << 1 | 1 << 10 | 1 << 11 | 1 << 22 | 1 << 23 | 1 << 24));
 
     /// `None` where a bit stands for no field.
     pub const fn from_bits(bits: u32) -> Option<LimitFields> {
@@ -228,6 +297,10 @@ impl LimitFields {
 
     pub const fn bits(self) -> u32 {
         self.0
+    }
+
+    pub const fn contains(self, other: LimitFields) -> bool {
+        other.0 & !self.0 == 0
     }
 
     #[must_use]
@@ -264,5 +337,40 @@ mod tests {
         assert_eq!(all.len(), 26);
         let joined = all.into_iter().fold(LimitFields::NONE, LimitFields::with);
         assert_eq!(joined, LimitFields::ALL);
+    }
+
+    #[test]
+    fn a_strategy_tightens_and_never_loosens() {
+        let of_account = LimitFields::ALL
+            .names()
+            .filter(|name| !LimitFields::OF_STRATEGIES.contains(LimitFields::named(name).unwrap()));
+        let expected = [
+            "balance_check",
+            "mis_leverage",
+            "drawdown_max",
+            "position_loss_max",
+            "order_to_trade_alert",
+            "self_trade",
+            "flatten_on_kill",
+        ];
+        assert!(of_account.eq(expected));
+        let (dashboard, maker) = (RiskLimits::dashboard(), RiskLimits::maker());
+        assert_eq!(dashboard.tightened_by(&RiskLimits::NONE), dashboard);
+        // The maker's profile is looser in everything; what is the account's stays the account's.
+        assert_eq!(dashboard.tightened_by(&maker), dashboard);
+        let tightened = maker.tightened_by(&dashboard);
+        let mut expected = maker.clone();
+        expected.take(LimitFields::OF_STRATEGIES, &dashboard);
+        assert_eq!(tightened, expected);
+        let own = RiskLimits {
+            risk_reward_min: Some(Ratio::from_ppm(3_000_000)),
+            positions_max: Some(4),
+            order_quantity_max: Some(20_000),
+            ..RiskLimits::NONE
+        };
+        let tightened = dashboard.tightened_by(&own);
+        assert_eq!(tightened.risk_reward_min, own.risk_reward_min);
+        assert_eq!(tightened.positions_max, Some(4));
+        assert_eq!(tightened.order_quantity_max, dashboard.order_quantity_max);
     }
 }

@@ -3,7 +3,7 @@
 use crate::arena::{NIL, Slots};
 use crate::engine::Engine;
 use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionChanged};
-use crate::ids::TradeId;
+use crate::ids::{AccountId, StrategyId, TradeId};
 use crate::marking::Marks;
 use crate::position::{Position, Positions};
 use crate::reservation;
@@ -36,8 +36,7 @@ impl Engine {
             self.positions.at(order.position).strategy,
             order.side,
         );
-        let now = self.time;
-        self.account_mut(account).note_execution(strategy, side, now);
+        self.count_execution(account, strategy, side);
         let order = self.orders.at_mut(slot);
         let charges = self.tariff.charge(order, price.notional(quantity));
         out.push(Event::Fill(Fill {
@@ -61,6 +60,18 @@ impl Engine {
         }));
         self.rehash_order(slot);
         charges
+    }
+
+    /// Counts a fill of the day, and of its strategy's minute where that is limited.
+    #[inline]
+    fn count_execution(&mut self, id: AccountId, strategy: StrategyId, side: Side) {
+        let now = self.time;
+        let limit = self.limits_for(id, strategy).repeated_executions_max;
+        let account = self.account_mut(id);
+        account.fills_today = account.fills_today.saturating_add(1);
+        if let Some(limit) = limit {
+            account.note_execution(strategy, side, limit, now);
+        }
     }
 
     /// Books a fill on its position and account.

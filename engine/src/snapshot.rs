@@ -17,10 +17,12 @@ use crate::extremes::Extremes;
 use crate::idempotency;
 use crate::ids::{AccountId, InstrumentId, Seq, StrategyId};
 use crate::instrument::{DayStatistics, Instrument, Top, price_domain};
+use crate::limits::STRATEGY_LIMITS_MAX;
 use crate::marking::Spread;
 use crate::order::OrdersImage;
 use crate::position::Position;
 use crate::session::Session;
+use crate::strategy_limits::StrategyLimits;
 use crate::terms::{Side, TimeInForce, TradingState};
 use crate::triggers::{Direction, Owner};
 use crate::units::{Price, Timestamp};
@@ -70,6 +72,7 @@ struct Image {
     day: u32,
     state: TradingState,
     strategy_states: Vec<(AccountId, StrategyId, TradingState)>,
+    strategy_limits: Vec<StrategyLimits>,
     next_trade: u64,
     tariff: Tariff,
     next_trigger: u64,
@@ -119,6 +122,7 @@ impl Engine {
             day: self.day,
             state: self.state,
             strategy_states: self.strategy_states.clone(),
+            strategy_limits: self.strategy_limits.clone(),
             next_trade: self.next_trade,
             tariff: self.tariff.clone(),
             next_trigger: self.triggers.next_sequence(),
@@ -214,6 +218,7 @@ impl Engine {
         let mut engine = Engine::new(image.capacity);
         let fits = image.accounts.len() <= engine.accounts.capacity()
             && image.instruments.len() <= engine.instruments.capacity()
+            && image.strategy_limits.len() <= STRATEGY_LIMITS_MAX
             && engine.positions.restore(image.positions)
             && engine.orders.restore(image.orders)
             && engine.client_order_ids.restore(image.client_order_ids);
@@ -225,6 +230,7 @@ impl Engine {
         engine.day = image.day;
         engine.state = image.state;
         engine.strategy_states.extend(image.strategy_states);
+        engine.strategy_limits.extend(image.strategy_limits);
         engine.next_trade = image.next_trade;
         engine.tariff = image.tariff;
         engine.triggers.set_next_sequence(image.next_trigger);

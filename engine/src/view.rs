@@ -16,6 +16,17 @@ use crate::terms::{Product, Side, TradingState, Trailing};
 use crate::text::{AccountName, Text};
 use crate::units::{Money, Price};
 
+/// The limits of a strategy that has its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StrategyLimitsView<'a> {
+    pub account: AccountId,
+    pub strategy: StrategyId,
+    /// What was set for it; what is off is as the account has it.
+    pub own: &'a RiskLimits,
+    /// What its orders face: the stricter of the account's and its own.
+    pub in_force: &'a RiskLimits,
+}
+
 /// An account's money and limits. All P&L is today's; `realised` is before charges.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AccountView<'a> {
@@ -203,6 +214,16 @@ impl Engine {
     /// The kill switch of the whole engine.
     pub fn trading_state(&self) -> TradingState {
         self.state
+    }
+
+    /// Strategies with limits of their own, by account and strategy.
+    pub fn strategy_limits(&self) -> impl Iterator<Item = StrategyLimitsView<'_>> {
+        self.strategy_limits.iter().map(|of| StrategyLimitsView {
+            account: of.account,
+            strategy: of.strategy,
+            own: &of.own,
+            in_force: &of.in_force,
+        })
     }
 
     fn view_account<'a>(&'a self, id: AccountId, of: &'a Account) -> AccountView<'a> {

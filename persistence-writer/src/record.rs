@@ -165,8 +165,8 @@ impl Kind {
             Kind::AdjustCash => 18,
             Kind::DefineInstrument => 25,
             Kind::DefineAccount => 112,
-            Kind::DefineStrategy => 9,
-            Kind::SetLimits => 114,
+            Kind::DefineStrategy => 110,
+            Kind::SetLimits => 119,
             Kind::HashCheck => 8,
             Kind::SetCapacity => 20,
             Kind::DefineCharges => 64,
@@ -240,21 +240,26 @@ pub fn encode(time: Timestamp, command: &Command, out: &mut Vec<u8>) {
                 account,
                 strategy,
                 name,
+                limits,
             } = &**definition;
             e.u32(account.get());
             e.u32(strategy.get());
             e.text_len(name);
+            put_limits(&mut e, limits);
             e.text(name);
         }
         Command::SetLimits(set) => {
             let SetLimits {
                 actor,
                 account,
+                strategy,
                 fields,
                 limits,
             } = &**set;
             put_actor(&mut e, actor);
             e.u32(account.get());
+            e.bool(strategy.is_some());
+            e.u32(strategy.map_or(0, StrategyId::get));
             e.u32(fields.bits());
             put_limits(&mut e, limits);
         }
@@ -337,15 +342,18 @@ fn take_command(kind: Kind, d: &mut Decoder<'_>) -> Result<Command, RecordError>
             let account = AccountId::new(d.u32()?);
             let strategy = StrategyId::new(d.u32()?);
             let len = d.u8()?;
+            let limits = take_limits(d)?;
             Command::DefineStrategy(Box::new(StrategyDefinition {
                 account,
                 strategy,
+                limits,
                 name: d.text(len, "name")?,
             }))
         }
         Kind::SetLimits => Command::SetLimits(Box::new(SetLimits {
             actor: take_actor(d)?,
             account: AccountId::new(d.u32()?),
+            strategy: take_strategy(d)?,
             fields: LimitFields::from_bits(d.u32()?).ok_or(RecordError::OutOfRange { field: "fields" })?,
             limits: take_limits(d)?,
         })),
@@ -358,4 +366,12 @@ fn take_command(kind: Kind, d: &mut Decoder<'_>) -> Result<Command, RecordError>
             timeout_ms: d.u32()?,
         }),
     })
+}
+
+fn take_strategy(d: &mut Decoder<'_>) -> Result<Option<StrategyId>, RecordError> {
+    match (d.bool("strategy")?, d.u32()?) {
+        (true, strategy) => Ok(Some(StrategyId::new(strategy))),
+        (false, 0) => Ok(None),
+        (false, _) => Err(RecordError::NotCanonical { field: "strategy" }),
+    }
 }

@@ -1,8 +1,10 @@
 //! What the journal last defined: the configuration as it was last applied.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use engine::{AccountDefinition, AccountId, ChargeRates, Command, InstrumentDefinition, StrategyId};
+use engine::{
+    AccountDefinition, AccountId, ChargeRates, Command, InstrumentDefinition, StrategyDefinition, StrategyId,
+};
 use serde::{Deserialize, Serialize};
 
 /// The last definition of every instrument, account and strategy, and of the charge rates of every date. The engine's own values may differ: limits and
@@ -12,7 +14,7 @@ pub struct Definitions {
     /// By symbol and exchange.
     pub instruments: BTreeMap<(String, String), InstrumentDefinition>,
     pub accounts: BTreeMap<String, AccountDefinition>,
-    pub strategies: BTreeSet<(AccountId, StrategyId)>,
+    pub strategies: BTreeMap<(AccountId, StrategyId), StrategyDefinition>,
     /// By the first trading day that they hold for.
     pub charges: BTreeMap<u32, ChargeRates>,
 }
@@ -33,7 +35,8 @@ impl Definitions {
                     .insert(definition.name.as_str().to_owned(), (**definition).clone());
             }
             Command::DefineStrategy(definition) => {
-                self.strategies.insert((definition.account, definition.strategy));
+                let key = (definition.account, definition.strategy);
+                self.strategies.insert(key, (**definition).clone());
             }
             Command::DefineCharges(rates) => {
                 self.charges.insert(rates.effective_from, **rates);

@@ -195,7 +195,7 @@ impl History {
             | Event::Refused(_)
             | Event::InstrumentDefined(_)
             | Event::AccountDefined(_)
-            | Event::LimitsSet(_) => {}
+            | Event::LimitsSet(..) => {}
         }
     }
 

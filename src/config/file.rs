@@ -78,6 +78,9 @@ pub(super) struct AccountSection {
     pub(super) api_key_hashes: Vec<Scalar>,
     #[serde(default)]
     pub(super) limits: BTreeMap<String, Scalar>,
+    /// By number: `name`, and limits that tighten the account's.
+    #[serde(default)]
+    pub(super) strategies: BTreeMap<String, BTreeMap<String, Scalar>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

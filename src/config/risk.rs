@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use engine::{Money, Ratio, RiskLimits, SelfTrade};
+use engine::{LimitFields, Money, Ratio, RiskLimits, SelfTrade};
 
 use super::environment::Environment;
 use super::error::ConfigError;
@@ -124,6 +124,23 @@ pub(super) fn lay(
         )?;
     }
     Ok(())
+}
+
+/// The limits that a strategy has of its own; one that is not set, or `off`, is the account's.
+pub(super) fn of_strategy(key: &str, section: &BTreeMap<String, Scalar>) -> Result<RiskLimits, ConfigError> {
+    let of_account = |name: &&String| {
+        LimitFields::named(name).is_some_and(|field| !LimitFields::OF_STRATEGIES.contains(field))
+    };
+    if let Some(name) = section.keys().find(of_account) {
+        let reason = "is a limit of the whole account, not of a strategy";
+        return Err(ConfigError::setting(format!("{key}.{name}"), reason));
+    }
+    let mut limits = RiskLimits::NONE;
+    for (name, text) in section {
+        let setting = Setting::new(format!("{key}.{name}"), text.as_str());
+        set(&mut limits, Bounds::Engine, name, &setting)?;
+    }
+    Ok(limits)
 }
 
 /// Lays the environment's limits over those of the profile `dashboard`.

@@ -305,8 +305,51 @@ fn every_limit_can_be_set_by_its_field_name() {
 type BadValue<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
 
 #[test]
+fn strategies_have_names_and_limits_of_their_own() {
+    let toml = "[[accounts]]\nname = \"desk\"\n\
+        [accounts.strategies.12]\norder_quantity_max = 5\nstop_loss_required = true\n\
+        [accounts.strategies.2]\nname = \"Pairs\"\nrisk_reward_min = \"off\"\n\
+        [accounts.strategies.1]\npositions_max = 1";
+    let config = loaded(toml, &[]);
+    assert_eq!(config.account("main").unwrap().strategies, []);
+    let strategies = &config.account("desk").unwrap().strategies;
+    let names: Vec<_> = strategies
+        .iter()
+        .map(|of| (of.strategy.get(), of.name.as_str()))
+        .collect();
+    assert_eq!(names, [(1, "Manual Trading"), (2, "Pairs"), (12, "Strategy 12")]);
+    let expected = RiskLimits {
+        order_quantity_max: Some(5),
+        stop_loss_required: true,
+        ..RiskLimits::NONE
+    };
+    assert_eq!(strategies[2].limits, expected);
+    assert_eq!(strategies[1].limits, RiskLimits::NONE);
+}
+
+#[test]
 fn a_bad_value_is_named_in_one_sentence() {
     let rows: &[BadValue<'_>] = &[
+        (
+            "[[accounts]]\nname = \"a\"\n[accounts.strategies.2]\nmis_leverage = 2",
+            &[],
+            &["accounts.a.strategies.2.mis_leverage", "of the whole account"],
+        ),
+        (
+            "[[accounts]]\nname = \"a\"\n[accounts.strategies.two]\npositions_max = 2",
+            &[],
+            &["accounts.a.strategies.two", "whole number"],
+        ),
+        (
+            "[[accounts]]\nname = \"a\"\n[accounts.strategies.2]\npositions = 2",
+            &[],
+            &["accounts.a.strategies.2.positions is not a limit"],
+        ),
+        (
+            "[[accounts]]\nname = \"a\"\n[accounts.strategies.2]\n[accounts.strategies.02]",
+            &[],
+            &["names strategy 2 twice"],
+        ),
         (
             "",
             &[("MAX_POSITIONS", "11")],

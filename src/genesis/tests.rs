@@ -84,6 +84,7 @@ impl World {
         self.apply(&Command::SetLimits(Box::new(SetLimits {
             actor,
             account,
+            strategy: None,
             fields: LimitFields::ALL,
             limits,
         })));
@@ -310,4 +311,78 @@ fn charge_rates_are_journaled_once_and_a_later_date_ahead() {
     assert_eq!(of(&world.start("")), [], "what leaves the file stays");
     let corrected = of(&world.start(&later.replace("0.00002", "0.00003")));
     assert_eq!(corrected[0].exchange.ppb(), 30_000);
+}
+
+const SECOND_STRATEGY: &str = "[[accounts]]\nname = \"main\"\n[accounts.strategies.2]\nname = \"Pairs\"\n";
+
+/// What strategy 2 of `main` has of its own, and what its orders face.
+fn quantity_of_strategy(world: &World) -> Option<(Option<u32>, Option<u32>)> {
+    let mut all = world.engine.strategy_limits();
+    let of = all.next().map(|of| {
+        assert_eq!(
+            (of.account, of.strategy),
+            (world.account("main").account, StrategyId::new(2))
+        );
+        (of.own.order_quantity_max, of.in_force.order_quantity_max)
+    });
+    assert!(all.next().is_none());
+    of
+}
+
+fn set_strategy_quantity(world: &mut World, quantity: Option<u32>) {
+    let account = world.account("main").account;
+    world.apply(&Command::SetLimits(Box::new(SetLimits {
+        actor: Actor { account, admin: true },
+        account,
+        strategy: Some(StrategyId::new(2)),
+        fields: LimitFields::named("order_quantity_max").unwrap(),
+        limits: RiskLimits {
+            order_quantity_max: quantity,
+            ..RiskLimits::NONE
+        },
+    })));
+}
+
+#[test]
+fn a_strategys_limits_follow_the_file_and_are_never_loosened_by_a_restart() {
+    let quantity = |shares: &str| format!("{SECOND_STRATEGY}order_quantity_max = {shares}");
+    let mut world = World::new();
+    world.start(&quantity("500"));
+    assert_eq!(quantity_of_strategy(&world), Some((Some(500), Some(500))));
+    assert_eq!(
+        world.start(&quantity("500")),
+        Genesis::default(),
+        "nothing changed"
+    );
+    // Nobody touched it: the file is followed both ways, and past the account's limit the account's holds.
+    world.start(&quantity("800"));
+    assert_eq!(quantity_of_strategy(&world), Some((Some(800), Some(800))));
+    world.start(&quantity("20000"));
+    assert_eq!(quantity_of_strategy(&world), Some((Some(20_000), Some(10_000))));
+    // Tightened at run time: a new file may only go further.
+    set_strategy_quantity(&mut world, Some(50));
+    let genesis = world.start(&quantity("400"));
+    let kept = Notice::LimitKept {
+        account: Text::cut("main"),
+        strategy: Some(StrategyId::new(2)),
+        limit: "order_quantity_max",
+    };
+    assert_eq!(
+        kept.to_string(),
+        "the file's new order_quantity_max of account main, strategy 2, is not applied: it was tightened at run time"
+    );
+    assert_eq!(genesis.notices, [kept.clone()]);
+    assert_eq!(quantity_of_strategy(&world), Some((Some(50), Some(50))));
+    assert_eq!(
+        world.start(SECOND_STRATEGY).notices,
+        [kept],
+        "off is looser still"
+    );
+    assert_eq!(quantity_of_strategy(&world), Some((Some(50), Some(50))));
+    world.start(&quantity("20"));
+    assert_eq!(quantity_of_strategy(&world), Some((Some(20), Some(20))));
+    // Lifted at run time, and the file as it was: it stays lifted.
+    set_strategy_quantity(&mut world, None);
+    assert_eq!(world.start(&quantity("20")), Genesis::default());
+    assert_eq!(quantity_of_strategy(&world), None);
 }

@@ -117,9 +117,11 @@ pub(super) fn command(engine: &Engine, command: &Command) -> Facts {
         Command::DefineStrategy(definition) => names
             .of("define_strategy", definition.account)
             .with("strategy", definition.strategy.get())
-            .with("name", definition.name.as_str()),
+            .with("name", definition.name.as_str())
+            .with("limits", limits(&definition.limits)),
         Command::SetLimits(set) => names
             .of("set_limits", set.account)
+            .with_some("strategy", set.strategy.map(engine::StrategyId::get))
             .with("by", account_name(engine, set.actor.account))
             .with("fields", set.fields.names().map(Value::from).collect::<Vec<_>>())
             .with("limits", limits(&set.limits)),
@@ -271,7 +273,9 @@ pub(super) fn event(engine: &Engine, event: &Event) -> Facts {
         Event::StrategyDefined(account, strategy) => names
             .of("strategy_defined", *account)
             .with("strategy", strategy.get()),
-        Event::LimitsSet(account) => names.of("limits_set", *account),
+        Event::LimitsSet(account, strategy) => names
+            .of("limits_set", *account)
+            .with_some("strategy", strategy.map(engine::StrategyId::get)),
         Event::HashMismatch { expected, found } => kind("hash_mismatch")
             .with("expected", hash(*expected))
             .with("found", hash(*found)),

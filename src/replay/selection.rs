@@ -278,7 +278,7 @@ fn event_subject(event: &Event) -> Subject {
             instrument: Some(*instrument),
             ..none
         },
-        Event::AccountDefined(id) | Event::StrategyDefined(id, _) | Event::LimitsSet(id) => account(*id),
+        Event::AccountDefined(id) | Event::StrategyDefined(id, _) | Event::LimitsSet(id, _) => account(*id),
         Event::HeartbeatSet { account: id, .. } => account(*id),
         Event::PhaseChanged { .. } | Event::Refused(_) | Event::HashMismatch { .. } => none,
     }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::life_of_an_order::sample_order;
+use crate::support::http::Client;
 use crate::support::server::{Account, QUIET, Site};
 
 const LIMITS: &str = "/api/oms/risk/limits";
@@ -68,6 +69,67 @@ fn a_limit_that_was_tightened_at_run_time_stays_tight() {
         assert_eq!(limits["limits"]["positions_max"], 2, "{looser}");
         let refused = trader.post("/api/oms/orders", &sample_order()).expect(400);
         assert_eq!(refused["failed_check"], "quantity_limits");
+        server.stop();
+    }
+    assert!(site.replay().last_seq > seq);
+}
+
+#[test]
+fn a_strategy_is_held_to_its_own_limits_across_restarts() {
+    let site = Site::with_accounts(&DESK);
+    let text = std::fs::read_to_string(site.config_file()).unwrap();
+    // `trader` is the last account of the file.
+    let strategies = "[accounts.strategies.2]\nname = \"Pairs\"\npositions_max = 1\n";
+    site.configure(&format!("{text}{strategies}"));
+    let server = site.start(QUIET);
+    let (mut admin, mut trader) = (server.client_of(&site, "main"), server.client_of(&site, "trader"));
+    let order_of = |strategy: u32| {
+        let mut order = sample_order();
+        order["strategy_id"] = json!(strategy);
+        order
+    };
+    let tighten = json!({"account": "trader", "strategy_id": 2, "limits": {"order_quantity_max": 5}});
+    trader.put(LIMITS, &tighten).expect_error(403);
+    trader.post("/api/oms/orders", &order_of(2)).expect(201);
+    trader.delete("/api/oms/orders/1").expect(200);
+    let changed = admin.put(LIMITS, &tighten).expect(200);
+    assert_eq!(changed["durable"], true);
+    let seq = changed["effective_seq"].as_u64().unwrap();
+    let of_account = json!({"account": "trader", "strategy_id": 2, "limits": {"mis_leverage": 1}});
+    let answer = admin.put(LIMITS, &of_account).expect(400);
+    assert_eq!(
+        answer["details"],
+        "mis_leverage is a limit of the whole account, not of a strategy"
+    );
+
+    let check = |trader: &mut Client| {
+        let limits = trader.get(LIMITS).expect(200);
+        assert_eq!(limits["limits"]["order_quantity_max"], 10_000);
+        let strategy = &limits["strategies"][0];
+        assert_eq!(strategy["strategy_id"], 2);
+        assert_eq!(strategy["own"]["order_quantity_max"], 5);
+        assert_eq!(strategy["own"]["positions_max"], 1);
+        assert_eq!(strategy["own"]["price_sanity_max"], json!(null));
+        assert_eq!(strategy["limits"]["order_quantity_max"], 5);
+        assert_eq!(strategy["limits"]["price_sanity_max"].to_string(), "0.1");
+        let refused = trader.post("/api/oms/orders", &order_of(2)).expect(400);
+        assert_eq!(refused["failed_check"], "quantity_limits");
+        assert_eq!(refused["reason"], "Quantity exceeds maximum: 10 > 5 allowed");
+        let checked = trader.post("/api/oms/validate-order", &order_of(2)).expect(200);
+        assert_eq!(checked["failed_check"], "quantity_limits");
+        let placed = trader.post("/api/oms/orders", &order_of(1)).expect(201);
+        trader
+            .delete(&format!("/api/oms/orders/{}", placed["order_id"]))
+            .expect(200);
+    };
+    check(&mut trader);
+    server.kill();
+
+    // Neither a restart nor a file that asks for more loosens it.
+    for looser in ["", "order_quantity_max = 9000\n"] {
+        site.configure(&format!("{text}{strategies}{looser}"));
+        let server = site.start(QUIET);
+        check(&mut server.client_of(&site, "trader"));
         server.stop();
     }
     assert!(site.replay().last_seq > seq);

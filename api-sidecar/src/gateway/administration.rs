@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::answer::Answer;
 use super::directory::Directory;
 use super::fields::{self, Invalid, Raw};
-use super::order_body::parse_object;
+use super::order_body::{parse_object, parse_strategy};
 use super::order_lane::{Decoded, account_of, invalid_request, person_text};
 use super::replies::Action;
 use crate::auth::{Principal, Role};
@@ -34,15 +34,13 @@ struct LimitsBody<'b> {
     limits: Option<BTreeMap<Cow<'b, str>, &'b RawValue>>,
 }
 
-/// `{account?, limits: {…}}`: the keys and units of `GET /risk/limits`; null switches a check off, and what is not
-/// named stays as it is.
+/// `{account?, strategy_id?, limits: {…}}`: the keys and units of `GET /risk/limits`; null switches a check off, and what
+/// is not named stays as it is. With a strategy its own limits, which tighten the account's: null (or a false) leaves a
+/// check to the account.
 pub(super) fn set_limits(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
     admin_only(who, "change limits")?;
     let body: LimitsBody<'_> = parse_object(json).map_err(invalid_request)?;
-    if body.strategy_id.is_some() {
-        let details = "strategy_id: limits are those of an account";
-        return Err(invalid_request(details.to_owned()));
-    }
+    let strategy = parse_strategy(body.strategy_id).map_err(invalid_request)?;
     let account = account_of(body.account, who, directory)?;
     let given = body.limits.filter(|given| !given.is_empty());
     let given = given.ok_or_else(|| invalid_request("limits must name at least one limit".to_owned()))?;
@@ -53,6 +51,10 @@ pub(super) fn set_limits(json: &str, who: &Principal, directory: &Directory) -> 
             let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
             invalid_request(format!("'{shown}' is not a limit"))
         })?;
+        if strategy.is_some() && !LimitFields::OF_STRATEGIES.contains(field) {
+            let details = format!("{name} is a limit of the whole account, not of a strategy");
+            return Err(invalid_request(details));
+        }
         set(&mut limits, &name, value).map_err(invalid_request)?;
         changed = changed.with(field);
     }
@@ -60,6 +62,7 @@ pub(super) fn set_limits(json: &str, who: &Principal, directory: &Directory) -> 
         input: Input::Command(Command::SetLimits(Box::new(SetLimits {
             actor: who.actor(),
             account,
+            strategy,
             fields: changed,
             limits,
         }))),

@@ -237,7 +237,7 @@ impl Outcome {
                 self.conditions.get_or_insert(*changed);
             }
             Event::TradingStateChanged(_) => self.state_changes += 1,
-            Event::LimitsSet(_) => self.limits_set = true,
+            Event::LimitsSet(..) => self.limits_set = true,
             Event::AccountChanged(changed) => self.balance = Some(changed.balance),
             Event::Refused(refusal) => {
                 self.refusal.get_or_insert(*refusal);

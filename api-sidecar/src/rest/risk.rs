@@ -107,10 +107,21 @@ pub(super) fn limits(caller: &Caller, query: &Query, model: &ReadModel) -> Resul
         .engine()
         .account(account)
         .ok_or_else(|| Answer::error(404, "Account not found"))?;
+    let all = model.engine().strategy_limits();
+    let strategies: Vec<_> = all.filter(|strategy| strategy.account == account).collect();
     Ok(Answer::object(|body| {
         body.string("account", view.name.as_str())
             .string("profile", view.profile.as_str())
-            .object("limits", |limits| risk_limit_fields(limits, view.limits));
+            .object("limits", |limits| risk_limit_fields(limits, view.limits))
+            .array("strategies", |array| {
+                for strategy in &strategies {
+                    array.object(|body| {
+                        body.number("strategy_id", strategy.strategy)
+                            .object("own", |own| order_limit_fields(own, strategy.own))
+                            .object("limits", |limits| order_limit_fields(limits, strategy.in_force));
+                    });
+                }
+            });
     }))
 }
 
@@ -118,7 +129,17 @@ pub(super) fn limits(caller: &Caller, query: &Query, model: &ReadModel) -> Resul
 fn risk_limit_fields(body: &mut Object<'_>, limits: &RiskLimits) {
     body.boolean("balance_check", limits.balance_check)
         .number("mis_leverage", limits.mis_leverage)
-        .optional_number("positions_max", limits.positions_max)
+        .optional_number("drawdown_max", limits.drawdown_max)
+        .optional_number("position_loss_max", limits.position_loss_max)
+        .optional_number("order_to_trade_alert", limits.order_to_trade_alert)
+        .string("self_trade", limits.self_trade.as_str())
+        .boolean("flatten_on_kill", limits.flatten_on_kill);
+    order_limit_fields(body, limits);
+}
+
+/// Those that a strategy may have of its own.
+fn order_limit_fields(body: &mut Object<'_>, limits: &RiskLimits) {
+    body.optional_number("positions_max", limits.positions_max)
         .optional_number("risk_per_trade_max", limits.risk_per_trade_max)
         .optional_number("daily_loss_max", limits.daily_loss_max)
         .boolean("stop_loss_required", limits.stop_loss_required)
@@ -126,8 +147,6 @@ fn risk_limit_fields(body: &mut Object<'_>, limits: &RiskLimits) {
         .optional_number("price_sanity_max", limits.price_sanity_max)
         .optional_number("order_quantity_max", limits.order_quantity_max)
         .optional_number("orders_per_position_max", limits.orders_per_position_max)
-        .optional_number("drawdown_max", limits.drawdown_max)
-        .optional_number("position_loss_max", limits.position_loss_max)
         .optional_number("order_value_max", limits.order_value_max)
         .optional_number("open_order_value_max", limits.open_order_value_max)
         .optional_number("orders_per_second_max", limits.orders_per_second_max)
@@ -138,8 +157,5 @@ fn risk_limit_fields(body: &mut Object<'_>, limits: &RiskLimits) {
         .optional_number("net_exposure_max", limits.net_exposure_max)
         .optional_number("duplicate_burst_max", limits.duplicate_burst_max)
         .optional_number("repeated_executions_max", limits.repeated_executions_max)
-        .optional_number("reference_age_ms_max", limits.reference_age_ms_max)
-        .optional_number("order_to_trade_alert", limits.order_to_trade_alert)
-        .string("self_trade", limits.self_trade.as_str())
-        .boolean("flatten_on_kill", limits.flatten_on_kill);
+        .optional_number("reference_age_ms_max", limits.reference_age_ms_max);
 }

@@ -32,7 +32,7 @@ pub(super) fn verdict(split: &Split<'_>, warnings: &mut Warnings) -> Result<(), 
     daily_loss_limit(split).verdict()?;
     stop_loss_required(split).verdict()?;
     risk_reward_ratio(split).verdict()?;
-    let applies = split.is_entry() && split.subject.account.limits.price_sanity_max.is_some();
+    let applies = split.is_entry() && split.subject.limits.price_sanity_max.is_some();
     if applies && split.subject.instrument.last_price.is_none() {
         *warnings = warnings.with(Warnings::NO_LAST_PRICE);
     }
@@ -49,7 +49,7 @@ fn balance_check(split: &Split<'_>) -> Check {
     if !account.limits.balance_check || !split.is_entry() {
         return Check::NotApplicable(RejectCode::InsufficientBalance);
     }
-    let leverage = i128::from(account.limits.mis_leverage.max(1));
+    let leverage = i128::from(split.subject.limits.mis_leverage.max(1));
     let required = match split.subject.order.product {
         Product::Mis => split.entry_value().wide(),
         Product::Cnc => split.entry_value().wide().wrapping_mul(leverage),
@@ -75,7 +75,7 @@ fn position_limit(split: &Split<'_>) -> Check {
         .subject
         .position
         .is_none_or(|position| position.standing == Standing::Flat);
-    let (Some(limit), true) = (account.limits.positions_max, split.is_entry() && opens) else {
+    let (Some(limit), true) = (split.subject.limits.positions_max, split.is_entry() && opens) else {
         return Check::NotApplicable(RejectCode::PositionLimit);
     };
     let count = account.open_positions.saturating_add(account.pending_positions);
@@ -90,7 +90,7 @@ fn position_limit(split: &Split<'_>) -> Check {
 fn risk_per_trade(split: &Split<'_>) -> Check {
     let account = split.subject.account;
     let (Some(limit), Some(stop), true) = (
-        account.limits.risk_per_trade_max,
+        split.subject.limits.risk_per_trade_max,
         split.stop_loss,
         split.is_entry(),
     ) else {
@@ -114,7 +114,7 @@ fn risk_per_trade(split: &Split<'_>) -> Check {
 #[inline(always)]
 fn daily_loss_limit(split: &Split<'_>) -> Check {
     let account = split.subject.account;
-    let (Some(limit), true) = (account.limits.daily_loss_max, split.is_entry()) else {
+    let (Some(limit), true) = (split.subject.limits.daily_loss_max, split.is_entry()) else {
         return Check::NotApplicable(RejectCode::DailyLossLimit);
     };
     let loss = account.counted_pnl(split.subject.marks.unrealised).negated();
@@ -134,7 +134,7 @@ fn daily_loss_limit(split: &Split<'_>) -> Check {
 #[inline(always)]
 fn stop_loss_required(split: &Split<'_>) -> Check {
     let missing = Rejection::bare(RejectCode::StopLossMissing);
-    if !split.subject.account.limits.stop_loss_required {
+    if !split.subject.limits.stop_loss_required {
         return Check::NotApplicable(missing.code);
     }
     let Some(stop) = split.stop_loss else {
@@ -157,7 +157,7 @@ fn stop_loss_required(split: &Split<'_>) -> Check {
 /// 6. |target − price| ÷ |price − stop|.
 #[inline(always)]
 fn risk_reward_ratio(split: &Split<'_>) -> Check {
-    let minimum = split.subject.account.limits.risk_reward_min;
+    let minimum = split.subject.limits.risk_reward_min;
     let (Some(minimum), Some(stop), Some(target), true) =
         (minimum, split.stop_loss, split.take_profit, split.is_entry())
     else {
@@ -183,7 +183,7 @@ fn risk_reward_ratio(split: &Split<'_>) -> Check {
 #[inline(always)]
 fn price_sanity(split: &Split<'_>) -> Check {
     let (limit, last) = (
-        split.subject.account.limits.price_sanity_max,
+        split.subject.limits.price_sanity_max,
         split.subject.instrument.last_price,
     );
     let (Some(limit), Some(last), true) = (limit, last, split.is_entry()) else {
@@ -209,7 +209,7 @@ fn price_sanity(split: &Split<'_>) -> Check {
 /// 8. Shares per order; a pure exit may go up to the freeze quantity, which Layer B checks.
 #[inline(always)]
 fn quantity_limits(split: &Split<'_>) -> Check {
-    let (Some(limit), true) = (split.subject.account.limits.order_quantity_max, split.is_entry()) else {
+    let (Some(limit), true) = (split.subject.limits.order_quantity_max, split.is_entry()) else {
         return Check::NotApplicable(RejectCode::QuantityAboveLimit);
     };
     let quantity = split.subject.order.quantity.shares();
@@ -225,7 +225,7 @@ fn quantity_limits(split: &Split<'_>) -> Check {
 #[inline(always)]
 fn order_to_position_ratio(split: &Split<'_>) -> Check {
     let account = split.subject.account;
-    let (Some(limit), true) = (account.limits.orders_per_position_max, split.is_entry()) else {
+    let (Some(limit), true) = (split.subject.limits.orders_per_position_max, split.is_entry()) else {
         return Check::NotApplicable(RejectCode::OrderToPositionRatio);
     };
     let allowed = limit.saturating_mul(account.open_positions.max(1));

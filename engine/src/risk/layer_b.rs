@@ -2,7 +2,7 @@
 //! lot, band, freeze and holdings only.
 
 use super::check::Check;
-use super::{MILLION, NS_PER_MS, NS_PER_SECOND, Split, is_fresh, reference_age_ns};
+use super::{Bucket, MILLION, NS_PER_MS, NS_PER_SECOND, Split, is_fresh, reference_age_ns};
 use crate::lane::Warnings;
 use crate::limits::{ORDER_VALUE_CAP, POSITION_QUANTITY_MAX};
 use crate::rejection::{RejectCode, Rejection};
@@ -123,8 +123,8 @@ fn stale_reference(split: &Split<'_>) -> Check {
 
 #[inline(always)]
 fn reference_age(split: &Split<'_>, code: RejectCode) -> Check {
-    let (account, instrument) = (split.subject.account, split.subject.instrument);
-    let (Some(limit), true) = (account.limits.reference_age_ms_max, split.is_entry()) else {
+    let (limits, instrument) = (split.subject.limits, split.subject.instrument);
+    let (Some(limit), true) = (limits.reference_age_ms_max, split.is_entry()) else {
         return Check::NotApplicable(code);
     };
     let now = split.subject.now;
@@ -133,7 +133,7 @@ fn reference_age(split: &Split<'_>, code: RejectCode) -> Check {
         basis: instrument.last_price.map_or(0, |price| i64::from(price.paise())),
         ..Rejection::new(code, i64::try_from(age_ms).unwrap_or(i64::MAX), i64::from(limit))
     };
-    Check::of(!is_fresh(&account.limits, instrument, now), rejection)
+    Check::of(!is_fresh(limits, instrument, now), rejection)
 }
 
 #[inline(always)]
@@ -204,7 +204,6 @@ fn order_value(split: &Split<'_>) -> Check {
     }
     let limit = split
         .subject
-        .account
         .limits
         .order_value_max
         .unwrap_or(ORDER_VALUE_CAP)
@@ -232,7 +231,7 @@ fn freeze_quantity(split: &Split<'_>) -> Check {
 #[inline(always)]
 fn open_order_value(split: &Split<'_>) -> Check {
     let account = split.subject.account;
-    let (Some(limit), true) = (account.limits.open_order_value_max, split.is_entry()) else {
+    let (Some(limit), true) = (split.subject.limits.open_order_value_max, split.is_entry()) else {
         return Check::NotApplicable(RejectCode::OpenOrderValue);
     };
     let open = account
@@ -249,7 +248,7 @@ fn open_order_value(split: &Split<'_>) -> Check {
 #[inline(always)]
 fn gross_exposure(split: &Split<'_>) -> Check {
     let account = split.subject.account;
-    let (Some(limit), true) = (account.limits.gross_exposure_max, split.is_entry()) else {
+    let (Some(limit), true) = (split.subject.limits.gross_exposure_max, split.is_entry()) else {
         return Check::NotApplicable(RejectCode::GrossExposure);
     };
     let working = account
@@ -267,8 +266,7 @@ fn gross_exposure(split: &Split<'_>) -> Check {
 /// |Σ position × mark| with this order, against a multiple of the balance.
 #[inline(always)]
 fn net_exposure(split: &Split<'_>) -> Check {
-    let account = split.subject.account;
-    let (Some(limit), true) = (account.limits.net_exposure_max, split.is_entry()) else {
+    let (Some(limit), true) = (split.subject.limits.net_exposure_max, split.is_entry()) else {
         return Check::NotApplicable(RejectCode::NetExposure);
     };
     let signed = split
@@ -311,7 +309,6 @@ fn symbol_position(split: &Split<'_>) -> Check {
         .map_or(quantity, |position| position.worst_case(side, quantity));
     let own = split
         .subject
-        .account
         .limits
         .symbol_position_max
         .filter(|_| split.is_entry() && !split.subject.account.venue);
@@ -339,26 +336,30 @@ fn holdings(split: &Split<'_>) -> Check {
     Check::of(split.is_entry(), rejection)
 }
 
-/// Token bucket of one second's depth, kept as the time at which it would be full again (GCRA).
+/// The bucket of the account's order rate, and that of its strategy, where there are any.
 #[inline(always)]
 fn order_rate(split: &Split<'_>) -> Check {
-    let (Some(rate), true) = (
-        split.subject.account.limits.orders_per_second_max,
-        split.is_entry(),
-    ) else {
+    let subject = split.subject;
+    let of_account = Bucket::of(subject.account);
+    if !split.is_entry() || (of_account.is_none() && subject.bucket.is_none()) {
+        return Check::NotApplicable(RejectCode::OrderRate);
+    }
+    let refuses = |bucket: &Bucket| bucket.is_empty(subject.now);
+    let empty = of_account.filter(refuses).or(subject.bucket.filter(refuses));
+    let Some(shown) = empty.or(subject.bucket).or(of_account) else {
         return Check::NotApplicable(RejectCode::OrderRate);
     };
-    let (account, now) = (split.subject.account, split.subject.now);
-    let taken = account.pace.taken(account.rate_horizon, now).saturating_add(1);
-    let rejection = Rejection::new(RejectCode::OrderRate, taken, i64::from(rate));
-    Check::of(!account.pace.has_token(account.rate_horizon, now), rejection)
+    let taken = shown.taken(subject.now).saturating_add(1);
+    let rejection = Rejection::new(RejectCode::OrderRate, taken, i64::from(shown.rate));
+    Check::of(empty.is_some(), rejection)
 }
 
 /// Orders of the day; a modification is none.
 #[inline(always)]
 fn daily_orders(split: &Split<'_>) -> Check {
     let account = split.subject.account;
-    let limit = account
+    let limit = split
+        .subject
         .limits
         .daily_orders_max
         .filter(|_| !split.subject.modifies && split.is_entry());
@@ -376,7 +377,8 @@ fn daily_orders(split: &Split<'_>) -> Check {
 #[inline(always)]
 fn duplicate_burst(split: &Split<'_>) -> Check {
     let account = split.subject.account;
-    let limit = account
+    let limit = split
+        .subject
         .limits
         .duplicate_burst_max
         .filter(|_| !split.subject.modifies && split.is_entry());
@@ -398,8 +400,7 @@ fn duplicate_burst(split: &Split<'_>) -> Check {
 /// A strategy whose fills of this side came too fast stays stopped on that side until it is re-armed.
 #[inline(always)]
 fn repeated_execution(split: &Split<'_>) -> Check {
-    let account = split.subject.account;
-    let (Some(limit), true) = (account.limits.repeated_executions_max, split.is_entry()) else {
+    let (Some(limit), true) = (split.subject.limits.repeated_executions_max, split.is_entry()) else {
         return Check::NotApplicable(RejectCode::RepeatedExecution);
     };
     let count = split.subject.executions;

@@ -36,6 +36,10 @@ const MILLION: i128 = 1_000_000;
 pub(crate) struct Subject<'a> {
     pub(crate) order: &'a NewOrder,
     pub(crate) account: &'a Account,
+    /// The account's, or its strategy's where that has tighter ones.
+    pub(crate) limits: &'a RiskLimits,
+    /// Of the order rate of its strategy alone, where that has one.
+    pub(crate) bucket: Option<Bucket>,
     /// What the account's positions are worth at the last marks.
     pub(crate) marks: Marks,
     pub(crate) instrument: &'a Instrument,
@@ -229,4 +233,39 @@ pub(crate) fn reference_age_ns(instrument: &Instrument, now: Timestamp) -> u64 {
 pub(crate) fn is_fresh(limits: &RiskLimits, instrument: &Instrument, now: Timestamp) -> bool {
     let fresh = |ms: u32| reference_age_ns(instrument, now) <= u64::from(ms).saturating_mul(NS_PER_MS);
     limits.reference_age_ms_max.is_none_or(fresh)
+}
+
+/// A token bucket of one second's depth (see [`Pace`]).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    /// Orders a second.
+    pub(crate) rate: u32,
+    pub(crate) pace: Pace,
+    pub(crate) horizon: Timestamp,
+}
+
+impl Bucket {
+    /// That of an account's order rate; `None` where it is not limited.
+    fn of(account: &Account) -> Option<Bucket> {
+        let rate = account.limits.orders_per_second_max?;
+        Some(Bucket {
+            rate,
+            pace: account.pace,
+            horizon: account.rate_horizon,
+        })
+    }
+
+    fn is_empty(self, now: Timestamp) -> bool {
+        !self.pace.has_token(self.horizon, now)
+    }
+
+    /// Whole tokens that it lacks.
+    fn taken(self, now: Timestamp) -> i64 {
+        self.pace.taken(self.horizon, now)
+    }
+
+    /// The horizon after taking one token.
+    pub(crate) fn after_token(self, now: Timestamp) -> Timestamp {
+        self.pace.after_token(self.horizon, now)
+    }
 }

@@ -125,10 +125,20 @@ impl Oracle {
             self.refuse_command(Refusal::NotAuthorised);
         } else {
             self.forget_old_executions(command.account);
-            self.account_mut(command.account)
-                .limits
-                .take(command.fields, &command.limits);
-            self.events.push(Event::LimitsSet(command.account));
+            match command.strategy {
+                Some(strategy) => {
+                    if let Err(refusal) = self.set_strategy_limits(strategy, command) {
+                        self.refuse_command(refusal);
+                        return;
+                    }
+                }
+                None => self
+                    .account_mut(command.account)
+                    .limits
+                    .take(command.fields, &command.limits),
+            }
+            self.events
+                .push(Event::LimitsSet(command.account, command.strategy));
             self.look_at_everything(command.account);
             self.follow_feed_limits();
         }

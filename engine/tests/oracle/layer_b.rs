@@ -1,6 +1,6 @@
 //! Layer B of RISK.md in the order of its table. An exit faces session, tick, lot, band, freeze and holdings only.
 
-use engine::{AccountId, Product, Ratio, RejectCode, Rejection, Side};
+use engine::{AccountId, Product, Ratio, RejectCode, Rejection, Side, StrategyId};
 
 use super::Oracle;
 use super::risk::{Candidate, detailed, rejection};
@@ -76,7 +76,7 @@ impl Oracle {
     }
 
     fn check_order_value(&self, c: &Candidate) -> Option<Rejection> {
-        let profile = self.account(c.order.account).limits.order_value_max;
+        let profile = self.limits(c).order_value_max;
         let limit = profile.map_or(VENUE_ORDER_VALUE_MAX, |limit| {
             limit.wide().min(VENUE_ORDER_VALUE_MAX)
         });
@@ -98,7 +98,7 @@ impl Oracle {
     }
 
     fn check_open_order_value(&self, c: &Candidate) -> Option<Rejection> {
-        let limit = self.account(c.order.account).limits.open_order_value_max?.wide();
+        let limit = self.limits(c).open_order_value_max?.wide();
         let value = self.open_entries(c.order.account) + c.price() * c.entry;
         (value > limit).then(|| rejection(RejectCode::OpenOrderValue, value, limit))
     }
@@ -115,7 +115,7 @@ impl Oracle {
 
     fn check_gross_exposure(&self, c: &Candidate) -> Option<Rejection> {
         let account = c.order.account;
-        let ratio = self.account(account).limits.gross_exposure_max?;
+        let ratio = self.limits(c).gross_exposure_max?;
         let held: Paise = self.exposures(account).iter().map(|value| value.abs()).sum();
         let working = self.open_entries(account);
         self.check_exposure(
@@ -128,7 +128,7 @@ impl Oracle {
 
     fn check_net_exposure(&self, c: &Candidate) -> Option<Rejection> {
         let account = c.order.account;
-        let ratio = self.account(account).limits.net_exposure_max?;
+        let ratio = self.limits(c).net_exposure_max?;
         let held: Paise = self.exposures(account).iter().sum();
         let added = i128::from(c.order.side.sign()) * c.price() * c.entry;
         self.check_exposure(c, RejectCode::NetExposure, (held + added).abs(), ratio)
@@ -159,7 +159,7 @@ impl Oracle {
     }
 
     fn check_symbol_position(&self, c: &Candidate) -> Option<Rejection> {
-        let own = self.account(c.order.account).limits.symbol_position_max;
+        let own = self.limits(c).symbol_position_max;
         let most = i128::from(engine::limits::POSITION_QUANTITY_MAX);
         let limit = own.map_or(most, |own| most.min(i128::from(own)));
         let worst = self.worst_position(c);
@@ -180,9 +180,21 @@ impl Oracle {
     }
 
     fn check_rate(&self, c: &Candidate) -> Option<Rejection> {
-        let (taken, rate) = self.rate_taken(c.order.account)?;
-        let fits = self.rate_missing(c.order.account) + share(rate) <= rate * share(rate);
-        (!fits).then(|| rejection(RejectCode::OrderRate, taken + 1, rate))
+        let of_account = self.account(c.order.account).limits.orders_per_second_max;
+        let missing = self.rate_missing(c.order.account);
+        let full = |rate: u32, missing: i128| {
+            let rate = i128::from(rate);
+            let fits = missing + share(rate) <= rate * share(rate);
+            (!fits).then(|| rejection(RejectCode::OrderRate, missing / share(rate) + 1, rate))
+        };
+        of_account.and_then(|rate| full(rate, missing)).or_else(|| {
+            let own = self.own_limits(c.order.account, c.order.strategy)?;
+            let elapsed = i128::from(self.time.saturating_since(own.rate_time));
+            full(
+                own.limits.orders_per_second_max?,
+                (own.rate_missing - elapsed).max(0),
+            )
+        })
     }
 
     /// Whole orders that the bucket lacks, and how many it holds, where the account's rate is limited.
@@ -193,7 +205,7 @@ impl Oracle {
 
     fn check_daily_orders(&self, c: &Candidate) -> Option<Rejection> {
         let account = self.account(c.order.account);
-        let limit = i128::from(account.limits.daily_orders_max?);
+        let limit = i128::from(self.limits(c).daily_orders_max?);
         (!c.modifies && account.orders_today >= limit)
             .then(|| rejection(RejectCode::DailyOrders, account.orders_today + 1, limit))
     }
@@ -201,7 +213,7 @@ impl Oracle {
     /// Identical orders of less than a second ago, this one included.
     fn check_burst(&self, c: &Candidate) -> Option<Rejection> {
         let account = self.account(c.order.account);
-        let limit = i128::from(account.limits.duplicate_burst_max?);
+        let limit = i128::from(self.limits(c).duplicate_burst_max?);
         let like = |o: &&super::state::RecentOrder| {
             o.instrument == c.order.instrument
                 && o.side == c.order.side
@@ -215,7 +227,7 @@ impl Oracle {
     }
 
     fn check_executions(&self, c: &Candidate) -> Option<Rejection> {
-        let limit = self.account(c.order.account).limits.repeated_executions_max?;
+        let limit = self.limits(c).repeated_executions_max?;
         let count = self.executions(c.order.account, c.order.strategy, c.order.side);
         (count > limit).then(|| {
             rejection(
@@ -234,7 +246,17 @@ impl Oracle {
     }
 
     /// An exit is never refused for its rate, but it counts.
-    pub(super) fn take_rate_token(&mut self, account: AccountId) {
+    pub(super) fn take_rate_token(&mut self, account: AccountId, strategy: StrategyId) {
+        let now = self.time;
+        if let Some(own) = self.limited.get_mut(&(account, strategy))
+            && let Some(rate) = own.limits.orders_per_second_max
+        {
+            let rate = i128::from(rate);
+            let elapsed = i128::from(now.saturating_since(own.rate_time));
+            let missing = (own.rate_missing - elapsed).max(0);
+            own.rate_missing = (missing + share(rate)).min(rate * share(rate));
+            own.rate_time = now;
+        }
         let Some(rate) = self.account(account).limits.orders_per_second_max else {
             return;
         };

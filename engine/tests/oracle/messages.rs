@@ -19,15 +19,16 @@ fn counts(executions: &Executions, limits: &RiskLimits, now: Timestamp) -> bool 
 }
 
 impl Oracle {
+    /// The counters of an account that still count, each by the limit of the strategy that it belongs to.
+    fn live_executions(&self, id: AccountId) -> [Option<Executions>; 8] {
+        self.account(id).executions.clone().map(|slot| {
+            slot.filter(|executions| counts(executions, &self.limits_of(id, executions.strategy), self.time))
+        })
+    }
+
     /// Fills of a strategy and side that count. Where all counters are in use, strategies without one share the last.
     pub(super) fn executions(&self, id: AccountId, strategy: StrategyId, side: Side) -> u32 {
-        let account = self.account(id);
-        let live = |slot: &Option<Executions>| {
-            slot.as_ref()
-                .filter(|executions| counts(executions, &account.limits, self.time))
-                .cloned()
-        };
-        let counters: Vec<_> = account.executions.iter().map(live).collect();
+        let counters = self.live_executions(id);
         let own = |e: &&Executions| e.strategy == strategy && e.side == side;
         if let Some(own) = counters.iter().flatten().find(own) {
             return own.count;
@@ -40,50 +41,42 @@ impl Oracle {
 
     /// Counts a fill.
     pub(super) fn note_execution(&mut self, id: AccountId, strategy: StrategyId, side: Side) {
-        let now = self.time;
-        let account = self.account_mut(id);
-        account.fills_today += 1;
-        if account.limits.repeated_executions_max.is_none() {
+        self.account_mut(id).fills_today += 1;
+        if self.limits_of(id, strategy).repeated_executions_max.is_none() {
             return;
         }
+        let live = self.live_executions(id);
         let fresh = Executions {
             strategy,
             side,
-            since: now,
+            since: self.time,
             count: 1,
         };
-        let limits = &account.limits;
-        let live = |e: &Executions| counts(e, limits, now);
-        let slots = &mut account.executions;
         let own = |e: &Executions| e.strategy == strategy && e.side == side;
+        let slots = &mut self.account_mut(id).executions;
         let place = slots
             .iter()
             .position(|slot| slot.as_ref().is_some_and(own))
-            .or_else(|| slots.iter().position(|slot| !slot.as_ref().is_some_and(live)))
+            .or_else(|| live.iter().position(Option::is_none))
             .unwrap_or(slots.len() - 1);
         match &mut slots[place] {
-            Some(executions) if live(executions) => executions.count += 1,
+            Some(executions) if live[place].is_some() => executions.count += 1,
             slot => *slot = Some(fresh),
         }
     }
 
     /// Limits that change do not look back at minutes that are over.
     pub(super) fn forget_old_executions(&mut self, id: AccountId) {
-        let now = self.time;
-        let account = self.account_mut(id);
-        for slot in &mut account.executions {
-            if slot.as_ref().is_some_and(|e| !counts(e, &account.limits, now)) {
-                *slot = None;
-            }
-        }
+        self.account_mut(id).executions = self.live_executions(id);
     }
 
     /// Remembers an accepted order where bursts are looked for.
     pub(super) fn note_order(&mut self, candidate: &Candidate) {
         let at = self.time;
         let order = &candidate.order;
+        let limited = self.has_limited_strategies(order.account);
         let account = self.account_mut(order.account);
-        if account.limits.duplicate_burst_max.is_some() {
+        if limited || account.limits.duplicate_burst_max.is_some() {
             account.recent.push(RecentOrder {
                 instrument: order.instrument,
                 side: order.side,

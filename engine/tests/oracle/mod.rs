@@ -13,6 +13,7 @@ mod orders;
 mod risk;
 mod session;
 pub mod state;
+mod strategies;
 mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -47,6 +48,8 @@ pub struct Oracle {
     positions: Vec<Position>,
     keys: BTreeMap<(AccountId, InstrumentId, StrategyId, u8), PositionId>,
     strategies: BTreeMap<(AccountId, StrategyId), TradingState>,
+    /// Strategies with limits of their own.
+    limited: BTreeMap<(AccountId, StrategyId), strategies::Strategy>,
     engine_state: TradingState,
     orders: Orders,
     /// Those of `orders` that rest, in order of acceptance.

@@ -130,7 +130,7 @@ impl Oracle {
         order.exit_leaves = candidate.exit;
         self.orders.push(order);
         self.account_mut(request.account).orders_today += 1;
-        self.take_rate_token(request.account);
+        self.take_rate_token(request.account, request.strategy);
         if !self.account(request.account).venue {
             self.events.push(Event::OrderAccepted(OrderAccepted {
                 order: id,
@@ -312,8 +312,9 @@ impl Oracle {
         self.message_of = Some(self.orders[&id].request.account);
         self.report_modified(id, !requeues);
         if requeues {
-            let account = self.orders[&id].request.account;
-            self.take_rate_token(account);
+            let request = &self.orders[&id].request;
+            let (account, strategy) = (request.account, request.strategy);
+            self.take_rate_token(account, strategy);
         }
         if requeues && self.orders[&id].leaves > 0 {
             if !waits {
@@ -350,7 +351,9 @@ impl Oracle {
     /// Modifications of one order.
     fn check_cap(&self, id: OrderId) -> Result<(), Rejection> {
         let order = &self.orders[&id];
-        let most = self.account(order.request.account).limits.modifications_max;
+        let most = self
+            .limits_of(order.request.account, order.request.strategy)
+            .modifications_max;
         let count = i128::from(order.modifications) + 1;
         match most.map(i128::from).filter(|most| count > *most) {
             Some(most) => Err(rejection(RejectCode::ModifyCap, count, most)),

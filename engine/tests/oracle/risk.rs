@@ -2,8 +2,8 @@
 //! fails is the answer.
 
 use engine::{
-    AccountId, Cause, NewOrder, OrderType, PositionId, Price, Product, Ratio, RejectCode, Rejection, Side,
-    TimeInForce, TradingState,
+    AccountId, Cause, NewOrder, OrderType, PositionId, Price, Product, Ratio, RejectCode, Rejection,
+    RiskLimits, Side, TimeInForce, TradingState,
 };
 
 use super::Oracle;
@@ -87,6 +87,11 @@ impl Oracle {
             self.check_layer_a(candidate)
                 .or_else(|| self.check_layer_b(candidate))
         }
+    }
+
+    /// Those that the candidate's strategy faces.
+    pub(super) fn limits(&self, c: &Candidate) -> RiskLimits {
+        self.limits_of(c.order.account, c.order.strategy)
     }
 
     fn check_layer_a(&self, c: &Candidate) -> Option<Rejection> {
@@ -184,7 +189,7 @@ impl Oracle {
     }
 
     fn check_positions(&self, c: &Candidate) -> Option<Rejection> {
-        let limit = i128::from(self.account(c.order.account).limits.positions_max?);
+        let limit = i128::from(self.limits(c).positions_max?);
         let slots = self.position_slots(c.order.account);
         let key = self.position_key(&c.order);
         let opens = !key.is_some_and(|key| slots.contains(&key));
@@ -208,7 +213,7 @@ impl Oracle {
 
     fn check_risk_per_trade(&self, c: &Candidate) -> Option<Rejection> {
         let account = self.account(c.order.account);
-        let ratio = account.limits.risk_per_trade_max?;
+        let ratio = self.limits(c).risk_per_trade_max?;
         let stop = i128::from(c.order.stop_loss?.paise());
         let risk = (c.price() - stop).abs() * c.entry;
         let most = account.balance * i128::from(ratio.ppm());
@@ -220,7 +225,7 @@ impl Oracle {
 
     fn check_daily_loss(&self, c: &Candidate) -> Option<Rejection> {
         let account = self.account(c.order.account);
-        let ratio = account.limits.daily_loss_max?;
+        let ratio = self.limits(c).daily_loss_max?;
         let loss = self.loss_today(c.order.account);
         let most = account.balance * i128::from(ratio.ppm());
         (loss * MILLION > most).then(|| {
@@ -230,7 +235,7 @@ impl Oracle {
     }
 
     fn check_stop_loss(&self, c: &Candidate) -> Option<Rejection> {
-        if !self.account(c.order.account).limits.stop_loss_required {
+        if !self.limits(c).stop_loss_required {
             return None;
         }
         let Some(stop) = c.order.stop_loss else {
@@ -249,7 +254,7 @@ impl Oracle {
     }
 
     fn check_reward(&self, c: &Candidate) -> Option<Rejection> {
-        let ratio = self.account(c.order.account).limits.risk_reward_min?;
+        let ratio = self.limits(c).risk_reward_min?;
         let stop = i128::from(c.order.stop_loss?.paise());
         let target = i128::from(c.order.take_profit?.paise());
         let risk = (c.price() - stop).abs();
@@ -263,7 +268,7 @@ impl Oracle {
     }
 
     fn check_price_sanity(&self, c: &Candidate) -> Option<Rejection> {
-        let ratio = self.account(c.order.account).limits.price_sanity_max?;
+        let ratio = self.limits(c).price_sanity_max?;
         let last = i128::from(self.instrument(c.order.instrument).last_price?.paise());
         let limit = (last * i128::from(ratio.ppm())).div_euclid(MILLION);
         ((c.price() - last).abs() * MILLION > last * i128::from(ratio.ppm()))
@@ -271,14 +276,14 @@ impl Oracle {
     }
 
     fn check_quantity(&self, c: &Candidate) -> Option<Rejection> {
-        let limit = i128::from(self.account(c.order.account).limits.order_quantity_max?);
+        let limit = i128::from(self.limits(c).order_quantity_max?);
         (c.enters() && c.quantity() > limit)
             .then(|| rejection(RejectCode::QuantityAboveLimit, c.quantity(), limit))
     }
 
     fn check_order_ratio(&self, c: &Candidate) -> Option<Rejection> {
         let account = c.order.account;
-        let per_position = i128::from(self.account(account).limits.orders_per_position_max?);
+        let per_position = i128::from(self.limits(c).orders_per_position_max?);
         let orders = self
             .open_orders(account)
             .filter(|(_, o)| o.entry_leaves() > 0)

@@ -218,8 +218,8 @@ impl Oracle {
     }
 
     fn check_age(&self, c: &Candidate, code: RejectCode) -> Option<Rejection> {
-        let limit = self.account(c.order.account).limits.reference_age_ms_max?;
-        if self.is_fresh(c.order.account, c.order.instrument) {
+        let limit = self.limits(c).reference_age_ms_max?;
+        if self.is_young(limit, c.order.instrument) {
             return None;
         }
         let instrument = self.instrument(c.order.instrument);
@@ -234,9 +234,11 @@ impl Oracle {
 
     /// Whether the last price is no older than the account's limit.
     pub(super) fn is_fresh(&self, account: AccountId, instrument: InstrumentId) -> bool {
-        let Some(limit) = self.account(account).limits.reference_age_ms_max else {
-            return true;
-        };
+        let limit = self.account(account).limits.reference_age_ms_max;
+        limit.is_none_or(|limit| self.is_young(limit, instrument))
+    }
+
+    fn is_young(&self, limit: u32, instrument: InstrumentId) -> bool {
         let instrument = self.instrument(instrument);
         instrument.last_price.is_some() && self.time <= after_ms(instrument.last_price_at, limit)
     }
@@ -246,6 +248,11 @@ impl Oracle {
         let traders = self.accounts.iter().filter(|account| !account.venue);
         let strictest = traders
             .filter_map(|account| account.limits.reference_age_ms_max)
+            .chain(
+                self.limited
+                    .values()
+                    .filter_map(|own| own.limits.reference_age_ms_max),
+            )
             .min();
         if self.session.feed_limit != strictest {
             self.session.feed_limit = strictest;

@@ -13,7 +13,11 @@ pub struct Row {
 
 /// Every row.
 pub fn rows() -> impl Iterator<Item = Row> {
-    layer_a().into_iter().chain(layer_b()).chain(book_and_capacity())
+    layer_a()
+        .into_iter()
+        .chain(layer_b())
+        .chain(book_and_capacity())
+        .chain(strategies())
 }
 
 /// Twenty-nine entries, which leave room for one: of the thirty-two orders that the engine holds a sixteenth is kept for
@@ -561,6 +565,120 @@ fn book_and_capacity() -> Vec<Row> {
             "alice buy 1 @ 99.00 id first\n alice buy 1 @ 99.00 id first",
             "alice buy 1 @ 99.00 id first\n alice buy 2 @ 99.00 id first",
             "client_order_id was already used with a different order",
+        ),
+    ]
+}
+
+/// Limits of strategy 2 on the account of alice; strategy 1, and the other side of each boundary, pass.
+fn strategies() -> Vec<Row> {
+    use RejectCode::*;
+    let row = |code, setup, passes, fails, sentence| Row {
+        code,
+        setup,
+        passes,
+        fails,
+        sentence,
+    };
+    vec![
+        row(
+            QuantityAboveLimit,
+            "account alice order_quantity_max 10",
+            "admin limits alice strategy 2 order_quantity_max 5\n alice buy 5 @ 99.00 strategy 2\n alice buy 10 @ 99.00",
+            "admin limits alice strategy 2 order_quantity_max 5\n alice buy 6 @ 99.00 strategy 2",
+            "Quantity exceeds maximum: 6 > 5 allowed",
+        ),
+        row(
+            // Looser than the account's, so that the account's holds.
+            QuantityAboveLimit,
+            "account alice order_quantity_max 10",
+            "admin limits alice strategy 2 order_quantity_max 20\n alice buy 10 @ 99.00 strategy 2",
+            "admin limits alice strategy 2 order_quantity_max 20\n alice buy 11 @ 99.00 strategy 2",
+            "Quantity exceeds maximum: 11 > 10 allowed",
+        ),
+        row(
+            // A new limit of the account is followed.
+            QuantityAboveLimit,
+            "account alice order_quantity_max 10",
+            "admin limits alice strategy 2 order_quantity_max 20\n admin limits alice order_quantity_max 4
+             alice buy 4 @ 99.00 strategy 2",
+            "admin limits alice strategy 2 order_quantity_max 20\n admin limits alice order_quantity_max 4
+             alice buy 5 @ 99.00 strategy 2",
+            "Quantity exceeds maximum: 5 > 4 allowed",
+        ),
+        row(
+            StopLossMissing,
+            "",
+            "admin limits alice strategy 2 stop_loss_required yes\n alice buy 1 @ 100.00 strategy 3",
+            "admin limits alice strategy 2 stop_loss_required yes\n alice buy 1 @ 100.00 strategy 2",
+            "Stop-loss is required for all orders",
+        ),
+        row(
+            // The account's positions count.
+            PositionLimit,
+            "instrument ACME\n instrument BETA\n account alice positions_max 3",
+            "admin limits alice strategy 2 positions_max 1\n alice buy 1 @ 99.00 in ACME
+             alice buy 1 @ 99.00 in BETA",
+            "admin limits alice strategy 2 positions_max 1\n alice buy 1 @ 99.00 in ACME
+             alice buy 1 @ 99.00 in BETA strategy 2",
+            "Position limit reached: 1/1 open positions",
+        ),
+        row(
+            // Its own bucket: orders of others do not empty it.
+            OrderRate,
+            "",
+            "admin limits alice strategy 2 orders_per_second_max 2\n at once\n alice buy 1 @ 99.00\n at once\n alice buy 1 @ 99.00
+             at once
+             alice buy 1 @ 99.00 strategy 2\n at once\n alice buy 1 @ 99.00 strategy 2",
+            "admin limits alice strategy 2 orders_per_second_max 2\n at once\n alice buy 1 @ 99.00 strategy 2
+             at once
+             alice buy 1 @ 99.00 strategy 2\n at once\n alice buy 1 @ 99.00 strategy 2",
+            "Order rate exceeded: more than 2 orders per second",
+        ),
+        row(
+            // The account's bucket empties first.
+            OrderRate,
+            "account alice orders_per_second_max 3",
+            "admin limits alice strategy 2 orders_per_second_max 2\n at once\n alice buy 1 @ 99.00\n at once\n alice buy 1 @ 99.00
+             at once
+             alice buy 1 @ 99.00 strategy 2",
+            "admin limits alice strategy 2 orders_per_second_max 2\n at once\n alice buy 1 @ 99.00\n at once\n alice buy 1 @ 99.00
+             at once
+             alice buy 1 @ 99.00\n at once\n alice buy 1 @ 99.00 strategy 2",
+            "Order rate exceeded: more than 3 orders per second",
+        ),
+        row(
+            ModifyCap,
+            "account alice modifications_max 2",
+            "admin limits alice strategy 2 modifications_max 1\n alice buy 5 @ 99.00 strategy 2\n alice modify 1 @ 99.05",
+            "admin limits alice strategy 2 modifications_max 1\n alice buy 5 @ 99.00 strategy 2\n alice modify 1 @ 99.05
+             alice modify 1 @ 99.10",
+            "Too many modifications of this order: 2 > 1",
+        ),
+        row(
+            RepeatedExecution,
+            "",
+            "admin limits alice strategy 2 repeated_executions_max 1\n bob sell 9 @ 100.00
+             alice buy 1 @ 100.00 strategy 2\n alice buy 1 @ 100.00\n alice buy 1 @ 100.00
+             alice buy 1 @ 100.00 strategy 2",
+            "admin limits alice strategy 2 repeated_executions_max 1\n bob sell 9 @ 100.00
+             alice buy 1 @ 100.00 strategy 2\n alice buy 1 @ 100.00 strategy 2\n alice buy 1 @ 100.00 strategy 2",
+            "Too many executions of this strategy within a minute: 2 > 1. Manual re-arm required.",
+        ),
+        row(
+            DuplicateBurst,
+            "",
+            "admin limits alice strategy 2 duplicate_burst_max 2\n alice buy 1 @ 99.00\n at once\n alice buy 1 @ 99.00",
+            "admin limits alice strategy 2 duplicate_burst_max 2\n alice buy 1 @ 99.00\n at once\n alice buy 1 @ 99.00 strategy 2",
+            "Too many identical orders within a second: 2 > 1",
+        ),
+        row(
+            SymbolPosition,
+            "",
+            "admin limits alice strategy 2 symbol_position_max 5\n alice buy 3 @ 99.00 strategy 2
+             alice buy 9 @ 99.00\n alice buy 2 @ 98.00 strategy 2",
+            "admin limits alice strategy 2 symbol_position_max 5\n alice buy 3 @ 99.00 strategy 2
+             alice buy 3 @ 98.00 strategy 2",
+            "Position would exceed the limit: 6 > 5 shares",
         ),
     ]
 }

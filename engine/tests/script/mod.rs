@@ -101,7 +101,7 @@ impl Shown {
             Event::InstrumentDefined(_)
             | Event::AccountDefined(_)
             | Event::StrategyDefined(..)
-            | Event::LimitsSet(_) => false,
+            | Event::LimitsSet(..) => false,
             _ => true,
         }
     }

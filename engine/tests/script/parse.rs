@@ -530,6 +530,12 @@ impl Parser {
     fn set_limits(&self, actor: Actor, mut words: Words<'_>) -> SetLimits {
         let account = self.account(words.next());
         let mut limits = RiskLimits::unlimited_paper();
+        let mut strategy = None;
+        if words.peek() == Some("strategy") {
+            words.next();
+            strategy = Some(self.strategy(words.next()));
+            limits = RiskLimits::NONE;
+        }
         while let Some(word) = words.peek() {
             words.next();
             match word {
@@ -540,7 +546,11 @@ impl Parser {
         SetLimits {
             actor,
             account,
-            fields: LimitFields::ALL,
+            strategy,
+            fields: match strategy {
+                Some(_) => LimitFields::OF_STRATEGIES,
+                None => LimitFields::ALL,
+            },
             limits,
         }
     }

@@ -281,6 +281,7 @@ impl Stream {
                 account: AccountId::new(random.below(ACCOUNTS + 1)),
                 strategy: strategy(random),
                 name: Text::cut("momentum"),
+                limits: RiskLimits::NONE,
             })),
         }
     }
@@ -620,15 +621,42 @@ fn rarely(random: &mut Random, limit: u32) -> Option<u32> {
 }
 
 fn set_limits(random: &mut Random) -> SetLimits {
+    if random.percent(40) {
+        return set_strategy_limits(random);
+    }
     SetLimits {
         actor: actor(random),
         account: AccountId::new(random.below(ACCOUNTS + 1)),
+        strategy: None,
         fields: if random.percent(50) {
             LimitFields::ALL
         } else {
             LimitFields::from_bits(random.below(LimitFields::ALL.bits())).expect("bits of fields")
         },
         limits: limits(random),
+    }
+}
+
+/// A few limits of a strategy, sometimes none any more, and now and then one that only an account has.
+fn set_strategy_limits(random: &mut Random) -> SetLimits {
+    let fields = match random.below(8) {
+        0 => LimitFields::OF_STRATEGIES,
+        1 => LimitFields::ALL,
+        _ => {
+            LimitFields::from_bits(random.below(LimitFields::ALL.bits()) & LimitFields::OF_STRATEGIES.bits())
+                .expect("bits of fields")
+        }
+    };
+    SetLimits {
+        actor: actor(random),
+        account: AccountId::new(random.below(ACCOUNTS)),
+        strategy: Some(strategy(random)),
+        fields,
+        limits: if random.percent(40) {
+            RiskLimits::NONE
+        } else {
+            limits(random)
+        },
     }
 }
 

@@ -121,6 +121,7 @@ fn administered(command: &Command) -> Option<(Option<AccountId>, &'static str, J
             "set_limits",
             json!({
                 "account_id": set.account.get(),
+                "strategy_id": set.strategy.map(engine::StrategyId::get),
                 "fields": set.fields.names().collect::<Vec<_>>(),
                 "limits": limits(&set.limits),
             }),
@@ -139,7 +140,11 @@ fn administered(command: &Command) -> Option<(Option<AccountId>, &'static str, J
         Command::DefineStrategy(strategy) => (
             Some(strategy.account),
             "define_strategy",
-            json!({"strategy_id": strategy.strategy.get(), "name": strategy.name.as_str()}),
+            json!({
+                "strategy_id": strategy.strategy.get(),
+                "name": strategy.name.as_str(),
+                "limits": limits(&strategy.limits),
+            }),
         ),
         Command::DefineInstrument(instrument) => (
             None,
@@ -231,6 +236,13 @@ fn limits(limits: &RiskLimits) -> Json {
         "orders_per_second": limits.orders_per_second_max,
         "daily_orders": limits.daily_orders_max,
         "modifications": limits.modifications_max,
+        "max_symbol_position": limits.symbol_position_max,
+        "max_gross_exposure": limits.gross_exposure_max.map(number),
+        "max_net_exposure": limits.net_exposure_max.map(number),
+        "duplicate_burst": limits.duplicate_burst_max,
+        "repeated_executions": limits.repeated_executions_max,
+        "max_reference_age_ms": limits.reference_age_ms_max,
+        "order_to_trade_alert": limits.order_to_trade_alert,
         "self_trade": limits.self_trade.as_str(),
         "flatten_on_kill": limits.flatten_on_kill,
     })

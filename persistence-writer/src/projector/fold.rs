@@ -272,7 +272,7 @@ impl Fold {
             | Event::Trade(_)
             | Event::TopOfBook(_)
             | Event::MassCancelled(_)
-            | Event::LimitsSet(_) => {}
+            | Event::LimitsSet(..) => {}
         }
     }
 

@@ -201,14 +201,22 @@ fn control() -> impl Strategy<Value = Command> {
         Just(Command::Tick),
         (instrument(), price())
             .prop_map(|(instrument, price)| Command::MarketPrice(MarketPrice { instrument, price })),
-        (actor(), account(), 0..=LimitFields::ALL.bits(), limits()).prop_map(
-            |(actor, account, bits, limits)| Command::SetLimits(Box::new(SetLimits {
-                actor,
-                account,
-                fields: LimitFields::from_bits(bits).unwrap(),
-                limits
-            }))
-        ),
+        (
+            actor(),
+            account(),
+            option::of(strategy()),
+            0..=LimitFields::ALL.bits(),
+            limits()
+        )
+            .prop_map(
+                |(actor, account, strategy, bits, limits)| Command::SetLimits(Box::new(SetLimits {
+                    actor,
+                    account,
+                    strategy,
+                    fields: LimitFields::from_bits(bits).unwrap(),
+                    limits
+                }))
+            ),
     ]
 }
 
@@ -241,13 +249,14 @@ fn definition() -> impl Strategy<Value = Command> {
             }
         ),
         charge_rates(),
-        (account(), strategy(), text()).prop_map(|(account, strategy, name)| Command::DefineStrategy(
-            Box::new(StrategyDefinition {
+        (account(), strategy(), text(), limits()).prop_map(|(account, strategy, name, limits)| {
+            Command::DefineStrategy(Box::new(StrategyDefinition {
                 account,
                 strategy,
-                name
-            })
-        )),
+                name,
+                limits,
+            }))
+        }),
     ]
 }
 
@@ -627,17 +636,23 @@ fn golden() -> Vec<(Command, &'static str)> {
                 account: AccountId::new(1),
                 strategy: StrategyId::new(2),
                 name: Text::cut("Mean ₹"),
+                limits: RiskLimits::NONE,
             })),
-            "0d 01 0807060504030201  01000000 02000000 08  4d65616e20e282b9",
+            "0d 01 0807060504030201  01000000 02000000 08
+             00000000 01000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000
+             0000000000000000 0000000000000000 00000000 00000000 00000000
+             00000000 00000000 00000000 00000000 00000000 00000000 00000000 00
+             4d65616e20e282b9",
         ),
         (
             Command::SetLimits(Box::new(SetLimits {
                 actor,
                 account: AccountId::new(2),
+                strategy: Some(StrategyId::new(7)),
                 fields: LimitFields::named("positions_max").unwrap(),
                 limits: RiskLimits::unlimited_paper(),
             })),
-            "0e 01 0807060504030201  03000000 01 02000000 04000000
+            "0e 01 0807060504030201  03000000 01 02000000 01 07000000 04000000
              00000000 05000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000
              0000000000000000 0000000000000000 00000000 00000000 00000000
              00000000 00000000 00000000 00000000 00000000 00000000 00000000 00",

@@ -61,6 +61,7 @@ impl Session {
             account: ASHA,
             strategy: StrategyId::new(2),
             name: Text::new("Pairs").unwrap(),
+            limits: RiskLimits::NONE,
         })));
         session
     }

@@ -286,11 +286,22 @@ fn limits_change_by_the_names_that_reads_show() {
     wrong(r#"{"self_trade":"none"}"#, "'NONE' is not a valid SelfTrade");
     refused(
         OrderRoute::SetLimits,
-        r#"{"strategy_id":1,"limits":{"positions_max":3}}"#,
+        r#"{"strategy_id":0,"limits":{"positions_max":3}}"#,
         Role::Admin,
         400,
         "strategy_id",
     );
+    let of_account = r#"{"strategy_id":2,"limits":{"positions_max":3,"drawdown_max":0.1}}"#;
+    let part = "drawdown_max is a limit of the whole account, not of a strategy";
+    refused(OrderRoute::SetLimits, of_account, Role::Admin, 400, part);
+    let of_strategy = r#"{"strategy_id":2,"limits":{"positions_max":3,"order_value_max":null}}"#;
+    let Ok(Input::Command(Command::SetLimits(set))) = run(OrderRoute::SetLimits, of_strategy, Role::Admin)
+    else {
+        panic!("{of_strategy}");
+    };
+    assert_eq!(set.strategy, Some(engine::StrategyId::new(2)));
+    let names: Vec<&str> = set.fields.names().collect();
+    assert_eq!(names, ["positions_max", "order_value_max"]);
     for role in [Role::Viewer, Role::Trader] {
         refused(
             OrderRoute::SetLimits,
