@@ -188,7 +188,7 @@ fn every_kind_happened(run: &Run) {
         ("Trade", 8_000),
         ("OrderCancelled", 1_000),
         ("OrderModified", 1_000),
-        ("OrderTriggered", 300),
+        ("OrderTriggered", 200),
         ("PositionChanged", 8_000),
         ("PositionMarked", 100),
         ("PositionClosing", 100),

@@ -102,7 +102,8 @@ fn a_strategy_is_held_to_its_own_limits_across_restarts() {
         "mis_leverage is a limit of the whole account, not of a strategy"
     );
 
-    let check = |trader: &mut Client| {
+    // Another quantity at each start, because identical orders are counted.
+    let check = |trader: &mut Client, quantity: u32| {
         let limits = trader.get(LIMITS).expect(200);
         assert_eq!(limits["limits"]["order_quantity_max"], 10_000);
         let strategy = &limits["strategies"][0];
@@ -117,19 +118,21 @@ fn a_strategy_is_held_to_its_own_limits_across_restarts() {
         assert_eq!(refused["reason"], "Quantity exceeds maximum: 10 > 5 allowed");
         let checked = trader.post("/api/oms/validate-order", &order_of(2)).expect(200);
         assert_eq!(checked["failed_check"], "quantity_limits");
-        let placed = trader.post("/api/oms/orders", &order_of(1)).expect(201);
+        let mut order = order_of(1);
+        order["quantity"] = json!(quantity);
+        let placed = trader.post("/api/oms/orders", &order).expect(201);
         trader
             .delete(&format!("/api/oms/orders/{}", placed["order_id"]))
             .expect(200);
     };
-    check(&mut trader);
+    check(&mut trader, 6);
     server.kill();
 
     // Neither a restart nor a file that asks for more loosens it.
-    for looser in ["", "order_quantity_max = 9000\n"] {
+    for (quantity, looser) in [(7, ""), (8, "order_quantity_max = 9000\n")] {
         site.configure(&format!("{text}{strategies}{looser}"));
         let server = site.start(QUIET);
-        check(&mut server.client_of(&site, "trader"));
+        check(&mut server.client_of(&site, "trader"), quantity);
         server.stop();
     }
     assert!(site.replay().last_seq > seq);

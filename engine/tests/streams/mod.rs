@@ -621,7 +621,7 @@ fn rarely(random: &mut Random, limit: u32) -> Option<u32> {
 }
 
 fn set_limits(random: &mut Random) -> SetLimits {
-    if random.percent(40) {
+    if random.percent(20) {
         return set_strategy_limits(random);
     }
     SetLimits {
@@ -652,12 +652,40 @@ fn set_strategy_limits(random: &mut Random) -> SetLimits {
         account: AccountId::new(random.below(ACCOUNTS)),
         strategy: Some(strategy(random)),
         fields,
-        limits: if random.percent(40) {
-            RiskLimits::NONE
-        } else {
-            limits(random)
-        },
+        limits: strategy_limits(random),
     }
+}
+
+fn strategy_limits(random: &mut Random) -> RiskLimits {
+    let ratio = |ppm: Option<u32>| ppm.map(Ratio::from_ppm);
+    let rupees = |rupees: Option<u32>| rupees.map(|rupees| Money::from_paise(i64::from(rupees) * 100));
+    RiskLimits {
+        positions_max: seldom(random, 2),
+        risk_per_trade_max: ratio(seldom(random, 10_000)),
+        daily_loss_max: ratio(seldom(random, 5_000)),
+        stop_loss_required: random.percent(2),
+        risk_reward_min: ratio(seldom(random, 2_500_000)),
+        price_sanity_max: ratio(seldom(random, 20_000)),
+        order_quantity_max: seldom(random, 60),
+        orders_per_position_max: seldom(random, 2),
+        order_value_max: rupees(seldom(random, 3_000)),
+        open_order_value_max: rupees(seldom(random, 2_000)),
+        orders_per_second_max: seldom(random, 1),
+        daily_orders_max: seldom(random, 40),
+        modifications_max: seldom(random, 1),
+        symbol_position_max: seldom(random, 100),
+        gross_exposure_max: ratio(seldom(random, 300_000)),
+        net_exposure_max: ratio(seldom(random, 200_000)),
+        duplicate_burst_max: seldom(random, 2),
+        repeated_executions_max: seldom(random, 2),
+        reference_age_ms_max: seldom(random, 2_000),
+        ..RiskLimits::NONE
+    }
+}
+
+/// A limit that is soon reached, of one strategy.
+fn seldom(random: &mut Random, limit: u32) -> Option<u32> {
+    random.percent(3).then_some(limit)
 }
 
 /// Rates from a day around the first ones of a stream, which are sometimes those already in force.
