@@ -1,7 +1,8 @@
 //! The sequencer: gives each command its place and time, applies it, and hands the results on.
 //!
 //! It owns the hot engine and the engine thread's output rings. A command is applied first and then moved into the
-//! journal's ring; its events leave the process only once the journal covers it, which the gateway sees to.
+//! journal's ring, a long one after its first run of events; they leave the process only once the journal covers it,
+//! which the gateway sees to.
 
 use api_sidecar::latency::StampClock;
 use engine::lane::{Input, JournalEntry, Outbound, Request, Stamp, Token};
@@ -169,7 +170,15 @@ impl Sequencer {
             });
         }
         self.publish();
+        let mut entry = Some(command);
         while work == Work::More {
+            // Its events may fill the ring, and none leaves it before the journal covers the command: so that comes first.
+            if let Some(command) = entry.take() {
+                self.enter(JournalEntry::Command {
+                    command,
+                    urgent: true,
+                });
+            }
             self.wait_for_room();
             self.events.clear();
             work = self.engine.resume(&mut self.events);
@@ -180,9 +189,13 @@ impl Sequencer {
             let decided = self.stamp_for(token);
             self.send(Outbound::End { seq, decided });
         }
-        self.enter(JournalEntry::Command {
-            command,
-            urgent: waited_for,
+        self.enter(match entry {
+            Some(command) => JournalEntry::Command {
+                command,
+                urgent: waited_for,
+            },
+            // The rest of its events: whoever sends them on may sleep.
+            None => JournalEntry::Sync,
         });
         if seq.get().is_multiple_of(HASH_CHECK_INTERVAL) {
             self.check_hash(now);
