@@ -32,12 +32,12 @@ impl Needs {
 #[derive(Debug, thiserror::Error)]
 pub enum RetentionError {
     #[error(
-        "a start of the server needs the whole journal: it has {0} good snapshots, and two must be there (a clean stop \
+        "a start of the server needs the whole journal: two good snapshots must be there, and {0} are (a clean stop \
          leaves one, and so do a million commands)"
     )]
     Server(usize),
     #[error(
-        "the tables need the whole journal: they have {0} good snapshots, and two must be there (a clean stop leaves \
+        "the tables need the whole journal: two good snapshots must be there, and {0} are (a clean stop leaves \
          one, and so do a million commands)"
     )]
     Tables(usize),

@@ -472,6 +472,11 @@ fn whatever_the_disk_does_nothing_acknowledged_is_lost() {
         all.pruned += counts.pruned;
     }
     println!("{seeds} seeds from {first}: {all:?}");
+    let floors = [number_in("IMAGES_FLOOR", 0), number_in("NESTED_FLOOR", 0)];
+    assert!(
+        all.images >= floors[0] && all.nested >= floors[1],
+        "too few for the floors {floors:?}"
+    );
     if seeds >= 100 {
         // The simulation is worth nothing if what it is about does not happen in it.
         assert!(

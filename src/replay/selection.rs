@@ -14,7 +14,7 @@ pub enum SelectionError {
     UnknownSymbol(String),
     #[error("there is no account {0} up to that moment")]
     UnknownAccount(String),
-    #[error("there is no order {0} up to that moment")]
+    #[error("there is no order {0} up to that moment (a venue account's is told of only where it trades)")]
     UnknownOrder(u64),
 }
 

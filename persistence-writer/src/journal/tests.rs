@@ -316,6 +316,45 @@ fn every_flipped_bit_is_cut_or_refused() {
     assert!(cut > 0 && refused > 0);
 }
 
+/// Any bit of any file, headers, padding and unused zeros included (`BIT_STRIDE`: every so many of them): no record is
+/// ever another, and none is missing but those of the last batch.
+#[test]
+fn no_flipped_bit_changes_a_record() {
+    let (disk, last) = journal_of(8);
+    let first_of_last_batch = layout(&disk)
+        .iter()
+        .rfind(|place| place.begins_batch)
+        .unwrap()
+        .seq;
+    let stride = usize::try_from(number_in("BIT_STRIDE", 61)).unwrap();
+    let (mut refused, mut cut, mut harmless) = (0, 0, 0);
+    for segment in walk::list_segments(&disk).unwrap() {
+        let name = segment_name(segment);
+        let content = disk.content(&name).unwrap();
+        for bit in (0..content.len() * 8).step_by(stride) {
+            let mut flipped = content.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            disk.replace(&name, flipped);
+            // Compares every record that it is given.
+            match try_walk(&disk) {
+                Ok((found, _)) if found == last => harmless += 1,
+                Ok((found, torn)) => {
+                    assert!(
+                        torn.is_some() && found + 1 >= first_of_last_batch,
+                        "bit {bit} of {name}"
+                    );
+                    cut += 1;
+                }
+                Err(JournalError::Damaged { .. } | JournalError::UnknownFormat { .. }) => refused += 1,
+                Err(other) => panic!("bit {bit} of {name}: {other}"),
+            }
+        }
+        disk.replace(&name, content);
+    }
+    println!("{refused} refused, {cut} cut, {harmless} beside the records");
+    assert!(refused > 0 && cut > 0 && harmless > 0);
+}
+
 #[test]
 fn damage_names_its_place_and_nothing_is_changed() {
     let (disk, _) = journal_of(8);
