@@ -60,16 +60,18 @@ install_client_tests() {
     fi
 }
 
-install_browser_test() {
-    [ -f tests/browser/package-lock.json ] || return 0
-    stamp=tests/browser/node_modules/.package-lock.json
-    if [ -f "$stamp" ] && [ ! tests/browser/package-lock.json -nt "$stamp" ]; then
+# The packages of a folder's package-lock.json, again when that changes.
+install_node_packages() {
+    folder=$1
+    [ -f "$folder/package-lock.json" ] || return 0
+    stamp=$folder/node_modules/.package-lock.json
+    if [ -f "$stamp" ] && [ ! "$folder/package-lock.json" -nt "$stamp" ]; then
         return
     fi
     if ! command -v npm >/dev/null 2>&1; then
-        say "the browser test needs npm."
-    elif ! (cd tests/browser && npm ci --no-audit --no-fund --loglevel=error) >&2; then
-        say "npm ci failed in tests/browser; the browser test cannot run until it succeeds."
+        say "the tests in $folder need npm."
+    elif ! (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error) >&2; then
+        say "npm ci failed in $folder; its tests cannot run until it succeeds."
     fi
 }
 
@@ -89,6 +91,7 @@ if ! command -v cc >/dev/null 2>&1; then
     exit 1
 fi
 if [ "$scope" != build ]; then
-    install_browser_test
+    install_node_packages tests/browser
+    install_node_packages tests/clients
     install_client_tests
 fi

@@ -142,13 +142,14 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
 
     // 6. Thread `writer`: from here on what is sequenced becomes durable.
     let (doorbell, latency) = (gateway.doorbell(), gateway.latency());
+    let journaled = Arc::clone(&progress);
     let journal_writer = Writer::new(
         opened,
         journal_out,
         Arc::clone(&progress),
         Box::new(move || {
             latency.note_release();
-            doorbell.ring();
+            doorbell.ring_for(journaled.readable());
         }),
     );
     let writer = spawn("writer", &ends, move || writer::run(journal_writer))?;

@@ -77,6 +77,19 @@ pub const RELAYS_MAX: usize = 64;
 /// Downloads at once, of all relays (DESIGN.md section 6): each holds a REST thread for as long as its client reads.
 pub const DOWNLOADS_MAX: usize = 2;
 
+/// Uploads to the application behind us at once, of all relays: each lasts as long as its client takes to send it.
+pub const UPLOADS_MAX: usize = 16;
+
+/// Largest body that the application behind us may be sent: far above what any takes. What it permits is its own
+/// business, because a body that is larger than [`BODY_BYTES_MAX`] passes through and is never held here whole.
+pub const UPLOAD_BYTES_MAX: usize = 1 << 40;
+
+/// Bytes of an upload that wait for the application before more of it waits for its client.
+pub const UPLOAD_QUEUE_BYTES_MAX: usize = 64 * 1024;
+
+/// Time that an upload may stand still, on either side.
+pub const UPLOAD_STALL_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// Bytes of relayed answers and pushed events moved in one turn of the loop (DESIGN.md section 6).
 pub const BULK_BYTES_PER_TURN: usize = 64 * 1024;
 
@@ -88,6 +101,9 @@ pub const RELAY_QUEUE_BYTES_MAX: usize = 64 * 1024;
 
 /// Largest head of a relayed answer: our own handlers write it.
 pub const RELAY_HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Largest head of an answer of the application behind us: it may set a dozen cookies of 4 KiB each.
+pub const APPLICATION_HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Items of the engine's output taken in one turn before sockets are served again.
 pub const OUTBOUND_PER_TURN: usize = 4_096;
@@ -130,6 +146,9 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the loop polls without sleeping after the last sign of work while a reply is in flight: about one
 /// fdatasync of the journal on the reference machine.
 pub const SPIN_TIME_MAX: Duration = Duration::from_micros(200);
+
+/// Looks at the engine's ring, each followed by an offer of the core, between two polls of the sockets while spinning.
+pub const YIELDS_PER_POLL: usize = 4;
 
 /// Longest sleep while a reply is in flight. Nobody rings the doorbell for a validation, which is never journaled.
 pub const SLEEP_IN_FLIGHT: Duration = Duration::from_millis(1);

@@ -39,6 +39,9 @@ pub const IDLE_YIELDS: u32 = 50;
 pub const PARK_MIN: Duration = Duration::from_micros(50);
 pub const PARK_MAX: Duration = Duration::from_micros(200);
 
+/// Park time of a writer that no answer waits for: what a read may come later where nobody nudges, and few enough wake-ups.
+pub const PARK_BEHIND: Duration = Duration::from_millis(1);
+
 /// Bytes of zeros written and synced at a time while a segment is prepared, so that the device queue is never long
 /// when the writer needs it.
 pub const ZERO_FILL_CHUNK_BYTES: usize = 1024 * 1024;

@@ -28,6 +28,8 @@ pub struct Progress {
     ended: AtomicBool,
     failed: AtomicBool,
     failure: OnceLock<String>,
+    /// Positions have moved, and sleepers do not know it yet.
+    moved: AtomicBool,
     /// Taken by sleepers from their last look until they sleep, and by the writer after every advance.
     gate: Mutex<()>,
     advanced: Condvar,
@@ -52,6 +54,7 @@ impl Progress {
             ended: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             failure: OnceLock::new(),
+            moved: AtomicBool::new(false),
             gate: Mutex::new(()),
             advanced: Condvar::new(),
             writer: OnceLock::new(),
@@ -149,8 +152,15 @@ impl Progress {
         self.advanced.notify_all();
     }
 
-    /// Publishes new positions. Returns whether answers may now leave that could not before (with [`Ack::Memory`]:
-    /// whether anything moved).
+    /// Wakes whoever sleeps until a position moves, where one has moved since the last call.
+    pub(crate) fn wake_sleepers(&self) {
+        if self.moved.swap(false, Ordering::AcqRel) {
+            self.wake_all();
+        }
+    }
+
+    /// Publishes new positions, and wakes nobody: that is for [`Progress::wake_sleepers`]. Returns whether answers may
+    /// now leave that could not before (with [`Ack::Memory`]: whether anything moved).
     pub(crate) fn advance(&self, written: Seq, durable: Seq) -> bool {
         let (written, durable) = (written.get(), durable.get());
         let wrote = self.written.load(Ordering::Relaxed) < written;
@@ -163,7 +173,7 @@ impl Progress {
         if self.ack == Ack::Durable {
             self.released.store(durable, Ordering::Release);
         }
-        self.wake_all();
+        self.moved.store(true, Ordering::Release);
         synced || self.ack == Ack::Memory
     }
 
@@ -210,8 +220,10 @@ mod tests {
         let progress = Arc::new(progress(Ack::Durable));
         let sleeper = Arc::clone(&progress);
         let thread = std::thread::spawn(move || sleeper.wait_durable_beyond(6, Duration::from_secs(60)));
-        progress.advance(Seq::new(9), Seq::new(6));
-        progress.advance(Seq::new(9), Seq::new(8));
+        for durable in [6, 8] {
+            progress.advance(Seq::new(9), Seq::new(durable));
+            progress.wake_sleepers();
+        }
         assert_eq!(thread.join().unwrap(), 8);
         assert_eq!(
             (progress.written(), progress.durable(), progress.readable()),

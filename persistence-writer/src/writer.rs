@@ -1,12 +1,13 @@
 //! The journal writer: takes what the engine decided, appends it, and says when it is durable.
 //!
-//! **When it syncs.** At once when a client's reply waits for an entry; else when the oldest unsynced entry is
-//! 100 ms old or 256 KiB have gathered. While a sync runs, entries gather in the ring, and the next sync covers all
+//! **When it syncs.** At once when a client's reply waits for an entry (with [`Ack::Memory`] none ever does); else when
+//! the oldest unsynced entry is 100 ms old or 256 KiB have gathered. While a sync runs, entries gather in the ring, and the next sync covers all
 //! of them: under load batches grow by themselves, and nobody ever waits for a batch to fill.
 //!
 //! **How it waits.** It spins, then yields, then parks for 50 to 200 µs at a time. The engine never wakes it, so a
 //! lone order can wait that long; an edge that knows that an order is on its way calls
-//! [`Progress::nudge_writer`] instead.
+//! [`Progress::nudge_writer`] instead. With [`Ack::Memory`] only readers wait for it, who nudge: it parks for 1 ms at a
+//! time, and takes what has gathered.
 //!
 //! **When the disk fails.** Nothing is tried again. No position moves any more, the failure marker is written if that
 //! is still possible, and the thread ends with the error; dropping its end of the ring tells the engine.
@@ -19,9 +20,10 @@ use engine::{Command, KillScope, Sequenced};
 
 use crate::journal::{Appender, FailureMarker, JournalError, Opened, Storage};
 use crate::limits::{
-    ENTRIES_PER_TURN, IDLE_SPINS, IDLE_YIELDS, PARK_MAX, PARK_MIN, UNSYNCED_AGE_MAX, UNSYNCED_BYTES_MAX,
+    ENTRIES_PER_TURN, IDLE_SPINS, IDLE_YIELDS, PARK_BEHIND, PARK_MAX, PARK_MIN, UNSYNCED_AGE_MAX,
+    UNSYNCED_BYTES_MAX,
 };
-use crate::progress::Progress;
+use crate::progress::{Ack, Progress};
 
 /// What a turn of the writer did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,12 +99,12 @@ impl<S: Storage> Writer<S> {
         } else if taken > 0 {
             self.appender.write()?;
         }
-        if self
-            .progress
-            .advance(self.appender.written(), self.appender.durable())
-        {
+        let (written, durable) = (self.appender.written(), self.appender.durable());
+        if self.progress.advance(written, durable) {
+            // Whoever answers clients comes first.
             (self.released)();
         }
+        self.progress.wake_sleepers();
         if last {
             self.progress.finish();
             return Ok(Turn::Finished);
@@ -117,12 +119,14 @@ impl<S: Storage> Writer<S> {
             match self.entries.pop() {
                 Ok(JournalEntry::Command { command, urgent }) => {
                     self.appender.append(&command)?;
-                    self.urgent |= urgent;
+                    self.urgent |= urgent && self.progress.ack() == Ack::Durable;
                     self.oldest.get_or_insert(now);
                     self.watch_for_kill(&command);
                 }
                 // Where everything is durable already, there is nothing to wait for.
-                Ok(JournalEntry::Sync) => self.urgent |= self.oldest.is_some(),
+                Ok(JournalEntry::Sync) => {
+                    self.urgent |= self.oldest.is_some() && self.progress.ack() == Ack::Durable;
+                }
                 Err(rtrb::PopError::Empty) => break,
             }
         }
@@ -173,6 +177,9 @@ pub fn run<S: Storage>(mut writer: Writer<S>) -> Result<(), JournalError> {
     let progress = Arc::clone(&writer.progress);
     progress.register_writer(std::thread::current());
     let start = Instant::now();
+    if progress.ack() == Ack::Memory {
+        return run_behind(&mut writer, &progress, start);
+    }
     let mut idle_turns = 0_u32;
     let mut park = PARK_MIN;
     loop {
@@ -202,6 +209,19 @@ pub fn run<S: Storage>(mut writer: Writer<S>) -> Result<(), JournalError> {
     }
 }
 
+/// Nobody waits for the disk, so the processor is left to those who answer.
+fn run_behind<S: Storage>(
+    writer: &mut Writer<S>,
+    progress: &Progress,
+    start: Instant,
+) -> Result<(), JournalError> {
+    while writer.turn(start.elapsed())? != Turn::Finished {
+        let entries = &writer.entries;
+        progress.park_writer(PARK_BEHIND, || entries.slots() >= ENTRIES_PER_TURN);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
@@ -211,7 +231,6 @@ mod tests {
 
     use super::*;
     use crate::journal::{Fault, JournalId, Settings, SimulatedDisk, SpareSegments, open, walk};
-    use crate::progress::Ack;
 
     struct Rig {
         writer: Writer<SimulatedDisk>,

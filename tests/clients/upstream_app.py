@@ -33,6 +33,12 @@ def upload():
     return jsonify(name=file.filename, size=len(file.read()), note=request.form["note"])
 
 
+@app.post("/limited")
+def limited():
+    request.max_content_length = 1_000_000
+    return jsonify(size=len(request.get_data()))
+
+
 @app.route("/echo/<path:path>", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def echo(path):
     return jsonify(

@@ -18,7 +18,14 @@ assert len(answer.history) == 1 and answer.history[0].status_code == 302
 
 answer = client.post(f"{base}/upload", data={"note": "n"}, files={"file": ("a.csv", b"x" * 40_000)})
 assert answer.json() == {"name": "a.csv", "size": 40_000, "note": "n"}, answer.text
-answer = client.post(f"{base}/upload", files={"file": ("big", b"x" * 100_000)})
+for size in (65_300, 65_536, 100_000, 30_000_000):
+    answer = client.post(f"{base}/upload", data={"note": "n"}, files={"file": ("big", b"x" * size)})
+    assert answer.json() == {"name": "big", "size": size, "note": "n"}, answer.text
+# What is too large is for the application to say.
+answer = client.post(f"{base}/limited", data=b"x" * 2_000_000)
+assert answer.status_code == 413 and "Too Large" in answer.text, answer.text
+# Ours are bounded as before.
+answer = client.post(f"{base}/api/oms/orders", data=b"x" * 100_000)
 assert answer.status_code == 413 and answer.json()["error"], answer.text
 
 for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):

@@ -95,7 +95,7 @@ impl Connection {
     fn wants_input(&self) -> bool {
         let room = !self.input.is_full() && !self.ended && self.may_queue_more();
         match &self.protocol {
-            Protocol::Http(session) => room && session.may_read(),
+            Protocol::Http(session) => room && (session.may_read() || session.lacks_body()),
             Protocol::WebSocket(session) => room && !session.closed && session.in_flight < PIPELINE_MAX,
             Protocol::Draining { .. } => room,
         }
@@ -115,7 +115,12 @@ impl Connection {
         match self.pause {
             Pause::Input => self.readable && self.wants_input(),
             Pause::Output => self.may_queue_more(),
-            Pause::Answers => false,
+            Pause::Answers => match &self.protocol {
+                Protocol::Http(session) if session.wants_body() => {
+                    !self.input.is_empty() || (self.readable && self.wants_input())
+                }
+                _ => false,
+            },
         }
     }
 

@@ -16,6 +16,7 @@ use super::figures::Interest;
 use super::head::Head;
 use super::market_data::MarketData;
 use super::order_lane::Decoded;
+use super::relay::RelayKind;
 use super::replies::{Action, Replies, ReplyTo};
 use super::ws::cursor::Cursor;
 use super::ws::handshake::OriginPolicy;
@@ -23,7 +24,7 @@ use super::ws::history::History;
 use super::{AckMode, Durability, Settings};
 use crate::auth::{Authenticator, Principal};
 use crate::latency::{Latency, Recorder};
-use crate::limits::READ_BYTES;
+use crate::limits::{DOWNLOADS_MAX, READ_BYTES, RELAYS_MAX, UPLOADS_MAX};
 use crate::wire::HttpDate;
 
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) relays: usize,
     /// Those of them that are downloads.
     pub(crate) downloads: usize,
+    /// Those of them that are uploads.
+    pub(crate) uploads: usize,
     /// The last sequence number whose effects a client may know of: a read must show them.
     pub(crate) visible_seq: u64,
     pub(crate) stopping: bool,
@@ -83,6 +86,7 @@ impl Core {
             date: String::new(),
             relays: 0,
             downloads: 0,
+            uploads: 0,
             visible_seq: 0,
             stopping: false,
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -111,10 +115,39 @@ impl Core {
         self.authenticator.authenticate(head.credentials(), trusted)
     }
 
+    /// A read is on its way, which waits for the journal where it follows a decision.
+    pub(crate) fn hurry_journal(&self) {
+        (self.durability.nudge)();
+    }
+
     /// A relayed request is over.
-    pub(crate) fn end_relay(&mut self, is_download: bool) {
+    pub(crate) fn end_relay(&mut self, kind: RelayKind) {
         self.relays -= 1;
-        self.downloads -= usize::from(is_download);
+        match kind {
+            RelayKind::Plain => {}
+            RelayKind::Download => self.downloads -= 1,
+            RelayKind::Upload => self.uploads -= 1,
+        }
+    }
+
+    /// Counts a relayed request in. `Err` is the answer where there are too many of its kind.
+    pub(crate) fn begin_relay(&mut self, kind: RelayKind) -> Result<(), Answer> {
+        if self.relays >= RELAYS_MAX {
+            return Err(Answer::busy("Too many reads at once"));
+        }
+        match kind {
+            RelayKind::Plain => {}
+            RelayKind::Download if self.downloads >= DOWNLOADS_MAX => {
+                return Err(Answer::busy("Too many downloads at once"));
+            }
+            RelayKind::Download => self.downloads += 1,
+            RelayKind::Upload if self.uploads >= UPLOADS_MAX => {
+                return Err(Answer::busy("Too many uploads at once"));
+            }
+            RelayKind::Upload => self.uploads += 1,
+        }
+        self.relays += 1;
+        Ok(())
     }
 
     /// Sends a request to the engine; its answer will go to `to`. `Err` is the answer where it could not be sent.
@@ -134,7 +167,9 @@ impl Core {
         let token = self.replies.register(to, action, self.now);
         match self.requests.push(Request { token, input }) {
             Ok(()) => {
-                (self.durability.nudge)();
+                if self.acknowledges_durable() {
+                    (self.durability.nudge)();
+                }
                 Ok(())
             }
             Err(rtrb::PushError::Full(_)) => {

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use super::connection::{Connection, Protocol};
-use crate::limits::{IDLE_TIME_MAX, RELAY_ANSWER_TIME_MAX, REQUEST_TIME_MAX, STALL_TIME_MAX, WS_SILENCE};
+use crate::limits::{
+    IDLE_TIME_MAX, RELAY_ANSWER_TIME_MAX, REQUEST_TIME_MAX, STALL_TIME_MAX, UPLOAD_STALL_TIME_MAX, WS_SILENCE,
+};
 
 /// What a look at a connection's clocks calls for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +38,12 @@ pub(crate) fn due(connection: &Connection, now: Instant) -> Due {
                 .began
                 .is_some_and(|began| since(began) >= REQUEST_TIME_MAX);
             if let Some(relay) = &session.relay {
-                let unanswered = relay.awaits_answer() && since(relay.began) >= RELAY_ANSWER_TIME_MAX;
+                let permitted = if relay.lacks_body() {
+                    UPLOAD_STALL_TIME_MAX
+                } else {
+                    RELAY_ANSWER_TIME_MAX
+                };
+                let unanswered = relay.awaits_answer() && since(relay.moved) >= permitted;
                 return if unanswered {
                     Due::RelayTimeout
                 } else {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use mio::{Registry, Token, Waker};
 
@@ -17,6 +17,8 @@ pub struct Doorbell {
 struct Inner {
     waker: Waker,
     asleep: AtomicBool,
+    /// Everything that the engine said up to this sequence number has been taken.
+    taken: AtomicU64,
 }
 
 impl Doorbell {
@@ -24,10 +26,21 @@ impl Doorbell {
         let inner = Inner {
             waker: Waker::new(registry, token)?,
             asleep: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
         };
         Ok(Doorbell {
             inner: Arc::new(inner),
         })
+    }
+
+    /// As [`Doorbell::ring`], where the news are that answers up to `seq` may leave: nothing is done where the gateway
+    /// has taken all of them already. A needless wake-up costs both sides some 15 µs.
+    pub fn ring_for(&self, seq: u64) {
+        // Pairs with the gateway's own: it says what it has taken before it says that it sleeps.
+        fence(Ordering::SeqCst);
+        if self.inner.taken.load(Ordering::Relaxed) < seq {
+            self.ring();
+        }
     }
 
     pub fn ring(&self) {
@@ -37,6 +50,11 @@ impl Doorbell {
             // The only failure is a closed epoll: then there is nobody to wake.
             let _ = self.inner.waker.wake();
         }
+    }
+
+    /// The gateway has taken everything that the engine said about the command `seq`.
+    pub(crate) fn note_taken(&self, seq: u64) {
+        self.inner.taken.store(seq, Ordering::Relaxed);
     }
 
     /// The gateway calls this, then looks for work once more, then sleeps.
@@ -66,7 +84,11 @@ mod tests {
         assert!(events.is_empty());
 
         doorbell.about_to_sleep();
-        doorbell.ring();
+        doorbell.note_taken(7);
+        doorbell.ring_for(7);
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        assert!(events.is_empty(), "all of it was taken");
+        doorbell.ring_for(8);
         doorbell.ring();
         poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
         assert_eq!(

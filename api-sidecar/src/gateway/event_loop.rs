@@ -30,7 +30,7 @@ use super::ws::cursor::Cursor;
 use super::{FIRST_CONNECTION_TOKEN, connection_tokens};
 use crate::limits::{
     ACCEPTS_PER_TURN, BULK_BYTES_PER_TURN, BULK_CONNECTIONS_PER_TURN, SLEEP_IDLE, SLEEP_IN_FLIGHT,
-    SPIN_TIME_MAX, STOP_TIME_MAX, SWEEP_INTERVAL,
+    SPIN_TIME_MAX, STOP_TIME_MAX, SWEEP_INTERVAL, YIELDS_PER_POLL,
 };
 
 pub(crate) const LISTENER: Token = Token(0);
@@ -131,9 +131,13 @@ impl EventLoop {
     /// Polls the sockets, asleep or not, and notes what is ready.
     fn wait(&mut self, polled: &mut Events) -> io::Result<()> {
         let timeout = self.sleep_time();
+        if timeout.is_zero() && self.ready.is_empty() && self.bulk.is_empty() && self.decision_comes() {
+            return Ok(());
+        }
         let timeout = if timeout.is_zero() {
             timeout
         } else {
+            self.doorbell.note_taken(self.decisions.taken());
             self.doorbell.about_to_sleep();
             if self.decisions.has_next() || self.has_figures() {
                 Duration::ZERO
@@ -149,10 +153,6 @@ impl EventLoop {
         }
         self.core.now = Instant::now();
         if polled.is_empty() {
-            // Spinning for a reply: let whoever shares this core make it.
-            if timeout.is_zero() && self.ready.is_empty() && self.bulk.is_empty() {
-                std::thread::yield_now();
-            }
             return Ok(());
         }
         self.busy = self.core.now;
@@ -165,6 +165,18 @@ impl EventLoop {
         }
         self.accept_waiting();
         Ok(())
+    }
+
+    /// Spins for a reply, and lets whoever shares this core make it. A look at the ring costs nothing, one at the sockets
+    /// a system call.
+    fn decision_comes(&self) -> bool {
+        for _ in 0..YIELDS_PER_POLL {
+            if self.decisions.has_next() {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        self.decisions.has_next()
     }
 
     fn has_figures(&self) -> bool {
@@ -342,6 +354,10 @@ impl EventLoop {
         connection.note_written(&mut self.core.recorder);
         let quiet = connection.output.is_empty();
         let done = match &mut connection.protocol {
+            // The rest of an upload will never come, so neither will its answer.
+            Protocol::Http(session) if connection.ended && session.lacks_body() => {
+                return self.remove(index);
+            }
             Protocol::Http(session) => {
                 // The rest of a request will never come.
                 session.closing |= connection.ended && connection.pause == Pause::Input;
@@ -380,7 +396,7 @@ impl EventLoop {
         if let Protocol::Http(session) = &connection.protocol
             && let Some(relay) = &session.relay
         {
-            self.core.end_relay(relay.is_download);
+            self.core.end_relay(relay.kind);
         }
         self.admission.leave(connection.peer);
         let _ = self.core.registry.deregister(&mut connection.stream);
@@ -417,7 +433,7 @@ impl EventLoop {
             && let Some(relay) = &mut session.relay
         {
             let output = &mut connection.output;
-            let is_download = relay.is_download;
+            let kind = relay.kind;
             match relay.pump(output, &mut core.scratch, &core.date, budget) {
                 Pumped::Going { bytes } => moved = bytes,
                 Pumped::Done { bytes, keep_alive } => {
@@ -427,7 +443,10 @@ impl EventLoop {
                 }
                 Pumped::Failed(answer) => {
                     ended = true;
-                    let shape = relay.shape().clone();
+                    let shape = ResponseShape {
+                        keep_alive: relay.shape().keep_alive && !relay.lacks_body(),
+                        ..relay.shape().clone()
+                    };
                     session.answer(shape, &answer, output, &core.date);
                 }
                 Pumped::Broken => {
@@ -438,7 +457,7 @@ impl EventLoop {
                 }
             }
             if ended {
-                core.end_relay(is_download);
+                core.end_relay(kind);
                 session.relay = None;
                 connection.heard = core.now;
             }
@@ -503,9 +522,18 @@ impl EventLoop {
             }
             (Due::RelayTimeout, Protocol::Http(session)) => {
                 let Some(relay) = session.relay.take() else { return };
-                self.core.end_relay(relay.is_download);
-                let answer = Answer::coded(504, "The read service did not answer in time", "read_service");
-                session.answer(relay.shape().clone(), &answer, output, &self.core.date);
+                self.core.end_relay(relay.kind);
+                let (shape, answer) = if relay.wants_body() {
+                    let answer = Answer::error(408, "The request did not arrive in time");
+                    (ResponseShape::closing(), answer)
+                } else {
+                    let answer =
+                        Answer::coded(504, "The read service did not answer in time", "read_service");
+                    let keep_alive = relay.shape().keep_alive && !relay.lacks_body();
+                    let shape = relay.shape().clone();
+                    (ResponseShape { keep_alive, ..shape }, answer)
+                };
+                session.answer(shape, &answer, output, &self.core.date);
             }
             (Due::Silent, Protocol::WebSocket(session)) => {
                 session.close(output, CloseCode::Away, "nothing heard for too long");

@@ -69,6 +69,9 @@ pub(crate) struct HeadError {
     pub(crate) error: &'static str,
 }
 
+/// A body beyond what its reader takes.
+pub(crate) const TOO_LARGE: HeadError = refuse(413, "Request body is too large");
+
 const fn refuse(status: u16, error: &'static str) -> HeadError {
     HeadError { status, error }
 }
@@ -314,7 +317,7 @@ fn content_length(fields: &[Header<'_>], body_max: usize) -> Result<usize, HeadE
         .ok()
         .and_then(|digits| digits.parse::<usize>().ok())
         .filter(|&length| length <= body_max)
-        .ok_or(refuse(413, "Request body is too large"))
+        .ok_or(TOO_LARGE)
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {

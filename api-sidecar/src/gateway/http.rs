@@ -41,6 +41,16 @@ impl HttpSession {
         !self.closing && self.relay.is_none() && self.slots.len() < PIPELINE_MAX
     }
 
+    /// Whether a request is being passed on that has not arrived whole.
+    pub(crate) fn lacks_body(&self) -> bool {
+        self.relay.as_ref().is_some_and(|relay| relay.lacks_body())
+    }
+
+    /// Whether more of that request could be passed on now.
+    pub(crate) fn wants_body(&self) -> bool {
+        self.relay.as_ref().is_some_and(|relay| relay.wants_body())
+    }
+
     /// Nothing more will be said.
     pub(crate) fn is_finished(&self) -> bool {
         self.closing && self.relay.is_none() && self.slots.is_empty()

@@ -157,8 +157,8 @@ impl Gateway {
         self
     }
 
-    /// `nudge` is called when a request is on its way to the engine, so that whoever has to make its decision durable is
-    /// awake by then. It must not block.
+    /// `nudge` is called when a request is on its way to the engine whose answer waits for the journal, and when a read
+    /// is on its way, so that whoever writes the journal is awake by then. It must not block.
     #[must_use]
     pub fn with_nudge(mut self, nudge: impl Fn() + Send + 'static) -> Gateway {
         self.durability.nudge = Box::new(nudge);

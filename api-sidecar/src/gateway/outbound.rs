@@ -21,6 +21,8 @@ pub(crate) struct Decisions {
     open: Option<Open>,
     /// Checks of the validation whose verdict is coming.
     explained: Vec<ExplainedCheck>,
+    /// The last command whose items were all taken.
+    taken: u64,
 }
 
 /// The command whose events are coming.
@@ -66,7 +68,13 @@ impl Decisions {
             released,
             open: None,
             explained: Vec::new(),
+            taken: 0,
         }
+    }
+
+    /// The last command whose items were all taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Whether [`Decisions::next`] would take an item.
@@ -117,6 +125,7 @@ impl Decisions {
                     });
                 }
                 Outbound::End { seq, decided } => {
+                    self.taken = seq.get();
                     let finished = self.open.take();
                     if let Some(Open {
                         token: Some(token),

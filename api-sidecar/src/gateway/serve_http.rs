@@ -9,18 +9,20 @@ use super::answer::{Answer, ResponseShape, write_options_response};
 use super::buffers::{Input, Output};
 use super::connection::Pause;
 use super::core::Core;
-use super::head::{Head, Method};
+use super::head::{Head, Method, TOO_LARGE};
 use super::http::HttpSession;
 use super::order_lane;
-use super::relay::{Identity, Relay, write_forwarded, write_request};
+use super::relay::{Identity, Relay, RelayKind, write_forwarded, write_request};
 use super::replies::{Address, ReplyTo};
 use super::router::{OrderRoute, Route, is_ours, route};
 use super::ws::cursor::Cursor;
 use super::ws::handshake::{Origin, check_upgrade, write_upgrade};
 use super::ws::session::WsSession;
 use crate::latency::Stamps;
-use crate::limits::{BODY_BYTES_MAX, DOWNLOADS_MAX, HEADERS_MAX, RELAY_QUEUE_BYTES_MAX, RELAYS_MAX};
+use crate::limits::{BODY_BYTES_MAX, HEADERS_MAX, RELAY_QUEUE_BYTES_MAX, UPLOAD_BYTES_MAX};
 use crate::wire::wants_csv;
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// The connection that is being served.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,11 @@ pub(crate) fn serve(
     input: &mut Input,
     output: &mut Output,
 ) -> Served {
+    if let Some(relay) = &mut session.relay
+        && relay.feed(input, core.now)
+    {
+        return Served::Relaying;
+    }
     while session.may_read() {
         if output.len() >= RELAY_QUEUE_BYTES_MAX {
             return Served::Paused(Pause::Output);
@@ -126,7 +133,14 @@ fn serve_one(
 ) -> Step {
     let bytes = input.as_slice();
     let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let head = match Head::parse(bytes, &mut fields, BODY_BYTES_MAX) {
+    let body_max = match core.settings.upstream {
+        Some(_) => UPLOAD_BYTES_MAX,
+        None => BODY_BYTES_MAX,
+    };
+    let head = match Head::parse(bytes, &mut fields, body_max) {
+        Ok(Some(head)) if head.content_length > BODY_BYTES_MAX => {
+            return serve_large(core, peer, session, &head, &bytes[head.len..], output);
+        }
         Ok(Some(head)) => head,
         Ok(None) => {
             return Step::Incomplete {
@@ -146,6 +160,45 @@ fn serve_one(
     serve_request(core, peer, session, &head, body, output)
 }
 
+/// A request whose body is not held here whole: the application behind us may get it in parts, nobody else at all.
+fn serve_large(
+    core: &mut Core,
+    peer: Peer,
+    session: &mut HttpSession,
+    head: &Head<'_, '_>,
+    received: &[u8],
+    output: &mut Output,
+) -> Step {
+    let bytes = head.len + received.len();
+    let Some(application) = core.settings.upstream.filter(|_| !is_ours(head.path)) else {
+        let answer = Answer::error(TOO_LARGE.status, TOO_LARGE.error);
+        session.answer(ResponseShape::closing(), &answer, output, &core.date);
+        return Step::Served { bytes };
+    };
+    if session.has_answers_in_flight() {
+        return Step::Blocked;
+    }
+    let shape = ResponseShape {
+        minor_version: head.minor_version,
+        keep_alive: head.keep_alive && !core.stopping,
+        head_only: false,
+        cors_origin: None,
+    };
+    match forward(core, peer, application, head, received, &shape) {
+        Ok(relay) => {
+            if head.expects_continue && received.is_empty() {
+                output.append(|out| out.extend_from_slice(CONTINUE));
+            }
+            session.relay = Some(Box::new(relay));
+            Step::Relayed { bytes }
+        }
+        Err(answer) => {
+            session.answer(ResponseShape::closing(), &answer, output, &core.date);
+            Step::Served { bytes }
+        }
+    }
+}
+
 /// The body gets a time of its own, and a client that waits for our word gets it once all before is answered.
 fn await_body(
     core: &Core,
@@ -163,7 +216,7 @@ fn await_body(
             return Step::Blocked;
         }
         session.told_to_continue = true;
-        output.append(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+        output.append(|out| out.extend_from_slice(CONTINUE));
     }
     Step::Incomplete { wanted: whole }
 }
@@ -339,7 +392,7 @@ fn resume(query: Option<&str>) -> Option<Cursor> {
     Some(Cursor::parse(&text).unwrap_or(Cursor::end_of(u64::MAX)))
 }
 
-/// To the application behind us. Who may do what there is its own business.
+/// To the application behind us: `body` or its beginning. Who may do what there is its own business.
 fn forward(
     core: &mut Core,
     peer: Peer,
@@ -348,28 +401,30 @@ fn forward(
     body: &[u8],
     shape: &ResponseShape,
 ) -> Result<Relay, Answer> {
-    if core.relays >= RELAYS_MAX {
-        return Err(Answer::busy("Too many reads at once"));
-    }
+    let body_left = head.content_length - body.len();
+    let kind = match body_left {
+        0 => RelayKind::Plain,
+        _ => RelayKind::Upload,
+    };
+    core.begin_relay(kind)?;
     let request = write_forwarded(head, body, peer.address);
-    let relay = Relay::connect_application(
+    Relay::connect_application(
         application,
         &core.registry,
         peer.relay_token,
-        request,
+        (request, body_left),
         shape.clone(),
         core.now,
     )
     .map_err(|error| {
+        core.end_relay(kind);
         tracing::warn!(%error, %application, "cannot connect to the application behind us");
         Answer::coded(
             502,
             "The application behind this page is not reachable",
             "upstream",
         )
-    })?;
-    core.relays += 1;
-    Ok(relay)
+    })
 }
 
 fn relay(
@@ -388,33 +443,29 @@ fn relay(
     if who.is_none() && !open {
         return Err(unauthorised());
     }
-    if core.relays >= RELAYS_MAX {
-        return Err(Answer::busy("Too many reads at once"));
-    }
-    let is_download = head.text_field("accept").is_some_and(wants_csv);
-    if is_download && core.downloads >= DOWNLOADS_MAX {
-        return Err(Answer::busy("Too many downloads at once"));
-    }
+    let kind = match head.text_field("accept").is_some_and(wants_csv) {
+        true => RelayKind::Download,
+        false => RelayKind::Plain,
+    };
+    core.begin_relay(kind)?;
+    core.hurry_journal();
     let identity = Identity {
         who: who.as_ref(),
         min_seq: core.visible_seq,
     };
     let request = write_request(head, path, body, identity);
-    let socket = &core.settings.rest_socket;
-    let mut relay = Relay::connect(
-        socket,
+    let relay = Relay::connect(
+        &core.settings.rest_socket,
         &core.registry,
         peer.relay_token,
         request,
         shape.clone(),
-        core.now,
-    )
-    .map_err(|error| {
-        tracing::warn!(%error, socket = %socket.display(), "cannot reach the REST socket");
+        (kind, core.now),
+    );
+    relay.map_err(|error| {
+        core.end_relay(kind);
+        let socket = core.settings.rest_socket.display();
+        tracing::warn!(%error, %socket, "cannot reach the REST socket");
         Answer::coded(503, "The read service is not reachable", "read_service")
-    })?;
-    relay.is_download = is_download;
-    core.downloads += usize::from(is_download);
-    core.relays += 1;
-    Ok(relay)
+    })
 }

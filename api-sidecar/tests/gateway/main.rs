@@ -10,4 +10,5 @@ mod relay;
 mod stop;
 mod stream;
 mod support;
+mod upload;
 mod ws;

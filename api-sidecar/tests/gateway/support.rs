@@ -40,6 +40,7 @@ pub(crate) struct Setup {
     pub(crate) request_ring: usize,
     pub(crate) loopback_account: &'static str,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) upstream: Option<SocketAddr>,
     /// Whether the scripted journal releases each command at once.
     pub(crate) release: bool,
     /// Answers of the REST service: a request's head and body in, bytes out until the socket is closed.
@@ -56,6 +57,7 @@ impl Default for Setup {
             request_ring: 1_024,
             loopback_account: "main",
             allowed_origins: Vec::new(),
+            upstream: None,
             release: true,
             rest: None,
         }
@@ -118,12 +120,15 @@ impl Fixture {
         if let Some(script) = setup.rest {
             serve_rest(&rest_socket, script, Arc::clone(&relayed));
         }
-        let gateway = Gateway::bind(settings(
-            setup.ack,
-            rest_socket,
-            setup.allowed_origins,
-            setup.loopback_account,
-        ))
+        let gateway = Gateway::bind(Settings {
+            upstream: setup.upstream,
+            ..settings(
+                setup.ack,
+                rest_socket,
+                setup.allowed_origins,
+                setup.loopback_account,
+            )
+        })
         .unwrap();
         let disk_low = Arc::new(AtomicBool::new(false));
         let gateway = gateway.with_disk_low(Arc::clone(&disk_low));

@@ -38,7 +38,7 @@ fn is_withheld(name: &str) -> bool {
         || lower.starts_with("x-forwarded-")
 }
 
-/// The bytes of a request for the application, target and `Host` as the client sent them.
+/// The bytes of a request for the application, target and `Host` as the client sent them. `body` may be its beginning.
 pub(crate) fn write_forwarded(head: &Head<'_, '_>, body: &[u8], peer: IpAddr) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.len + 256 + body.len());
     out.extend_from_slice(head.method.as_str().as_bytes());
@@ -63,7 +63,11 @@ pub(crate) fn write_forwarded(head: &Head<'_, '_>, body: &[u8], peer: IpAddr) ->
     if let Some(host) = head.authority {
         field(&mut out, "X-Forwarded-Host", host);
     }
-    let _ = write!(out, "Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let _ = write!(
+        out,
+        "Content-Length: {}\r\nConnection: close\r\n\r\n",
+        head.content_length
+    );
     out.extend_from_slice(body);
     out
 }

@@ -23,15 +23,32 @@ pub(crate) use request::{Identity, write_request};
 use self::answer::{AnswerHead, Framing, Pass};
 use self::chunks::{ChunkDecoder, ChunkError};
 use super::answer::{Answer, ResponseShape};
-use super::buffers::Output;
-use crate::limits::{RELAY_HEAD_BYTES_MAX, RELAY_QUEUE_BYTES_MAX};
+use super::buffers::{Input, Output};
+use crate::limits::{
+    APPLICATION_HEAD_BYTES_MAX, RELAY_HEAD_BYTES_MAX, RELAY_QUEUE_BYTES_MAX, UPLOAD_QUEUE_BYTES_MAX,
+};
+
+/// What a relayed request counts as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RelayKind {
+    Plain,
+    /// Its answer is a whole history.
+    Download,
+    /// Its body is more than is held here at once.
+    Upload,
+}
 
 /// One relayed request.
 #[derive(Debug)]
 pub(crate) struct Relay {
     upstream: Upstream,
+    /// Bytes on their way to the other side; of an upload, a part.
     request: Vec<u8>,
     sent: usize,
+    /// Bytes of the body that are still to come from the client.
+    body_left: usize,
+    /// The other side takes no more of the body; its answer decides.
+    refused: bool,
     /// Readiness as epoll last told it, until a call would block.
     readable: bool,
     writable: bool,
@@ -39,9 +56,9 @@ pub(crate) struct Relay {
     head: Vec<u8>,
     phase: Phase,
     shape: ResponseShape,
-    pub(crate) began: Instant,
-    /// It counts among the downloads.
-    pub(crate) is_download: bool,
+    /// When it began, or when an upload last went on.
+    pub(crate) moved: Instant,
+    pub(crate) kind: RelayKind,
 }
 
 /// Who answers.
@@ -119,7 +136,7 @@ impl Relay {
         token: Token,
         request: Vec<u8>,
         shape: ResponseShape,
-        now: Instant,
+        (kind, now): (RelayKind, Instant),
     ) -> io::Result<Relay> {
         let mut upstream = UnixStream::connect(socket)?;
         registry.register(&mut upstream, token, Interest::READABLE | Interest::WRITABLE)?;
@@ -129,28 +146,35 @@ impl Relay {
             true,
             request,
             shape,
-            now,
+            (kind, now),
         ))
     }
 
-    /// Begins to connect to another application; that it cannot be reached shows later.
+    /// Begins to connect to another application; that it cannot be reached shows later. `body_left` bytes of the body
+    /// are not in `request`: give them to [`Relay::feed`].
     pub(crate) fn connect_application(
         address: SocketAddr,
         registry: &Registry,
         token: Token,
-        request: Vec<u8>,
+        (request, body_left): (Vec<u8>, usize),
         shape: ResponseShape,
         now: Instant,
     ) -> io::Result<Relay> {
         let mut upstream = TcpStream::connect(address)?;
         registry.register(&mut upstream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Relay::begin(
+        let kind = match body_left {
+            0 => RelayKind::Plain,
+            _ => RelayKind::Upload,
+        };
+        let mut relay = Relay::begin(
             Upstream::Application(upstream),
             false,
             request,
             shape,
-            now,
-        ))
+            (kind, now),
+        );
+        relay.body_left = body_left;
+        Ok(relay)
     }
 
     fn begin(
@@ -158,19 +182,21 @@ impl Relay {
         writable: bool,
         request: Vec<u8>,
         shape: ResponseShape,
-        now: Instant,
+        (kind, moved): (RelayKind, Instant),
     ) -> Relay {
         Relay {
             upstream,
             request,
             sent: 0,
+            body_left: 0,
+            refused: false,
             readable: false,
             writable,
             head: Vec::new(),
             phase: Phase::Head,
             shape,
-            began: now,
-            is_download: false,
+            moved,
+            kind,
         }
     }
 
@@ -181,6 +207,35 @@ impl Relay {
     pub(crate) fn note_readiness(&mut self, readable: bool, writable: bool) {
         self.readable |= readable;
         self.writable |= writable;
+    }
+
+    /// Whether the client has to send more of the body, and there is room for it.
+    pub(crate) fn wants_body(&self) -> bool {
+        self.body_left > 0 && self.sent == self.request.len()
+    }
+
+    /// Whether a part of the body is still to come from the client.
+    pub(crate) fn lacks_body(&self) -> bool {
+        self.body_left > 0
+    }
+
+    /// Takes what there is of the body, as far as there is room; `true` where that was something.
+    pub(crate) fn feed(&mut self, input: &mut Input, now: Instant) -> bool {
+        if !self.wants_body() {
+            return false;
+        }
+        let count = input.len().min(self.body_left).min(UPLOAD_QUEUE_BYTES_MAX);
+        self.request.clear();
+        self.sent = 0;
+        if !self.refused {
+            self.request.extend_from_slice(&input.as_slice()[..count]);
+        }
+        input.consume(count);
+        self.body_left -= count;
+        if count > 0 {
+            self.moved = now;
+        }
+        count > 0
     }
 
     /// Whether the head of the answer is still to come.
@@ -235,8 +290,16 @@ impl Relay {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The handler may answer without reading the body and close; its answer decides.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.sent = self.request.len(),
+                // The other side may answer without reading the body and close; its answer decides.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                    ) =>
+                {
+                    self.sent = self.request.len();
+                    self.refused = true;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -274,9 +337,13 @@ impl Relay {
         };
         let head = match AnswerHead::parse(&self.head, pass) {
             Ok(Some(head)) => head,
-            Ok(None) if self.head.len() < RELAY_HEAD_BYTES_MAX => return Ok(false),
+            Ok(None) if self.head.len() < self.head_bytes_max() => return Ok(false),
             Ok(None) | Err(()) => return Err(self.fail("The read service gave a malformed answer")),
         };
+        if self.body_left > 0 {
+            // Answered before the request was whole: the rest of it is not looked at.
+            self.shape.keep_alive = false;
+        }
         let bodyless = self.shape.head_only || head.is_bodyless();
         let (framing, towards_client) = match head.framing {
             Framing::Length(length) => (BodyFraming::Length(length), Towards::Plain),
@@ -301,6 +368,13 @@ impl Relay {
             towards_client,
         };
         self.take_body(&rest, output)
+    }
+
+    fn head_bytes_max(&self) -> usize {
+        match &self.upstream {
+            Upstream::Handlers(_) => RELAY_HEAD_BYTES_MAX,
+            Upstream::Application(_) => APPLICATION_HEAD_BYTES_MAX,
+        }
     }
 
     fn unsized_towards(&self) -> Towards {
