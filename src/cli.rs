@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::archive::ArchiveArgs;
 use crate::bench::engine_bench::EngineBenchArgs;
+use crate::bench::fan_out::FanOutArgs;
 use crate::bench::gateway_bench::GatewayBenchArgs;
 use crate::bench::journal_bench::{JournalBenchArgs, RecoveryBenchArgs};
 use crate::bench::loop_bench::LoopBenchArgs;
@@ -109,6 +110,8 @@ pub enum BenchCommand {
     Loop(LoopBenchArgs),
     /// Order entry over HTTP and WebSocket, beside a bare echo of the same bytes.
     Gateway(GatewayBenchArgs),
+    /// Each order's event to a thousand WebSocket clients, some of which never read.
+    FanOut(FanOutArgs),
     /// Records per second and latency by batch size, beside bare write + fdatasync.
     Journal(JournalBenchArgs),
     /// Commands per second from files to state.
@@ -158,6 +161,7 @@ mod tests {
             "pinion bench ring --wait busy-spin",
             "pinion bench loop --commands 100000 --json",
             "pinion bench gateway --ack durable --rate 1000 --seconds 2 --json",
+            "pinion bench fan-out --clients 100 --stalled 2 --rate 20 --seconds 2 --json",
             "pinion bench journal --json",
             "pinion bench recovery --commands 100000",
             "pinion repair --data-dir ./data --yes",

@@ -15,8 +15,9 @@ use crate::sequencer::Sequencer;
 const GATEWAY_BURST: usize = 32;
 /// Commands of the market served in a turn: traders come first, and a burst of quotes never holds one up for long.
 const MARKET_BURST: usize = 2;
-/// Idle turns before `yield` and `park` give the core away.
-const SPINS_BEFORE_YIELD: u32 = 64;
+/// Idle turns before `yield` and `park` give the core away. Few, because the gateway that waits for the last decision may
+/// share the core, and a turn costs some 100 ns.
+const SPINS_BEFORE_YIELD: u32 = 4;
 const YIELDS_BEFORE_PARK: u32 = 64;
 /// `park` looks again after this long; nobody wakes it, since a wake-up costs its producer 13–15 µs.
 const PARK_INTERVAL: Duration = Duration::from_micros(200);

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod descriptors;
 pub mod diff;
 pub mod earlier;
 pub mod engine_thread;

@@ -61,6 +61,11 @@ pub const JOURNAL_RING: usize = 4_096;
 /// fdatasync does not hold up the next decision.
 pub const OUTBOUND_RING: usize = 16_384;
 
+/// File descriptors of a full gateway: each connection, each relayed request on both of its ends, and journal, tables,
+/// snapshots and archives.
+pub const DESCRIPTORS: u64 =
+    (api_sidecar::limits::CONNECTIONS_MAX + 2 * api_sidecar::limits::RELAYS_MAX + 512) as u64;
+
 /// Threads that answer reads (DESIGN.md section 4).
 pub const REST_THREADS: usize = 4;
 

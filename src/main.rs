@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use pinion::bench::{engine_bench, gateway_bench, journal_bench, loop_bench, postgres_bench, ring_bench};
+use pinion::bench::{
+    engine_bench, fan_out, gateway_bench, journal_bench, loop_bench, postgres_bench, ring_bench,
+};
 use pinion::cli::{BenchCommand, Cli, Command, KeysCommand};
 use pinion::keys::NewKey;
 use pinion::tables::TablesError;
@@ -37,6 +39,12 @@ fn main() -> ExitCode {
             })
             .map_err(|error| error.to_string()),
         Command::Bench(BenchCommand::Gateway(args)) => gateway_bench::run(&args)
+            .map(|report| match args.json {
+                true => println!("{}", report.json()),
+                false => print!("{report}"),
+            })
+            .map_err(|error| error.to_string()),
+        Command::Bench(BenchCommand::FanOut(args)) => fan_out::run(&args)
             .map(|report| match args.json {
                 true => println!("{}", report.json()),
                 false => print!("{report}"),

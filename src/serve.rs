@@ -27,6 +27,7 @@ use tracing::{error, info, warn};
 use crate::cli::ServeArgs;
 use crate::config::{Ack, Config, ConfigError, Dashboard, Environment, Machine, Market, SIM_ACCOUNTS};
 use crate::earlier;
+use crate::descriptors;
 use crate::engine_thread::{self, Lanes};
 use crate::genesis::{Genesis, GenesisError, Held};
 use crate::instruments::{self, InstrumentsError};
@@ -84,6 +85,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let instruments = instruments::load(config.instruments_file.as_deref(), config.capacity.instruments)?;
     let tables = Tables::of(&config)?;
     start_logging(&config);
+    descriptors::raise_limit();
 
     // 2. The data directory is ours alone.
     let data_dir = DataDir::open(&config.server.data_dir)?;

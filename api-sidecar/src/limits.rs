@@ -147,6 +147,9 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 /// fdatasync of the journal on the reference machine.
 pub const SPIN_TIME_MAX: Duration = Duration::from_micros(200);
 
+/// The same where answers do not wait for the journal: the engine is at work, and nobody will ring when it is done.
+pub const SPIN_TIME_MAX_MEMORY: Duration = Duration::from_millis(5);
+
 /// Looks at the engine's ring, each followed by an offer of the core, between two polls of the sockets while spinning.
 pub const YIELDS_PER_POLL: usize = 4;
 

@@ -30,8 +30,10 @@ pub const UNSYNCED_AGE_MAX: Duration = Duration::from_millis(100);
 pub const ENTRIES_PER_TURN: usize = 4_096;
 
 /// Turns without work that the writer spins through, then yields through, before it parks. The spins cover the gap
-/// between two orders of a burst; the yields let the other threads of a small machine run.
+/// between two orders of a burst, where there are cores enough ([`SPIN_CORES_MIN`]); the yields let the other threads of
+/// a small machine run.
 pub const IDLE_SPINS: u32 = 2_000;
+pub const SPIN_CORES_MIN: usize = 4;
 pub const IDLE_YIELDS: u32 = 50;
 
 /// Park times of an idle writer: the first, doubling up to the longest. The engine never wakes the writer, so the
@@ -69,6 +71,10 @@ pub const ARCHIVE_LEVEL: i32 = 3;
 /// Commands that the replica folds under one write lock of the read model: bounds how long a reader waits (about
 /// 50 µs).
 pub const REPLICA_SLICE: usize = 256;
+
+/// Least time between two folds of the replica: what the journal takes meanwhile is one slice. A read that follows an
+/// answer may wait for it.
+pub const REPLICA_PACE: Duration = Duration::from_micros(500);
 
 /// How long the replica sleeps without news before it looks at its stop flag.
 pub const REPLICA_WAIT: Duration = Duration::from_millis(50);

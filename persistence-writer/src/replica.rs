@@ -11,7 +11,7 @@ use engine::{Command, Seq, Sequenced};
 use read_model::SharedReadModel;
 
 use crate::journal::{JournalError, Position, Storage, Tailer};
-use crate::limits::{REPLICA_SLICE, REPLICA_WAIT};
+use crate::limits::{REPLICA_PACE, REPLICA_SLICE, REPLICA_WAIT};
 use crate::progress::Progress;
 use crate::snapshot::Place;
 pub use snapshots::Consumed;
@@ -152,6 +152,9 @@ impl<S: Storage> std::fmt::Debug for Replica<S> {
 pub fn run<S: Storage>(mut replica: Replica<S>, stop: &AtomicBool) -> Result<(), JournalError> {
     while !stop.load(Ordering::Acquire) {
         if replica.turn()? {
+            if replica.tailer.seq().get() >= replica.progress.readable() {
+                std::thread::sleep(REPLICA_PACE);
+            }
             continue;
         }
         let (seq, progress) = (replica.tailer.seq().get(), &replica.progress);

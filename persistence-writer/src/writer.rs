@@ -20,8 +20,8 @@ use engine::{Command, KillScope, Sequenced};
 
 use crate::journal::{Appender, FailureMarker, JournalError, Opened, Storage};
 use crate::limits::{
-    ENTRIES_PER_TURN, IDLE_SPINS, IDLE_YIELDS, PARK_BEHIND, PARK_MAX, PARK_MIN, UNSYNCED_AGE_MAX,
-    UNSYNCED_BYTES_MAX,
+    ENTRIES_PER_TURN, IDLE_SPINS, IDLE_YIELDS, PARK_BEHIND, PARK_MAX, PARK_MIN, SPIN_CORES_MIN,
+    UNSYNCED_AGE_MAX, UNSYNCED_BYTES_MAX,
 };
 use crate::progress::{Ack, Progress};
 
@@ -180,6 +180,8 @@ pub fn run<S: Storage>(mut writer: Writer<S>) -> Result<(), JournalError> {
     if progress.ack() == Ack::Memory {
         return run_behind(&mut writer, &progress, start);
     }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let spins = if cores < SPIN_CORES_MIN { 0 } else { IDLE_SPINS };
     let mut idle_turns = 0_u32;
     let mut park = PARK_MIN;
     loop {
@@ -189,11 +191,11 @@ pub fn run<S: Storage>(mut writer: Writer<S>) -> Result<(), JournalError> {
                 idle_turns = 0;
                 park = PARK_MIN;
             }
-            Turn::Idle if idle_turns < IDLE_SPINS => {
+            Turn::Idle if idle_turns < spins => {
                 idle_turns += 1;
                 std::hint::spin_loop();
             }
-            Turn::Idle if idle_turns < IDLE_SPINS + IDLE_YIELDS => {
+            Turn::Idle if idle_turns < spins + IDLE_YIELDS => {
                 idle_turns += 1;
                 std::thread::yield_now();
             }

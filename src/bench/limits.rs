@@ -28,6 +28,17 @@ pub const GATEWAY_BENCH_TURN: std::time::Duration = std::time::Duration::from_mi
 /// Bare fdatasyncs, for their median.
 pub const GATEWAY_BENCH_SYNCS: u32 = 1_000;
 
+/// Clients of the fan-out from one loopback address: below the gateway's limit for one.
+pub const FAN_OUT_CLIENTS_PER_ADDRESS: u32 = 400;
+
+/// Orders of the fan-out before its clients connect: what they touch is part of the idle process.
+pub const FAN_OUT_WARM_UP: u32 = 100;
+
+/// How long the fan-out waits for an event or an answer.
+pub const FAN_OUT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+const _: () = assert!(FAN_OUT_CLIENTS_PER_ADDRESS < api_sidecar::limits::CONNECTIONS_PER_ADDRESS_MAX);
+
 /// Timed passes of workload C and of full runs, whose preparation takes longer. Odd, too.
 pub const TIMED_PASSES_LONG: usize = 3;
 

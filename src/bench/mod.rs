@@ -5,6 +5,7 @@ pub mod checksum;
 pub mod engine_bench;
 mod event_books;
 pub mod expected;
+pub mod fan_out;
 mod full_run;
 pub mod gateway_bench;
 mod hand_off_run;

@@ -30,7 +30,7 @@ use super::ws::cursor::Cursor;
 use super::{FIRST_CONNECTION_TOKEN, connection_tokens};
 use crate::limits::{
     ACCEPTS_PER_TURN, BULK_BYTES_PER_TURN, BULK_CONNECTIONS_PER_TURN, SLEEP_IDLE, SLEEP_IN_FLIGHT,
-    SPIN_TIME_MAX, STOP_TIME_MAX, SWEEP_INTERVAL, YIELDS_PER_POLL,
+    SPIN_TIME_MAX, SPIN_TIME_MAX_MEMORY, STOP_TIME_MAX, SWEEP_INTERVAL, YIELDS_PER_POLL,
 };
 
 pub(crate) const LISTENER: Token = Token(0);
@@ -189,7 +189,11 @@ impl EventLoop {
         if work_left {
             Duration::ZERO
         } else if self.core.replies.in_flight() > 0 {
-            let spinning = self.core.now.saturating_duration_since(self.busy) < SPIN_TIME_MAX;
+            let permitted = match self.core.acknowledges_durable() {
+                true => SPIN_TIME_MAX,
+                false => SPIN_TIME_MAX_MEMORY,
+            };
+            let spinning = self.core.now.saturating_duration_since(self.busy) < permitted;
             if spinning { Duration::ZERO } else { SLEEP_IN_FLIGHT }
         } else if self.connections.is_empty() && self.listener.is_some() && !self.accepting {
             SLEEP_IDLE

@@ -79,6 +79,14 @@ pub(crate) const ADMIN: As = As {
 };
 
 impl As {
+    /// The gateway's header lines.
+    pub(crate) fn fields(self) -> String {
+        format!(
+            "X-Pinion-Account: {}\r\nX-Pinion-Account-Name: {}\r\nX-Pinion-Role: {}\r\nX-Pinion-Min-Seq: {}\r\n",
+            self.account, self.name, self.role, self.min_seq
+        )
+    }
+
     pub(crate) fn told(self, min_seq: u64) -> As {
         As { min_seq, ..self }
     }
@@ -241,12 +249,7 @@ pub(crate) fn ask_with(socket: &Path, method: &str, caller: Option<As>, path: &s
 
 fn ask_whole(socket: &Path, method: &str, caller: Option<As>, path: &str, fields: &str, body: &str) -> Reply {
     let mut stream = UnixStream::connect(socket).unwrap();
-    let identity = caller.map_or(String::new(), |caller| {
-        format!(
-            "X-Pinion-Account: {}\r\nX-Pinion-Account-Name: {}\r\nX-Pinion-Role: {}\r\nX-Pinion-Min-Seq: {}\r\n",
-            caller.account, caller.name, caller.role, caller.min_seq
-        )
-    });
+    let identity = caller.map_or(String::new(), As::fields);
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: pinion\r\n{identity}{fields}Connection: close\r\n\r\n{body}"

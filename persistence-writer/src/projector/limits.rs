@@ -36,6 +36,9 @@ pub const RECONCILE_WAIT: Duration = Duration::from_secs(1);
 /// How long the projector sleeps without news before it looks at its stop flag.
 pub const IDLE_WAIT: Duration = Duration::from_millis(50);
 
+/// Least time between two commits while the tables are nearly up to date: what a busy desk does meanwhile is one batch.
+pub const GATHER_TIME: Duration = Duration::from_millis(10);
+
 /// Pause after the first failure in a row, doubling up to the longest.
 pub const BACK_OFF_MIN: Duration = Duration::from_millis(100);
 pub const BACK_OFF_MAX: Duration = Duration::from_secs(5);

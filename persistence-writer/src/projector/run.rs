@@ -16,7 +16,7 @@ use super::fold::Fold;
 use super::held::Held;
 use super::limits::{
     BACK_OFF_MAX, BACK_OFF_MIN, BEHIND, CATCH_UP_LAG, CATCH_UP_ROWS, COMMANDS_PER_BATCH, DRAIN_TIME,
-    FOLD_SLICE, IDLE_WAIT, LIVE_ROWS, RECONCILE_WAIT, VERIFY_INTERVAL, WATERMARK_INTERVAL,
+    FOLD_SLICE, GATHER_TIME, IDLE_WAIT, LIVE_ROWS, RECONCILE_WAIT, VERIFY_INTERVAL, WATERMARK_INTERVAL,
 };
 use super::reconcile::{self, Capture, Report, Request, Requests, Standing};
 use super::snapshots::Snapshots;
@@ -510,7 +510,12 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
                 if self.halted || self.ends() {
                     std::thread::sleep(IDLE_WAIT);
                 } else {
-                    self.source.progress.wait_durable_beyond(seq, IDLE_WAIT);
+                    let durable = self.source.progress.wait_durable_beyond(seq, IDLE_WAIT);
+                    if durable > seq {
+                        // A commit for every sync of the journal would take the processor from those who answer.
+                        let since = self.watermark_written.elapsed();
+                        std::thread::sleep(GATHER_TIME.saturating_sub(since));
+                    }
                 }
             }
             Step::Failed => {

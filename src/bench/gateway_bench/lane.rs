@@ -45,7 +45,7 @@ impl Lane {
         };
         let mut lane = Lane::new(name, protocol, stream, request, 0)?;
         if protocol == Protocol::WebSocket {
-            lane.upgrade()?;
+            lane.open_socket()?;
         }
         lane.stream
             .set_nonblocking(true)
@@ -205,24 +205,27 @@ impl Lane {
     }
 
     /// Opens the WebSocket and asks for no events: an echo sends none either.
-    fn upgrade(&mut self) -> Result<(), GatewayBenchError> {
-        let head = "GET /ws/oms HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        self.stream
-            .write_all(head.as_bytes())
-            .map_err(failed("handshake"))?;
+    fn open_socket(&mut self) -> Result<(), GatewayBenchError> {
+        upgrade(&mut self.stream)?;
         let subscribe = masked_text(br#"{"type":"subscribe","events":[]}"#);
-        self.stream.write_all(&subscribe).map_err(failed("handshake"))?;
-        let mut answer = Vec::new();
-        let mut byte = [0];
-        while !answer.ends_with(b"\r\n\r\n") {
-            self.stream.read_exact(&mut byte).map_err(failed("handshake"))?;
-            answer.extend_from_slice(&byte);
-        }
-        match answer.starts_with(b"HTTP/1.1 101 ") {
-            true => Ok(()),
-            false => Err(wrong(&String::from_utf8_lossy(&answer))),
-        }
+        self.stream.write_all(&subscribe).map_err(failed("handshake"))
+    }
+}
+
+/// Sends the opening handshake and reads its answer.
+pub(in super::super) fn upgrade(stream: &mut TcpStream) -> Result<(), GatewayBenchError> {
+    let head = "GET /ws/oms HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(head.as_bytes()).map_err(failed("handshake"))?;
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).map_err(failed("handshake"))?;
+        answer.extend_from_slice(&byte);
+    }
+    match answer.starts_with(b"HTTP/1.1 101 ") {
+        true => Ok(()),
+        false => Err(wrong(&String::from_utf8_lossy(&answer))),
     }
 }
 
@@ -239,7 +242,7 @@ fn connect(address: SocketAddr) -> Result<TcpStream, GatewayBenchError> {
     Ok(stream)
 }
 
-fn http_request() -> Vec<u8> {
+pub(in super::super) fn http_request() -> Vec<u8> {
     format!(
         "POST /api/oms/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{ORDER}",
         ORDER.len()
@@ -253,7 +256,7 @@ fn websocket_request() -> Vec<u8> {
 
 /// A client's text frame (RFC 6455 section 5.2) of 126 bytes at most, or of 65,535; its mask is zero, which changes
 /// nothing for the reader.
-fn masked_text(payload: &[u8]) -> Vec<u8> {
+pub(in super::super) fn masked_text(payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x81];
     match u8::try_from(payload.len()) {
         Ok(len) if len < 126 => frame.push(0x80 | len),
@@ -269,7 +272,7 @@ fn masked_text(payload: &[u8]) -> Vec<u8> {
 }
 
 /// Length of the first whole answer, which must be a 201.
-fn http_answer(bytes: &[u8]) -> Result<Option<usize>, GatewayBenchError> {
+pub(in super::super) fn http_answer(bytes: &[u8]) -> Result<Option<usize>, GatewayBenchError> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);
     };

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use self::echo::Echo;
 use self::lane::{Lane, Protocol};
+pub(super) use self::lane::{http_answer, http_request as http_order, masked_text, upgrade};
 use super::limits::{GATEWAY_BENCH_REQUESTS_MAX, GATEWAY_BENCH_SYNCS, GATEWAY_BENCH_TURN};
 
 #[derive(Args, Clone, Debug)]
@@ -54,7 +55,7 @@ pub enum BenchAck {
 }
 
 impl BenchAck {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             BenchAck::Memory => "memory",
             BenchAck::Durable => "durable",
@@ -99,7 +100,7 @@ pub fn run(args: &GatewayBenchArgs) -> Result<GatewayReport, GatewayBenchError> 
         return Err(GatewayBenchError::TooMany);
     }
     let scratch = Scratch::new(&args.directory)?;
-    let server = Server::start(args, &scratch.0)?;
+    let server = Server::start(args.ack, args.wait.as_deref(), &scratch.0)?;
     let mut lanes = Vec::new();
     for protocol in [Protocol::Http, Protocol::WebSocket] {
         let lane = Lane::open(protocol, server.address)?;
@@ -248,10 +249,14 @@ impl fmt::Display for GatewayReport {
 
 /// A folder that goes when the benchmark ends.
 #[derive(Debug)]
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(directory: &Path) -> Result<Scratch, GatewayBenchError> {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn new(directory: &Path) -> Result<Scratch, GatewayBenchError> {
         let path = directory.join(format!("pinion-bench-{}", std::process::id()));
         std::fs::create_dir(&path).map_err(failed("scratch folder"))?;
         Ok(Scratch(path))
@@ -268,16 +273,24 @@ impl Drop for Scratch {
 
 /// This program as a server of its own, with one maker who may send as fast as it likes.
 #[derive(Debug)]
-struct Server {
+pub(super) struct Server {
     child: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 const CONFIG: &str = "[[accounts]]\nname = \"main\"\nbalance = \"1000000000.00\"\nprofile = \"bench\"\nrole = \"admin\"\n\
                       [profiles.bench]\nbase = \"maker\"\norders_per_second_max = \"off\"\n";
 
 impl Server {
-    fn start(args: &GatewayBenchArgs, folder: &Path) -> Result<Server, GatewayBenchError> {
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn start(
+        ack: BenchAck,
+        wait: Option<&str>,
+        folder: &Path,
+    ) -> Result<Server, GatewayBenchError> {
         let config = folder.join("pinion.toml");
         std::fs::write(&config, CONFIG).map_err(failed("configuration"))?;
         let program = std::env::current_exe().map_err(failed("this program's path"))?;
@@ -285,7 +298,7 @@ impl Server {
         command
             .env_clear()
             .args(["serve", "--listen", "127.0.0.1:0", "--market", "none"])
-            .args(["--ack", args.ack.as_str()])
+            .args(["--ack", ack.as_str()])
             .arg("--config")
             .arg(&config)
             .arg("--data-dir")
@@ -293,7 +306,7 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.join("log")).map_err(failed("log"))?);
-        if let Some(wait) = &args.wait {
+        if let Some(wait) = wait {
             command.args(["--wait", wait]);
         }
         let mut child = command.spawn().map_err(failed("server"))?;
