@@ -1,11 +1,11 @@
 //! Every bound of the read model, with its reason. Together they bound its memory, however long the day.
 
 /// Finished orders kept for today's history; beyond it the one that finished first is forgotten (the tables keep it).
-/// At about 400 bytes each they take at most 200 MB. Open orders are kept on top, bounded by the engine's capacity.
-pub const FINISHED_ORDERS_KEPT: usize = 500_000;
+/// At about 400 bytes each they take at most 420 MB. Open orders are kept on top, bounded by the engine's capacity.
+pub const FINISHED_ORDERS_KEPT: usize = 1 << 20;
 
-/// Fills kept for today's history; beyond it the oldest is forgotten. At about 110 bytes each: 55 MB.
-pub const FILLS_KEPT: usize = 500_000;
+/// Fills kept for today's history; beyond it the oldest is forgotten. At about 110 bytes each: 115 MB.
+pub const FILLS_KEPT: usize = 1 << 20;
 
 /// Closed round trips kept for today's history; beyond it the oldest is forgotten.
 pub const CLOSED_POSITIONS_KEPT: usize = 100_000;
@@ -18,6 +18,6 @@ pub const ALERTS_KEPT: usize = 100;
 pub const READER_YIELDS: u32 = 64;
 
 const _: () = assert!(
-    FINISHED_ORDERS_KEPT >= 100_000,
-    "a 100,000-row history is a stated use"
+    FINISHED_ORDERS_KEPT >= 1_000_000 && FILLS_KEPT >= 1_000_000,
+    "histories of 1,000,000 rows are a stated use"
 );

@@ -26,5 +26,6 @@ mod paper_market;
 mod process;
 mod reads;
 mod stops;
+mod stream;
 mod support;
 mod tables;

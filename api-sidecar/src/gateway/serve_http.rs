@@ -20,7 +20,7 @@ use super::ws::handshake::{Origin, check_upgrade, write_upgrade};
 use super::ws::session::WsSession;
 use crate::latency::Stamps;
 use crate::limits::{BODY_BYTES_MAX, HEADERS_MAX, RELAY_QUEUE_BYTES_MAX, UPLOAD_BYTES_MAX};
-use crate::wire::wants_csv;
+use crate::wire::DownloadFormat;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -443,9 +443,9 @@ fn relay(
     if who.is_none() && !open {
         return Err(unauthorised());
     }
-    let kind = match head.text_field("accept").is_some_and(wants_csv) {
-        true => RelayKind::Download,
-        false => RelayKind::Plain,
+    let kind = match head.text_field("accept").and_then(DownloadFormat::asked_for) {
+        Some(_) => RelayKind::Download,
+        None => RelayKind::Plain,
     };
     core.begin_relay(kind)?;
     core.hurry_journal();

@@ -20,7 +20,7 @@ pub const PAGE_MAX: usize = 200;
 pub const PAGE_SCAN_MAX: usize = 20_000;
 
 /// Rows of a download made at once: about 400 KB of text, and under 10 ms for which the fold waits.
-pub const CSV_BATCH_ROWS: usize = 1_000;
+pub const DOWNLOAD_BATCH_ROWS: usize = 1_000;
 
 /// How often a history is begun again because the day changed while the tables were asked.
 pub const MIDNIGHT_ATTEMPTS: usize = 3;

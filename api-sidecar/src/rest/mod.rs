@@ -9,7 +9,7 @@ mod alerts;
 mod answer;
 mod assets;
 mod charges;
-mod csv;
+mod download;
 mod earlier;
 mod earlier_rows;
 mod explain;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use read_model::{ReadModel, SharedReadModel};
 
 use super::answer::Answer;
-use super::csv::Download;
+use super::download::Download;
 use super::earlier::{Asked, EarlierProbe, Histories, History};
 use super::health::{ProcessHealth, health};
 use super::latency;
@@ -15,7 +15,7 @@ use super::limits::{PAGE_DEFAULT, PAGE_MAX, READ_YOUR_WRITES_WAIT};
 use super::reconcile::ReconcileProbe;
 use super::request::{Caller, Query, Target};
 use crate::latency::Latency;
-use crate::wire::wants_csv;
+use crate::wire::DownloadFormat;
 
 use super::{
     account, alerts, assets, charges, explain, market, orders, own_page, positions, reconcile, risk,
@@ -35,7 +35,7 @@ pub(super) struct Context<'a> {
 /// An answer, or a download that is made while it is sent.
 pub(super) enum Reply {
     Whole(Answer),
-    Download(History, Download),
+    Download(Download),
 }
 
 /// A read on the model, with what it needs from the request.
@@ -78,7 +78,7 @@ impl Read {
         }
     }
 
-    /// What reaches into earlier days, can be paged and had as CSV.
+    /// What reaches into earlier days, can be paged and be downloaded whole.
     fn history(&self, query: &Query) -> Option<History> {
         match self {
             Read::Orders => Some(History::Orders),
@@ -193,7 +193,7 @@ fn answer_read<'h>(
     header: impl Fn(&str) -> Option<&'h str>,
 ) -> Reply {
     let history = read.history(&query);
-    let csv = header("accept").is_some_and(wants_csv);
+    let format = header("accept").and_then(DownloadFormat::asked_for);
     let Some(caller) = Caller::parse(header) else {
         return Reply::Whole(Answer::error(401, "Authentication required"));
     };
@@ -204,10 +204,11 @@ fn answer_read<'h>(
         model: Arc::clone(context.model),
         earlier: context.earlier.cloned(),
     };
-    let reply = match (history, read) {
-        (Some(history), _) if csv => Download::begin(history, &caller, query, &histories(), model)
-            .map(|download| Reply::Download(history, download)),
-        (Some(history), _) => one_page(history, &caller, &query, &histories(), model).map(Reply::Whole),
+    let reply = match (history.map(|history| (history, format)), read) {
+        (Some((history, Some(format))), _) => {
+            Download::begin((history, format), &caller, query, &histories(), model).map(Reply::Download)
+        }
+        (Some((history, None)), _) => one_page(history, &caller, &query, &histories(), model).map(Reply::Whole),
         (None, Read::Order(id)) if !orders::is_remembered(*id, &model) => {
             histories().order(&caller, *id, model).map(Reply::Whole)
         }

@@ -20,20 +20,46 @@ pub(crate) use trailing::trailing_fields;
 
 use core::fmt;
 
-/// Whether an `Accept` field asks for CSV: by name, since a browser's `*/*` means a page, and not less than for JSON.
-pub(crate) fn wants_csv(accept: &str) -> bool {
-    let (mut csv, mut json) = (0, 0);
-    for range in accept.split(',') {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or("");
-        let weight = parts.find_map(weight).unwrap_or(1_000);
-        if name.eq_ignore_ascii_case("text/csv") {
-            csv = weight;
-        } else if name.eq_ignore_ascii_case("application/json") {
-            json = weight;
+/// How a whole history is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DownloadFormat {
+    Csv,
+    /// A JSON object a line.
+    JsonLines,
+}
+
+impl DownloadFormat {
+    /// What an `Accept` field asks for: by name, since a browser's `*/*` means a page, and not less than for JSON. Of
+    /// two that weigh the same, the first.
+    pub(crate) fn asked_for(accept: &str) -> Option<DownloadFormat> {
+        let mut best: Option<(DownloadFormat, u32)> = None;
+        let mut json = 0;
+        for range in accept.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or("");
+            let weight = parts.find_map(weight).unwrap_or(1_000);
+            let formats = [DownloadFormat::Csv, DownloadFormat::JsonLines];
+            let named = formats
+                .into_iter()
+                .find(|format| name.eq_ignore_ascii_case(format.media_type()));
+            match named {
+                Some(format) if best.is_none_or(|(_, other)| weight > other) => {
+                    best = Some((format, weight));
+                }
+                None if name.eq_ignore_ascii_case("application/json") => json = weight,
+                _ => {}
+            }
+        }
+        best.filter(|(_, weight)| *weight > 0 && *weight >= json)
+            .map(|(format, _)| format)
+    }
+
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            DownloadFormat::Csv => "text/csv",
+            DownloadFormat::JsonLines => "application/x-ndjson",
         }
     }
-    csv > 0 && csv >= json
 }
 
 /// `q=0.25` in thousandths (RFC 9110 section 12.4.2).
@@ -71,7 +97,7 @@ impl fmt::Display for BrokerOrderId {
 
 #[cfg(test)]
 mod tests {
-    use super::wants_csv;
+    use super::DownloadFormat;
 
     #[test]
     fn csv_is_asked_for_by_name_and_by_weight() {
@@ -87,7 +113,23 @@ mod tests {
             ("*/*", false),
             ("text/html", false),
         ] {
-            assert_eq!(wants_csv(accept), csv, "{accept}");
+            let expected = csv.then_some(DownloadFormat::Csv);
+            assert_eq!(DownloadFormat::asked_for(accept), expected, "{accept}");
+        }
+    }
+    #[test]
+    fn lines_of_json_are_asked_for_in_the_same_way() {
+        for (accept, expected) in [
+            ("application/x-ndjson", Some(DownloadFormat::JsonLines)),
+            ("application/x-ndjson, text/csv", Some(DownloadFormat::JsonLines)),
+            (
+                "application/x-ndjson;q=0.2, text/csv;q=0.3",
+                Some(DownloadFormat::Csv),
+            ),
+            ("application/x-ndjson;q=0.2, application/json", None),
+            ("application/x-ndjson;q=0", None),
+        ] {
+            assert_eq!(DownloadFormat::asked_for(accept), expected, "{accept}");
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod allocations;
 mod auth;
+mod fan_out;
 mod http;
 mod orders;
 mod relay;

@@ -27,6 +27,14 @@ impl Socket {
     ) -> Result<Socket, tungstenite::Error> {
         let stream = TcpStream::connect(fixture.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Socket::open_over(stream, url, fields)
+    }
+
+    fn open_over(
+        stream: TcpStream,
+        url: &str,
+        fields: &[(&'static str, &str)],
+    ) -> Result<Socket, tungstenite::Error> {
         let mut request = url.into_client_request().unwrap();
         for (name, value) in fields {
             request.headers_mut().insert(*name, value.parse().unwrap());
@@ -43,6 +51,11 @@ impl Socket {
             Err(tungstenite::HandshakeError::Failure(error)) => Err(error),
             Err(other) => panic!("{other}"),
         }
+    }
+
+    /// As the admin that loopback stands for, on a connection of the caller's.
+    pub(crate) fn over(stream: TcpStream) -> Socket {
+        Socket::open_over(stream, "ws://localhost/ws/oms", &[]).unwrap()
     }
 
     /// A trader who says what it saw last.

@@ -1,6 +1,7 @@
-//! Histories as CSV.
+//! Histories as CSV and as lines of JSON.
 
 use engine::Command;
+use serde_json::Value;
 
 use crate::floor::{ADMIN, COUNTER_TRADER, Floor, TRADER, sell};
 
@@ -63,6 +64,24 @@ fn a_history_of_many_batches_comes_whole_and_newest_first() {
     );
     let ids: Vec<String> = rows(&some)[1..].iter().map(|row| row[id].to_owned()).collect();
     assert_eq!(ids, ["1099", "1098", "1097"]);
+    // The same as lines of JSON: the rows of the pages.
+    let reply = floor.download(
+        COUNTER_TRADER,
+        "/api/oms/orders?limit=150",
+        "application/x-ndjson",
+    );
+    assert_eq!(reply.header("Content-Type"), Some("application/x-ndjson"));
+    assert_eq!(
+        reply.header("Content-Disposition"),
+        Some("attachment; filename=\"orders.ndjson\"")
+    );
+    let body = dechunk(&reply.body);
+    let lines: Vec<Value> = body
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let page = floor.ok(COUNTER_TRADER, "/api/oms/orders?limit=150");
+    assert_eq!(page["orders"], Value::from(lines));
     let none = dechunk(&floor.csv(COUNTER_TRADER, "/api/oms/orders?symbol=TCS").body);
     assert_eq!(rows(&none).len(), 1, "only the names of the columns");
 }

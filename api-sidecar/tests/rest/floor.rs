@@ -201,7 +201,13 @@ impl Floor {
 
     /// A history as CSV, as the gateway gets it.
     pub(crate) fn csv(&self, caller: As, path: &str) -> Reply {
-        ask_with(&self.socket, "GET", Some(caller), path, "Accept: text/csv\r\n")
+        self.download(caller, path, "text/csv")
+    }
+
+    /// A whole history, in the form that is accepted.
+    pub(crate) fn download(&self, caller: As, path: &str, accept: &str) -> Reply {
+        let fields = format!("Accept: {accept}\r\n");
+        ask_with(&self.socket, "GET", Some(caller), path, &fields)
     }
 
     /// A question with a JSON body.

@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::batch::Batch;
 use super::held::Held;
-use super::limits::READER_BUSY_TIME;
+use super::limits::{READER_BUSY_TIME, ROWS_PER_YIELD};
 use super::migrations;
 use super::reconcile::RECONCILIATION_LOG;
 use super::store::{
@@ -297,7 +297,10 @@ fn write_table(
         table.conflict_clause(&name)
     );
     let mut upsert = transaction.prepare_cached(&upsert)?;
-    for row in rows {
+    for (at, row) in rows.iter().enumerate() {
+        if at % ROWS_PER_YIELD == ROWS_PER_YIELD - 1 {
+            std::thread::yield_now();
+        }
         match upsert.execute(rusqlite::params_from_iter(parameters(table, row))) {
             Ok(0) if table.on_conflict == OnConflict::Once && !is_same(transaction, table, row)? => {
                 written.conflicts += 1;

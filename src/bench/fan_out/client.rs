@@ -44,6 +44,7 @@ impl Client {
             socket.bind(&SocketAddr::new(from, 0).into())?;
             socket.connect(&server.into())?;
             socket.set_read_timeout(Some(FAN_OUT_PATIENCE))?;
+            socket.set_tcp_nodelay(true)?;
             Ok(socket.into())
         };
         let mut stream = connect().map_err(failed("connect"))?;

@@ -274,6 +274,12 @@ impl Server {
         Socket::connect(self.address, "main", &[])
     }
 
+    /// As [`Server::socket_of`], at a path with a query.
+    pub fn socket_at(&self, path: &str, site: &Site, account: &str) -> Socket {
+        let headers = [("X-API-Key", site.key(account))];
+        Socket::connect_at(self.address, path, account, &headers)
+    }
+
     pub fn socket_of(&self, site: &Site, account: &str) -> Socket {
         Socket::connect(self.address, account, &[("X-API-Key", site.key(account))])
     }

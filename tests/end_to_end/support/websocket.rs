@@ -17,7 +17,12 @@ pub struct Socket {
 impl Socket {
     /// Connects with these headers, which make it that account's, and hears the greeting.
     pub fn connect(address: SocketAddr, account: &str, headers: &[(&str, &str)]) -> Socket {
-        let mut socket = Socket::open(address, headers).unwrap_or_else(|error| panic!("{error}"));
+        Socket::connect_at(address, "/ws/oms", account, headers)
+    }
+
+    /// As [`Socket::connect`], at a path with a query.
+    pub fn connect_at(address: SocketAddr, path: &str, account: &str, headers: &[(&str, &str)]) -> Socket {
+        let mut socket = Socket::open_at(address, path, headers).unwrap_or_else(|error| panic!("{error}"));
         socket.account = account.to_owned();
         let greeting = socket.next();
         assert_eq!(
@@ -29,9 +34,13 @@ impl Socket {
 
     /// The opening handshake alone; fails where the server refuses it.
     pub fn open(address: SocketAddr, headers: &[(&str, &str)]) -> Result<Socket, String> {
+        Socket::open_at(address, "/ws/oms", headers)
+    }
+
+    fn open_at(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Socket, String> {
         let stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let url = format!("ws://localhost:{}/ws/oms", address.port());
+        let url = format!("ws://localhost:{}{path}", address.port());
         let mut request = url.into_client_request().unwrap();
         for (name, value) in headers {
             let name: tungstenite::http::HeaderName = name.parse().unwrap();

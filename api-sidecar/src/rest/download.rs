@@ -1,5 +1,5 @@
-//! Histories as CSV (RFC 4180), streamed: the whole history that a filter matches, newest first, a batch of rows at a
-//! time. Memory is bounded by a batch, and the fold waits for no more than one.
+//! Histories as CSV (RFC 4180) or as lines of JSON, streamed: the whole history that a filter matches, newest first, a
+//! batch of rows at a time. Memory is bounded by a batch, and the fold waits for no more than one.
 
 use std::io::{self, Read};
 use std::sync::{Arc, RwLockReadGuard};
@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 
 use super::answer::Answer;
 use super::earlier::{Asked, Histories, History};
-use super::limits::CSV_BATCH_ROWS;
+use super::limits::DOWNLOAD_BATCH_ROWS;
 use super::request::{Caller, Query};
+use crate::wire::DownloadFormat;
 
 /// Columns are fields of the JSON rows, by the same names and in an order that does not change.
 const ORDER_COLUMNS: &[&str] = &[
@@ -101,11 +102,16 @@ impl History {
     }
 
     /// Offered to the client as the name of a file.
-    pub(super) const fn disposition(self) -> &'static str {
-        match self {
-            History::Orders => "attachment; filename=\"orders.csv\"",
-            History::Trades => "attachment; filename=\"trades.csv\"",
-            History::ClosedPositions => "attachment; filename=\"positions.csv\"",
+    const fn disposition(self, format: DownloadFormat) -> &'static str {
+        match (self, format) {
+            (History::Orders, DownloadFormat::Csv) => "attachment; filename=\"orders.csv\"",
+            (History::Orders, DownloadFormat::JsonLines) => "attachment; filename=\"orders.ndjson\"",
+            (History::Trades, DownloadFormat::Csv) => "attachment; filename=\"trades.csv\"",
+            (History::Trades, DownloadFormat::JsonLines) => "attachment; filename=\"trades.ndjson\"",
+            (History::ClosedPositions, DownloadFormat::Csv) => "attachment; filename=\"positions.csv\"",
+            (History::ClosedPositions, DownloadFormat::JsonLines) => {
+                "attachment; filename=\"positions.ndjson\""
+            }
         }
     }
 }
@@ -115,6 +121,7 @@ impl History {
 pub(super) struct Download {
     histories: Histories,
     history: History,
+    format: DownloadFormat,
     query: Query,
     scope: Option<AccountId>,
     /// Where the next batch begins; `None` at the newest row.
@@ -129,26 +136,24 @@ pub(super) struct Download {
 impl Download {
     /// `Err` is the answer where the request cannot be understood or is not allowed.
     pub(super) fn begin(
-        history: History,
+        (history, format): (History, DownloadFormat),
         caller: &Caller,
         query: Query,
         histories: &Histories,
         model: RwLockReadGuard<'_, ReadModel>,
     ) -> Result<Download, Answer> {
         let mut buffer = Vec::new();
-        for (at, column) in history.columns().iter().enumerate() {
-            if at > 0 {
-                buffer.push(b',');
-            }
-            buffer.extend_from_slice(column.as_bytes());
+        if format == DownloadFormat::Csv {
+            buffer.extend_from_slice(history.columns().join(",").as_bytes());
+            buffer.extend_from_slice(b"\r\n");
         }
-        buffer.extend_from_slice(b"\r\n");
         let mut download = Download {
             scope: caller.scope(&query, &model)?,
             cursor: query.parsed::<u64>("cursor", "the next_cursor of a previous page")?,
             rows_left: query.count("limit", usize::MAX, usize::MAX)?,
             histories: histories.clone(),
             history,
+            format,
             query,
             finished: false,
             buffer,
@@ -165,16 +170,35 @@ impl Download {
             query: &self.query,
             scope: self.scope,
             cursor: self.cursor,
-            limit: CSV_BATCH_ROWS.min(self.rows_left),
+            limit: DOWNLOAD_BATCH_ROWS.min(self.rows_left),
         };
         let page = self.histories.page(&asked, model)?;
         for row in &page.rows {
-            add_line(&mut self.buffer, &row.json, self.history.columns());
+            match self.format {
+                DownloadFormat::Csv => add_line(&mut self.buffer, &row.json, self.history.columns()),
+                DownloadFormat::JsonLines => {
+                    self.buffer.extend_from_slice(&row.json);
+                    self.buffer.push(b'\n');
+                }
+            }
         }
         self.rows_left -= page.rows.len();
         self.finished = page.next.is_none() || self.rows_left == 0;
         self.cursor = page.next;
         Ok(())
+    }
+}
+
+impl Download {
+    pub(super) fn disposition(&self) -> &'static str {
+        self.history.disposition(self.format)
+    }
+
+    pub(super) fn content_type(&self) -> &'static str {
+        match self.format {
+            DownloadFormat::Csv => "text/csv; charset=utf-8; header=present",
+            DownloadFormat::JsonLines => DownloadFormat::JsonLines.media_type(),
+        }
     }
 }
 
