@@ -74,4 +74,5 @@ const refused = new Ws(url, { headers: { "X-API-Key": "wrong" } });
 refused.on("error", () => {});
 const [, answer] = await once(refused, "unexpected-response");
 assert.equal(answer.statusCode, 401);
+answer.destroy();
 console.log("done");
