@@ -26,8 +26,8 @@ use tracing::{error, info, warn};
 
 use crate::cli::ServeArgs;
 use crate::config::{Ack, Config, ConfigError, Dashboard, Environment, Machine, Market, SIM_ACCOUNTS};
-use crate::earlier;
 use crate::descriptors;
+use crate::earlier;
 use crate::engine_thread::{self, Lanes};
 use crate::genesis::{Genesis, GenesisError, Held};
 use crate::instruments::{self, InstrumentsError};

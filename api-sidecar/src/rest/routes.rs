@@ -208,7 +208,9 @@ fn answer_read<'h>(
         (Some((history, Some(format))), _) => {
             Download::begin((history, format), &caller, query, &histories(), model).map(Reply::Download)
         }
-        (Some((history, None)), _) => one_page(history, &caller, &query, &histories(), model).map(Reply::Whole),
+        (Some((history, None)), _) => {
+            one_page(history, &caller, &query, &histories(), model).map(Reply::Whole)
+        }
         (None, Read::Order(id)) if !orders::is_remembered(*id, &model) => {
             histories().order(&caller, *id, model).map(Reply::Whole)
         }

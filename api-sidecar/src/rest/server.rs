@@ -16,7 +16,7 @@ use read_model::SharedReadModel;
 use tiny_http::{Header, Request, Response, Server, StatusCode};
 
 use super::answer::Answer;
-use super::earlier::{EarlierProbe, History};
+use super::earlier::EarlierProbe;
 use super::health::ProcessHealth;
 use super::limits::{GZIP_BYTES_MIN, LISTENER_RETRY, THREADS_MAX};
 use super::reconcile::ReconcileProbe;
@@ -280,11 +280,15 @@ fn respond(context: &Context<'_>, mut request: Request) {
     let answer = answer(context, request.method().as_str(), request.url(), header, &body);
     let sent = match answer {
         Reply::Whole(answer) => request.respond(response(answer, gzip)),
-        Reply::Download(table, download) if gzip => {
-            let body = GzEncoder::new(download, Compression::fast());
-            request.respond(streamed(table, body, &[("Content-Encoding", "gzip")]))
+        Reply::Download(download) => {
+            let about = (download.content_type(), download.disposition());
+            if gzip {
+                let body = GzEncoder::new(download, Compression::fast());
+                request.respond(streamed(about, body, &[("Content-Encoding", "gzip")]))
+            } else {
+                request.respond(streamed(about, download, &[]))
+            }
         }
-        Reply::Download(table, download) => request.respond(streamed(table, download, &[])),
     };
     if let Err(error) = sent {
         // The gateway went away before it had the answer: its client hung up.
@@ -337,14 +341,18 @@ fn compress(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// In chunks, because nobody knows yet how long it will be.
-fn streamed<R: Read>(history: History, body: R, further: &[(&'static str, &'static str)]) -> Response<R> {
+fn streamed<R: Read>(
+    (content_type, disposition): (&'static str, &'static str),
+    body: R,
+    further: &[(&'static str, &'static str)],
+) -> Response<R> {
     let response = Response::new(StatusCode(200), Vec::new(), body, None, None);
     let mut headers = vec![
-        ("Content-Disposition", history.disposition()),
+        ("Content-Disposition", disposition),
         ("Vary", "Accept, Accept-Encoding"),
     ];
     headers.extend_from_slice(further);
-    with_headers(response, "text/csv; charset=utf-8; header=present", headers)
+    with_headers(response, content_type, headers)
 }
 
 fn with_headers<R: Read>(
