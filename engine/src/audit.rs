@@ -7,7 +7,7 @@ use crate::account::Account;
 use crate::arena::{NIL, Slots, index, slot_of};
 use crate::conditions::Kind;
 use crate::engine::Engine;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, InstrumentId};
 use crate::marking::{Held, Marks, Spread};
 use crate::position::{Position, Standing};
 use crate::state_hash::Entity;
@@ -113,12 +113,12 @@ impl Engine {
             let nearest = self.nearest_triggers(&instrument.triggers);
             let mut sound =
                 instrument.prints.is_none() && (instrument.rise_at, instrument.fall_at) == nearest;
+            // Outside continuous trading what is reached waits.
+            let last_price = instrument
+                .last_price
+                .filter(|_| self.is_continuous(InstrumentId::new(id)));
             for direction in [Direction::Rise, Direction::Fall] {
-                let reached = |price| {
-                    instrument
-                        .last_price
-                        .is_some_and(|last| direction.reaches(last, price))
-                };
+                let reached = |price| last_price.is_some_and(|last| direction.reaches(last, price));
                 self.triggers
                     .in_order(&instrument.triggers, direction, &mut |owner, price, _, node| {
                         sound &= !reached(price) && self.owns(owner, node, price, direction, id);

@@ -8,7 +8,7 @@ use crate::feed::FeedWatch;
 use crate::ids::{AccountId, InstrumentId};
 use crate::instrument::DayStatistics;
 use crate::rejection::Refusal;
-use crate::session::{ByClass, SessionCalendar};
+use crate::session::{ByClass, SessionCalendar, SessionPhase};
 use crate::sweep::{Filter, Sweep};
 use crate::units::{Money, Timestamp};
 
@@ -93,6 +93,18 @@ impl Engine {
         if let Some(phase) = self.session.enter(derivatives, at) {
             out.push(Event::PhaseChanged { derivatives, phase });
             self.feed_watched_from(at);
+            if phase == SessionPhase::Continuous {
+                self.look_at_last_prices(derivatives);
+            }
+        }
+    }
+
+    fn look_at_last_prices(&mut self, derivatives: bool) {
+        for slot in 0..slot_of(self.instruments.len()) {
+            let id = InstrumentId::new(slot);
+            if self.instrument_of(id).definition.derivatives == derivatives {
+                self.look_at_last_price(id);
+            }
         }
     }
 

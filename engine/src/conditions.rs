@@ -2,8 +2,8 @@
 //!
 //! They belong to the position, not to a quantity, so they cover whatever is open. They hold nothing and are no orders
 //! until the last price reaches them; then they become reduce-only exits for what other exits leave open, and one firing
-//! ends the others. While nothing is left for an exit (others cover the position, or trading is halted) a condition that
-//! is reached stays set, *blocked*, and is looked at again when that changes.
+//! ends the others. While nothing is left for an exit (others cover the position, trading is halted, or the market is not
+//! open) a condition that is reached stays set, *blocked*, and is looked at again when that changes.
 //!
 //! An entry sets the conditions that it names when it opens the position and with its first fill; the newest wins. What an
 //! aggressor's fills set counts from the last price after its sweep: crossed already, it fires at once.
@@ -336,6 +336,7 @@ impl Engine {
         let position = self.positions.at(slot);
         self.closable_now(slot) > 0
             && self.orders.has_room()
+            && self.is_continuous(position.instrument)
             && self.state_for(position.account, position.strategy) != TradingState::Halted
     }
 

@@ -59,6 +59,8 @@ impl Engine {
             self.active = Some(Task::Sweep(Sweep::new(outside, CancelReason::PriceBand, false)));
             self.later(Task::Regrid(id));
         }
+        // With or without derivatives it may trade at other hours from now on.
+        self.look_at_last_price(id);
         self.touch(id);
         out.push(Event::InstrumentDefined(id));
         Ok(())
@@ -139,7 +141,7 @@ impl Engine {
         self.accounts.push(Account::new(definition));
         self.account_names.enter_last(&self.accounts);
         self.rehash_account(id);
-        self.follow_feed_limits();
+        self.follow_feed_limit_of(id);
         out.push(Event::AccountDefined(id));
         Ok(())
     }

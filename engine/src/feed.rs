@@ -7,7 +7,7 @@ use crate::alert::{Alert, AlertKind};
 use crate::arena::{Slots, slot_of};
 use crate::engine::{Engine, Task};
 use crate::event::{Event, EventBuffer};
-use crate::ids::InstrumentId;
+use crate::ids::{AccountId, InstrumentId};
 use crate::units::{Money, Ratio, Timestamp};
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -41,7 +41,19 @@ impl Engine {
 
     /// Limits changed: looks at every instrument anew where they watch the feed in another way.
     pub(crate) fn follow_feed_limits(&mut self) {
-        let strictest = self.strictest_feed_age();
+        self.watch_feed_by(self.strictest_feed_age());
+    }
+
+    /// An account came: its limit may be the strictest. The others need no look.
+    pub(crate) fn follow_feed_limit_of(&mut self, id: AccountId) {
+        let account = self.account_of(id);
+        let limit = account.limits.reference_age_ms_max.filter(|_| !account.venue);
+        if let Some(limit) = limit {
+            self.watch_feed_by(Some(self.feed_age_ms.map_or(limit, |ms| ms.min(limit))));
+        }
+    }
+
+    fn watch_feed_by(&mut self, strictest: Option<u32>) {
         if strictest != self.feed_age_ms {
             self.feed_age_ms = strictest;
             self.feed_due = strictest.map(|_| self.time);

@@ -2,7 +2,8 @@
 //!
 //! Rulings of VENUE.md: triggers are looked for after the aggressor has finished, on the range of its prints; what a rise
 //! reaches goes by ascending trigger, then what a fall reaches by descending, then sequence; each runs to its end before
-//! the next, and what its own prints reach queues behind.
+//! the next, and what its own prints reach queues behind. Outside continuous trading stops and conditions wait: the last
+//! price is looked at when it begins.
 
 use crate::arena::{NIL, Slots};
 use crate::command::NewOrder;
@@ -63,6 +64,9 @@ impl Engine {
     /// finished.
     #[cold]
     pub(crate) fn note_print(&mut self, id: InstrumentId, price: Price, trade: Option<TradeId>) {
+        if !self.is_continuous(id) {
+            return;
+        }
         let print = Print { price, trade };
         let instrument = self.instrument_mut(id);
         match &mut instrument.prints {
@@ -70,8 +74,28 @@ impl Engine {
             None => {
                 instrument.prints = Some(Prints::first(print));
                 instrument.rise_at = 0;
-                self.printed.push(id.get());
+                // The lowest instrument goes first, so it is last.
+                let place = self.printed.partition_point(|&waiting| waiting > id.get());
+                self.printed.insert(place, id.get());
             }
+        }
+    }
+
+    /// Continuous trading begins in an instrument: what the last price has reached meanwhile is set off.
+    pub(crate) fn look_at_last_price(&mut self, id: InstrumentId) {
+        let mut slot = self.instrument_of(id).first_open;
+        while slot != NIL {
+            self.unblock_later(slot);
+            slot = self.positions.at(slot).next_open;
+        }
+        let Instrument {
+            last_price,
+            rise_at,
+            fall_at,
+            ..
+        } = *self.instrument_of(id);
+        if let Some(last) = last_price.filter(|last| last.paise() >= rise_at || last.paise() <= fall_at) {
+            self.note_print(id, last, None);
         }
     }
 
@@ -167,10 +191,12 @@ impl Engine {
             return;
         };
         let (id, direction) = (order.instrument, Direction::of_stop(order.side));
+        // A restored one may have been reached while the market was closed: it goes on waiting.
+        let waits = !self.is_continuous(id);
         let instrument = self.instruments.as_mut_slice().at_mut(id.get());
         let reached = instrument
             .last_price
-            .filter(|&last| direction.reaches(last, trigger));
+            .filter(|&last| !waits && direction.reaches(last, trigger));
         let owner = Owner::Order(slot);
         let node = match reached {
             Some(price) => {
@@ -263,5 +289,119 @@ impl Engine {
         let (trigger, last) = (order.order_type.trigger()?, instrument.last_price?);
         let crossed = Direction::of_stop(order.side).reaches(last, trigger);
         (crossed && exit < order.quantity).then_some((trigger, last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{AccountDefinition, Command, InstrumentDefinition, MarketPrice, Sequenced};
+    use crate::engine::{Capacity, Work};
+    use crate::ids::{AccountId, Seq, StrategyId};
+    use crate::risk_limits::RiskLimits;
+    use crate::terms::{Product, Side, TimeInForce};
+    use crate::text::{ClientOrderId, Symbol, Text};
+    use crate::units::{Money, Ratio, Timestamp};
+    use std::boxed::Box;
+
+    /// An engine whose last price is 100.00, with pending buys above 101.00, one at each of many triggers.
+    struct Bench {
+        engine: Engine,
+        out: EventBuffer,
+    }
+
+    impl Bench {
+        fn new(pending: u32) -> Bench {
+            let capacity = Capacity {
+                accounts: 1,
+                instruments: 1,
+                orders: pending.saturating_mul(2).saturating_add(64),
+                positions: 1,
+                client_order_ids: 1,
+            };
+            let mut bench = Bench {
+                engine: Engine::new(capacity),
+                out: EventBuffer::new(),
+            };
+            let price = Price::from_paise_clamped;
+            bench.apply(Command::DefineInstrument(Box::new(InstrumentDefinition {
+                symbol: Symbol::cut("ACME"),
+                exchange: Text::cut("NSE"),
+                tick_size: price(1),
+                lot_size: Quantity::clamped(1),
+                freeze_quantity: Quantity::clamped(100),
+                reference_price: price(10_000),
+                price_band: Ratio::from_ppm(200_000),
+                mis_allowed: true,
+                banned: false,
+                derivatives: false,
+            })));
+            bench.apply(Command::DefineAccount(Box::new(AccountDefinition {
+                name: Text::cut("main"),
+                opening_balance: Money::from_paise(1_000_000),
+                limits: RiskLimits::unlimited_paper(),
+                profile: Text::cut("test"),
+                venue: false,
+            })));
+            bench.print(10_000);
+            for index in 0..pending {
+                let trigger = price(i64::from(10_101_u32.saturating_add(index.wrapping_rem(1_000))));
+                bench.apply(Command::NewOrder(NewOrder {
+                    account: AccountId::new(0),
+                    strategy: StrategyId::new(1),
+                    instrument: InstrumentId::new(0),
+                    side: Side::Buy,
+                    product: Product::Mis,
+                    order_type: OrderType::StopMarket { trigger },
+                    time_in_force: TimeInForce::Day,
+                    quantity: Quantity::clamped(1),
+                    post_only: false,
+                    disclosed: None,
+                    minimum: None,
+                    stop_loss: None,
+                    take_profit: None,
+                    client_order_id: ClientOrderId::EMPTY,
+                    metadata: None,
+                }));
+            }
+            assert_eq!(bench.engine.triggers.len(), pending);
+            bench
+        }
+
+        /// Gives the steps that triggers took in the command's last call.
+        fn apply(&mut self, command: Command) -> u32 {
+            let command = Sequenced {
+                seq: Seq::new(self.engine.last_seq().get().wrapping_add(1)),
+                time: Timestamp::from_nanos(1_795_146_300_000_000_000),
+                command,
+            };
+            self.out.clear();
+            assert_eq!(self.engine.apply(&command, &mut self.out), Work::Done);
+            self.engine.collected
+        }
+
+        fn print(&mut self, paise: i64) -> u32 {
+            self.apply(Command::MarketPrice(MarketPrice {
+                instrument: InstrumentId::new(0),
+                price: Price::from_paise_clamped(paise),
+            }))
+        }
+    }
+
+    #[test]
+    fn a_print_costs_what_it_reaches_and_not_what_waits() {
+        let mut few = Bench::new(10);
+        let mut many = Bench::new(100_000);
+        for paise in [9_000, 10_100, 9_999, 10_000] {
+            assert_eq!(
+                (few.print(paise), many.print(paise)),
+                (0, 0),
+                "nothing is reached"
+            );
+        }
+        // One trigger of a few, a hundred of many at the same price; the other steps of the print are the same.
+        let (few, many) = (few.print(10_101), many.print(10_101));
+        assert_eq!(many.wrapping_sub(100), few.wrapping_sub(1));
+        assert!(few < 10, "{few} steps for one trigger");
     }
 }

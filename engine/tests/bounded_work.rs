@@ -1,5 +1,5 @@
-//! Work is bounded per call: sweeps and mass cancels of 100,000 orders come in calls of at most 4,096 events, complete
-//! and in order.
+//! Work is bounded per call: sweeps and mass cancels of 100,000 orders, and 100,000 triggers or conditions that one print
+//! reaches, come in calls of at most 4,096 events, complete and in order.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -13,9 +13,9 @@
 use engine::limits::EVENTS_PER_CALL;
 use engine::{
     AccountDefinition, AccountId, AccountName, Actor, CancelAll, Capacity, ClientOrderId, Command, Engine,
-    Event, EventBuffer, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, Money, NewOrder,
-    OrderType, Price, Product, Quantity, Ratio, RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text,
-    TimeInForce, Timestamp, TradingState, Work,
+    Event, EventBuffer, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice, Money,
+    NewOrder, OrderType, Price, Product, Quantity, Ratio, RiskLimits, Seq, Sequenced, Side, StrategyId,
+    Symbol, Text, TimeInForce, Timestamp, TradingState, Work,
 };
 
 const ORDERS: u32 = 100_000;
@@ -37,13 +37,23 @@ struct Outcome {
 
 impl Market {
     fn new() -> Market {
+        let mut market = Market::empty(0);
+        for index in 0..ORDERS {
+            let outcome = market.apply(order(MAKER, Side::Sell, 10_000 + index / 1_000 * 5, 1));
+            assert_eq!(outcome.calls, 1, "an order that rests takes one call");
+        }
+        market
+    }
+
+    /// With two accounts and as many more, and no orders.
+    fn empty(holders: u32) -> Market {
         let mut market = Market {
             engine: Engine::new(Capacity {
-                accounts: 2,
+                accounts: 2 + holders,
                 instruments: 1,
                 // A sixteenth is kept for exits.
-                orders: ORDERS + ORDERS / 8,
-                positions: 8,
+                orders: 2 * ORDERS + ORDERS / 4,
+                positions: 8 + holders,
                 client_order_ids: 1,
             }),
             buffer: EventBuffer::new(),
@@ -61,18 +71,15 @@ impl Market {
             banned: false,
             derivatives: false,
         })));
-        for name in ["maker", "taker"] {
+        let others = (0..holders).map(|holder| format!("holder-{holder}"));
+        for name in ["maker".to_owned(), "taker".to_owned()].into_iter().chain(others) {
             market.apply(Command::DefineAccount(Box::new(AccountDefinition {
-                name: AccountName::cut(name),
+                name: AccountName::cut(&name),
                 opening_balance: Money::from_paise(1_000_000_000_000),
                 limits: RiskLimits::unlimited_paper(),
                 profile: Text::cut("test"),
                 venue: false,
             })));
-        }
-        for index in 0..ORDERS {
-            let outcome = market.apply(order(MAKER, Side::Sell, 10_000 + index / 1_000 * 5, 1));
-            assert_eq!(outcome.calls, 1, "an order that rests takes one call");
         }
         market
     }
@@ -102,7 +109,29 @@ impl Market {
 }
 
 fn order(account: AccountId, side: Side, paise: u32, quantity: u32) -> Command {
+    Command::NewOrder(limit_order(account, side, paise, quantity))
+}
+
+/// An SL-M buy of one share.
+fn stop_buy(paise: u32) -> Command {
     Command::NewOrder(NewOrder {
+        order_type: OrderType::StopMarket {
+            trigger: price(paise),
+        },
+        ..limit_order(TAKER, Side::Buy, paise, 1)
+    })
+}
+
+/// A last price from outside.
+fn print(paise: u32) -> Command {
+    Command::MarketPrice(MarketPrice {
+        instrument: InstrumentId::new(0),
+        price: price(paise),
+    })
+}
+
+fn limit_order(account: AccountId, side: Side, paise: u32, quantity: u32) -> NewOrder {
+    NewOrder {
         account,
         strategy: StrategyId::new(1),
         instrument: InstrumentId::new(0),
@@ -118,7 +147,7 @@ fn order(account: AccountId, side: Side, paise: u32, quantity: u32) -> Command {
         take_profit: None,
         client_order_id: ClientOrderId::EMPTY,
         metadata: None,
-    })
+    }
 }
 
 fn price(paise: u32) -> Price {
@@ -216,6 +245,106 @@ fn a_kill_of_a_hundred_thousand_orders_comes_in_bounded_calls() {
     assert_eq!(
         cancelled(&outcome.events),
         (1..=u64::from(ORDERS)).collect::<Vec<_>>()
+    );
+    assert_eq!(market.engine.audit(), Ok(()));
+}
+
+/// The triggers that were set off, in order: order id and trigger price.
+fn triggered(events: &[Event]) -> Vec<(u64, u32)> {
+    let rows = events.iter().filter_map(|event| match event {
+        Event::OrderTriggered(triggered) => Some((triggered.order.get(), triggered.trigger_price.paise())),
+        _ => None,
+    });
+    rows.collect()
+}
+
+#[test]
+fn a_hundred_thousand_stop_orders_that_one_print_reaches_go_in_order_in_bounded_calls() {
+    let mut market = Market::empty(0);
+    market.apply(print(9_995));
+    // A thousand at each of a hundred triggers, the furthest first.
+    for index in 0..ORDERS {
+        let outcome = market.apply(stop_buy(10_495 - index / 1_000 * 5));
+        assert_eq!(outcome.calls, 1);
+    }
+    let outcome = market.apply(print(10_495));
+    let mut expected: Vec<(u64, u32)> = (0..ORDERS)
+        .map(|index| (u64::from(index) + 1, 10_495 - index / 1_000 * 5))
+        .collect();
+    expected.sort_by_key(|&(order, trigger)| (trigger, order));
+    assert_eq!(
+        triggered(&outcome.events),
+        expected,
+        "ascending triggers, then sequence, each once"
+    );
+    assert!(outcome.calls > ORDERS as usize / EVENTS_PER_CALL);
+    // Nobody sells: all of them rest as protected market orders.
+    let depth = market.engine.depth(InstrumentId::new(0), Side::Buy, usize::MAX);
+    assert_eq!(depth.iter().map(|level| level.orders).sum::<u32>(), ORDERS);
+    assert_eq!(market.engine.audit(), Ok(()));
+}
+
+#[test]
+fn a_cascade_of_a_hundred_thousand_stop_orders_runs_to_its_end() {
+    // A thousand offers at each of a hundred prices, and as many stops that wait for a print at each price.
+    let mut market = Market::new();
+    market.apply(print(9_995));
+    for index in 0..ORDERS {
+        market.apply(stop_buy(10_000 + index / 1_000 * 5));
+    }
+    // One share at the first price sets off the thousand stops there; the last of them buys at the second price.
+    let outcome = market.apply(order(TAKER, Side::Buy, 10_000, 1));
+    let first = u64::from(ORDERS) + 1;
+    let set_off: Vec<u64> = triggered(&outcome.events).iter().map(|row| row.0).collect();
+    assert_eq!(set_off, (first..first + u64::from(ORDERS)).collect::<Vec<_>>());
+    let trades = outcome
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::Trade(_)));
+    assert_eq!(trades.count(), ORDERS as usize, "every offer was taken");
+    assert!(outcome.calls > ORDERS as usize * 3 / EVENTS_PER_CALL);
+    // The last stop found no offer left.
+    assert_eq!(market.engine.account(TAKER).expect("the taker").open_orders, 1);
+    assert_eq!(market.engine.audit(), Ok(()));
+}
+
+#[test]
+fn conditions_of_a_hundred_thousand_positions_that_one_print_reaches_fire_in_bounded_calls() {
+    let mut market = Market::empty(ORDERS);
+    market.apply(order(MAKER, Side::Sell, 10_000, ORDERS));
+    for holder in 0..ORDERS {
+        let mut entry = limit_order(AccountId::new(2 + holder), Side::Buy, 10_000, 1);
+        // A thousand at each of a hundred stops, and targets that end with them.
+        entry.stop_loss = Some(price(9_900 - holder / 1_000 * 5));
+        entry.take_profit = Some(price(10_500));
+        let outcome = market.apply(Command::NewOrder(entry));
+        assert_eq!(outcome.calls, 1);
+    }
+    let outcome = market.apply(print(9_405));
+    let fired: Vec<(u32, u32)> = outcome
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::ConditionsChanged(changed) => {
+                Some((changed.account.get() - 2, changed.fired?.trigger_price.paise()))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected: Vec<(u32, u32)> = (0..ORDERS)
+        .map(|holder| (holder, 9_900 - holder / 1_000 * 5))
+        .collect();
+    assert_eq!(fired, expected, "descending triggers, then sequence, each once");
+    assert!(outcome.calls > ORDERS as usize * 2 / EVENTS_PER_CALL);
+    // One exit for each share, and no condition is left.
+    for position in market.engine.positions().filter(|position| position.quantity > 0) {
+        assert_eq!(position.closing, position.quantity, "{position:?}");
+        assert_eq!((position.stop_loss, position.take_profit), (None, None));
+    }
+    let orders = market.engine.depth(InstrumentId::new(0), Side::Sell, usize::MAX);
+    assert_eq!(
+        orders.iter().map(|level| level.quantity).sum::<u64>(),
+        u64::from(ORDERS)
     );
     assert_eq!(market.engine.audit(), Ok(()));
 }

@@ -131,7 +131,19 @@ impl Pair {
             self.oracle.next_deadline(),
             self.engine.next_deadline(),
         )?;
-        Ok(())
+        self.nothing_is_left()?;
+        exits_fit(&self.engine, &found)
+    }
+
+    /// A command that is done has left no work behind.
+    fn nothing_is_left(&mut self) -> Result<(), String> {
+        self.buffer.clear();
+        let work = self.engine.resume(&mut self.buffer);
+        if work == Work::Done && self.buffer.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("left behind: {:?}", self.buffer.as_slice()))
+        }
     }
 
     /// All events of a command. Of a command that took several calls only the last top of each book counts.
@@ -185,6 +197,42 @@ impl Pair {
         }
         equal("apply (as oracle) and check (as engine)", rejected, verdict)
     }
+}
+
+/// Never two exits for one share, and what a condition that fired left uncovered is nothing; a flat position has no
+/// conditions and no exits.
+fn exits_fit(engine: &Engine, events: &[Event]) -> Result<(), String> {
+    for position in engine.positions() {
+        let conditions = (position.stop_loss, position.take_profit, position.trailing);
+        let is_flat = position.quantity == 0;
+        if position.closing > position.quantity.abs() || is_flat && conditions != (None, None, None) {
+            return Err(format!("{position:?}"));
+        }
+    }
+    let mut fired = events.iter().enumerate().filter_map(|(at, event)| match event {
+        Event::ConditionsChanged(changed) if changed.fired.is_some() => Some((at, changed)),
+        _ => None,
+    });
+    fired.try_for_each(|(at, changed)| {
+        let conditions = (changed.stop_loss, changed.take_profit, changed.trailing);
+        let after = events[at..].iter();
+        let mut closing = after.filter_map(|event| match event {
+            Event::PositionClosing {
+                position, quantity, ..
+            } => Some((*position, *quantity)),
+            _ => None,
+        });
+        match closing.next() {
+            Some((position, quantity))
+                if position == changed.position
+                    && !quantity.is_zero()
+                    && conditions == (None, None, None) =>
+            {
+                Ok(())
+            }
+            other => Err(format!("{changed:?} led to {other:?}")),
+        }
+    })
 }
 
 /// Tops of several books come in no particular order at the end of a call.

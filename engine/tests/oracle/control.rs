@@ -54,6 +54,7 @@ impl Oracle {
         for order in outside {
             self.cancel(order, CancelReason::PriceBand);
         }
+        self.look_at_last_price(id);
     }
 
     /// Of an account that exists only the profile's name changes: limits and balance have their own commands.

@@ -129,6 +129,11 @@ impl Oracle {
                 self.session.since[class] = at;
                 self.events.push(Event::PhaseChanged { derivatives, phase });
                 self.watch_feed_from(at);
+                for id in (0..self.instruments.len() as u32).map(InstrumentId::new) {
+                    if self.class_of(id) == class {
+                        self.look_at_last_price(id);
+                    }
+                }
             }
         }
     }
@@ -263,8 +268,18 @@ impl Oracle {
     /// A print, or a price from outside.
     pub(super) fn print(&mut self, id: InstrumentId, price: Price, trade: Option<TradeId>) {
         let now = self.time;
-        self.instrument_mut(id).print(price, trade, now);
+        self.instrument_mut(id).print(price, now);
+        if self.is_continuous(id) {
+            self.instrument_mut(id).widen(price, trade);
+        }
         self.watch_feed_from(now);
+    }
+
+    /// Stops and conditions wait outside continuous trading; when it begins, the last price is looked at.
+    pub(super) fn look_at_last_price(&mut self, id: InstrumentId) {
+        if let Some(last) = self.instrument(id).last_price.filter(|_| self.is_continuous(id)) {
+            self.instrument_mut(id).widen(last, None);
+        }
     }
 
     /// The timer is set by what comes first after it rang.

@@ -53,16 +53,15 @@ impl Instrument {
         (low, high)
     }
 
-    pub fn print(&mut self, price: Price, trade: Option<TradeId>, at: Timestamp) {
+    pub fn print(&mut self, price: Price, at: Timestamp) {
         self.last_price = Some(price);
         self.last_price_at = at;
         self.feed_alerted = false;
-        self.widen(price, trade);
         self.unmarked |= self.marked_price != Some(price);
     }
 
     /// How far the prints of this command went.
-    fn widen(&mut self, price: Price, trade: Option<TradeId>) {
+    pub fn widen(&mut self, price: Price, trade: Option<TradeId>) {
         let print = (price, trade);
         let range = self.prints.get_or_insert(Range {
             first: price,

@@ -205,6 +205,7 @@ impl Oracle {
     fn may_exit(&self, id: PositionId) -> bool {
         let position = self.position(id);
         position.quantity.abs() > self.working_exits(id)
+            && self.is_continuous(position.instrument)
             && self.state_of(position.account, position.strategy) != TradingState::Halted
     }
 
