@@ -66,6 +66,7 @@ fn turn(sequencer: &mut Sequencer, lanes: &mut Lanes, control_open: &mut bool) -
     if !sequencer.has_room() {
         return false;
     }
+    sequencer.begin_turn();
     let now = sequencer.now();
     let mut worked = sequencer.tick_when_due(now);
     if *control_open && sequencer.has_room() {

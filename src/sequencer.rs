@@ -32,6 +32,8 @@ pub struct Sequencer {
     /// Free slots known of each ring; looked up again only when they run low.
     journal_free: usize,
     outbound_free: usize,
+    /// When the last command was decided, while the loop has done nothing else since: then the next one is taken.
+    decided: Option<Stamp>,
 }
 
 impl std::fmt::Debug for Sequencer {
@@ -68,6 +70,7 @@ impl Sequencer {
             time: Clock::Wall,
             journal_free: 0,
             outbound_free: 0,
+            decided: None,
         }
     }
 
@@ -102,6 +105,12 @@ impl Sequencer {
     #[inline]
     pub fn now(&self) -> Timestamp {
         self.time.now().max(self.engine.time())
+    }
+
+    /// The loop comes back from its lanes: what it takes next is taken now.
+    #[inline]
+    pub fn begin_turn(&mut self) {
+        self.decided = None;
     }
 
     /// Sequences a tick where one is due.
@@ -150,7 +159,9 @@ impl Sequencer {
     /// Gives a command its place, applies it to the end, and publishes events and journal entry. The caller has seen
     /// [`Sequencer::has_room`].
     pub fn sequence(&mut self, command: Command, token: Option<Token>, now: Timestamp) {
-        let dequeued = self.stamp_for(token);
+        // Only what a client waits for is timed.
+        let taken = self.decided.take();
+        let dequeued = token.map_or(0, |_| taken.unwrap_or_else(|| self.clock.stamp()));
         let seq = Seq::new(self.engine.last_seq().get() + 1);
         let command = Sequenced {
             seq,
@@ -159,53 +170,34 @@ impl Sequencer {
         };
         self.events.clear();
         let mut work = self.engine.apply(&command, &mut self.events);
-        let mut waited_for = token.is_some() || self.events.iter().any(concerns_a_client);
-        let speaks = token.is_some() || !self.events.is_empty();
-        if speaks {
-            self.send(Outbound::Begin {
-                seq,
-                time: command.time,
-                token,
-                dequeued,
-            });
-        }
-        self.publish();
-        let mut entry = Some(command);
+        let urgent = token.is_some() || work == Work::More || self.events.iter().any(concerns_a_client);
+        // A call may have collected triggers only, and has its events to come.
+        let mut begin = (urgent || !self.events.is_empty()).then_some(Outbound::Begin {
+            seq,
+            time: command.time,
+            token,
+            dequeued,
+        });
+        let speaks = begin.is_some();
+        let mut entry = JournalEntry::Command { command, urgent };
         while work == Work::More {
-            // Its events may fill the ring, and none leaves it before the journal covers the command: so that comes first.
-            if let Some(command) = entry.take() {
-                self.enter(JournalEntry::Command {
-                    command,
-                    urgent: true,
-                });
-            }
+            // Its events may fill the ring, and none leaves it before the journal covers the command: so that comes
+            // first, and once they are all there whoever sends them on is woken.
+            self.publish(begin.take(), None);
+            self.enter(core::mem::replace(&mut entry, JournalEntry::Sync));
             self.wait_for_room();
             self.events.clear();
             work = self.engine.resume(&mut self.events);
-            waited_for |= self.events.iter().any(concerns_a_client);
-            self.publish();
         }
         if speaks {
-            let decided = self.stamp_for(token);
-            self.send(Outbound::End { seq, decided });
+            let decided = token.map_or(0, |_| self.clock.stamp());
+            self.decided = token.map(|_| decided);
+            self.publish(begin, Some(Outbound::End { seq, decided }));
         }
-        self.enter(match entry {
-            Some(command) => JournalEntry::Command {
-                command,
-                urgent: waited_for,
-            },
-            // The rest of its events: whoever sends them on may sleep.
-            None => JournalEntry::Sync,
-        });
+        self.enter(entry);
         if seq.get().is_multiple_of(HASH_CHECK_INTERVAL) {
             self.check_hash(now);
         }
-    }
-
-    /// Only what a client waits for is timed.
-    #[inline]
-    fn stamp_for(&self, token: Option<Token>) -> Stamp {
-        token.map_or(0, |_| self.clock.stamp())
     }
 
     fn check_hash(&mut self, now: Timestamp) {
@@ -235,14 +227,14 @@ impl Sequencer {
         }
     }
 
-    fn publish(&mut self) {
-        let count = self.events.len();
-        if count == 0 {
-            return;
-        }
+    /// One run of events, with what goes before and after it, in one step of the ring.
+    #[inline]
+    fn publish(&mut self, before: Option<Outbound>, after: Option<Outbound>) {
+        let count = self.events.len() + usize::from(before.is_some()) + usize::from(after.is_some());
         match self.outbound.write_chunk_uninit(count) {
             Ok(chunk) => {
-                chunk.fill_from_iter(self.events.iter().map(|event| Outbound::Event(*event)));
+                let events = self.events.iter().map(|event| Outbound::Event(*event));
+                chunk.fill_from_iter(before.into_iter().chain(events).chain(after));
             }
             Err(_) => debug_assert!(
                 self.outbound.is_abandoned(),

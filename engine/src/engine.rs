@@ -382,17 +382,16 @@ impl Engine {
     /// fills and positions first, then marks and limits, then what those set off, then triggers one after the other.
     fn run(&mut self, out: &mut EventBuffer) -> Work {
         self.collected = 0;
+        self.start_matching(out);
         while !self.is_idle() {
             if !out.has_room_for_a_step() || self.collected >= TRIGGERS_PER_CALL {
                 return Work::More;
             }
             if let Some(&position) = self.excess_exits.last() {
                 self.trim_one_exit(position, out);
-            } else if let Some(Task::Match(slot)) = self.active {
-                // The usual task, without moving it out and back.
-                if self.match_order(slot, out) == Work::Done {
-                    self.active = None;
-                }
+            } else if let Some(Task::Match(_)) = self.active {
+                // Without moving it out and back.
+                self.start_matching(out);
             } else if self.active.is_some() {
                 self.active = self.active.take().and_then(|task| self.advance(task, out));
             } else if let Some(&instrument) = self.unmarked.last() {
@@ -414,6 +413,17 @@ impl Engine {
             }
         }
         self.conclude(out)
+    }
+
+    /// The usual task first, without a look at all the others.
+    #[inline(always)]
+    fn start_matching(&mut self, out: &mut EventBuffer) {
+        if let Some(Task::Match(slot)) = self.active
+            && self.excess_exits.is_empty()
+            && self.match_order(slot, out) == Work::Done
+        {
+            self.active = None;
+        }
     }
 
     /// Whether everything that the command led to is done.

@@ -72,11 +72,12 @@ pub(crate) struct Held {
 impl Held {
     #[inline]
     pub(crate) fn exchange(&mut self, before: i64, after: i64) {
-        self.net = self.net.saturating_add(after).saturating_sub(before);
+        // Positions are bounded by 2^30 shares, and their number by 2^26.
+        self.net = self.net.wrapping_add(after).wrapping_sub(before);
         self.gross = self
             .gross
-            .saturating_add(after.saturating_abs())
-            .saturating_sub(before.saturating_abs());
+            .wrapping_add(after.wrapping_abs())
+            .wrapping_sub(before.wrapping_abs());
     }
 }
 

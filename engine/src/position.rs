@@ -95,7 +95,7 @@ impl Position {
             Side::Buy => self.quantity < 0,
         };
         if closes {
-            self.quantity.saturating_abs().saturating_sub(self.exits).max(0)
+            self.quantity.wrapping_abs().wrapping_sub(self.exits).max(0)
         } else {
             0
         }

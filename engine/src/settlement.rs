@@ -117,7 +117,7 @@ impl Engine {
         self.digests.accounts.note_one(holder, account.get());
         self.watch_later(position_slot);
         let position = self.positions.at(position_slot);
-        if position.exits > position.quantity.saturating_abs() {
+        if position.exits > position.quantity.wrapping_abs() {
             self.excess_exits.push(position_slot);
         }
     }
@@ -134,19 +134,15 @@ impl Engine {
     ) {
         let position = self.positions.at_mut(slot);
         let before = Carried::of(position);
-        let released = released_cost(
-            position.cost,
-            i64::from(shares),
-            position.quantity.saturating_abs(),
-        );
+        let released = released_cost(position.cost, i64::from(shares), position.quantity.wrapping_abs());
         let paid = price
             .notional(Quantity::clamped(i64::from(shares)))
             .paise()
-            .saturating_mul(side.sign());
+            .wrapping_mul(side.sign());
         let realised = Money::from_paise(paid.saturating_neg()).saturating_sub(released);
         position.quantity = position
             .quantity
-            .saturating_add(i64::from(shares).saturating_mul(side.sign()));
+            .wrapping_add(i64::from(shares).wrapping_mul(side.sign()));
         position.clip_bought();
         position.cost = position.cost.saturating_sub(released);
         position.realised = position.realised.saturating_add(realised);
@@ -187,10 +183,10 @@ impl Engine {
         let value = price
             .notional(Quantity::clamped(i64::from(shares)))
             .paise()
-            .saturating_mul(side.sign());
+            .wrapping_mul(side.sign());
         position.quantity = position
             .quantity
-            .saturating_add(i64::from(shares).saturating_mul(side.sign()));
+            .wrapping_add(i64::from(shares).wrapping_mul(side.sign()));
         if position.product == Product::Cnc && side == Side::Buy {
             position.note_bought(shares, day);
         }
