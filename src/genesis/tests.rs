@@ -371,7 +371,7 @@ fn a_strategys_limits_follow_the_file_and_are_never_loosened_by_a_restart() {
         kept.to_string(),
         "the file's new order_quantity_max of account main, strategy 2, is not applied: it was tightened at run time"
     );
-    assert_eq!(genesis.notices, [kept.clone()]);
+    assert_eq!(genesis.notices, std::slice::from_ref(&kept));
     assert_eq!(quantity_of_strategy(&world), Some((Some(50), Some(50))));
     assert_eq!(
         world.start(SECOND_STRATEGY).notices,
