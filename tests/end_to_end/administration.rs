@@ -180,3 +180,57 @@ fn cash_moves_the_balance_for_good() {
     assert_eq!(account["balance"].to_string(), "59999.50");
     server.stop();
 }
+
+#[test]
+fn a_lost_heartbeat_cancels_entries() {
+    const HEARTBEAT: &str = "/api/oms/heartbeat";
+    let site = Site::with_accounts(&DESK);
+    let server = site.start(QUIET);
+    let mut trader = server.client_of(&site, "trader");
+    let mut socket = server.socket_of(&site, "trader");
+    socket.drain();
+    for wrong in [
+        json!({"timeout_s": 0.05}),
+        json!({"timeout_s": 3601}),
+        json!({"timeout_s": "5"}),
+    ] {
+        trader.post(HEARTBEAT, &wrong).expect_error(400);
+    }
+    // Armed, beaten from the other edge, and disarmed: a promise that nobody has to keep.
+    let armed = trader.post(HEARTBEAT, &json!({})).expect(200);
+    assert_eq!(
+        (&armed["timeout_s"], &armed["durable"]),
+        (&json!(5.0), &json!(true))
+    );
+    let deadline = armed["deadline"].as_str().unwrap().to_owned();
+    socket.say(r#"{"type":"heartbeat","id":"beat","data":{"timeout_s":60}}"#);
+    let beaten = socket.next();
+    assert_eq!(
+        (&beaten["id"], &beaten["data"]["timeout_s"]),
+        (&json!("beat"), &json!(60.0)),
+        "{beaten}"
+    );
+    assert!(beaten["data"]["deadline"].as_str().unwrap() > deadline.as_str());
+    let disarmed = trader.post(HEARTBEAT, &json!({"timeout_s": 0})).expect(200);
+    assert_eq!(
+        (&disarmed["timeout_s"], &disarmed["deadline"]),
+        (&json!(0.0), &json!(null))
+    );
+
+    trader.post("/api/oms/orders", &sample_order()).expect(201);
+    socket.until("order:placed");
+    socket.say(r#"{"type":"heartbeat","data":{"timeout_s":0.1}}"#);
+    let cancelled = socket.data_of("order:cancelled");
+    assert_eq!(cancelled["order_id"], 1);
+    let orders = trader.get("/api/oms/orders/active").expect(200);
+    assert_eq!(orders["orders"], json!([]));
+    let alerts = trader.get("/api/oms/risk/alerts").expect(200);
+    let kinds: Vec<_> = alerts["alerts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|alert| &alert["alert_type"])
+        .collect();
+    assert_eq!(kinds, ["dead_man"]);
+    server.stop();
+}

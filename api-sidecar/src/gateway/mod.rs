@@ -24,6 +24,7 @@ mod event_loop;
 mod fields;
 mod figures;
 mod head;
+mod heartbeat;
 mod http;
 mod market_data;
 mod order_body;

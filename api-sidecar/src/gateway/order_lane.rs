@@ -13,6 +13,7 @@ use super::administration;
 use super::answer::Answer;
 use super::directory::Directory;
 use super::fields::{self, Invalid, Raw};
+use super::heartbeat;
 use super::order_body::{
     OrderError, by_name, find_instrument, parse_object, parse_order, parse_own_id, parse_strategy,
     parse_symbol,
@@ -56,6 +57,7 @@ pub(crate) fn decode(
         OrderRoute::Rearm => rearm(or_empty(json), who),
         OrderRoute::SetLimits => administration::set_limits(json, who, directory),
         OrderRoute::AdjustCash => administration::adjust_cash(json, who, directory),
+        OrderRoute::Heartbeat => heartbeat::heartbeat(or_empty(json), who),
     }
 }
 

@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use engine::lane::{Token, Verdict};
 use engine::{
-    ConditionsChanged, Event, ExplainedCheck, KillScope, Money, OrderCancelled, OrderId, OrderModified,
-    OrderStatus, PositionId, Quantity, Refusal, Rejection, Seq, Text, TradingState,
+    ConditionsChanged, DeadMan, Event, ExplainedCheck, KillScope, Money, OrderCancelled, OrderId,
+    OrderModified, OrderStatus, PositionId, Quantity, Ratio, Refusal, Rejection, Seq, Text, TradingState,
 };
 use slab::Slab;
 
 use crate::latency::Stamps;
 use crate::limits::{HELD_TIME_MAX, PENDING_MAX, WS_CORRELATION_BYTES_MAX};
 use crate::wire::{
-    BrokerOrderId, Object, OrderAction, check_fields, refusal_answer, rejection_fields, rejection_status,
-    trailing_fields,
+    BrokerOrderId, Iso8601, Object, OrderAction, check_fields, refusal_answer, rejection_fields,
+    rejection_status, trailing_fields,
 };
 
 /// What was asked, as far as its answer depends on it.
@@ -42,6 +42,7 @@ pub(crate) enum Action {
     },
     SetLimits,
     AdjustCash,
+    Heartbeat,
     Validate,
 }
 
@@ -182,6 +183,8 @@ pub(crate) struct Outcome {
     conditions: Option<ConditionsChanged>,
     state_changes: u32,
     limits_set: bool,
+    /// The heartbeat that is waited for from now on, if any.
+    heartbeat: Option<Option<DeadMan>>,
     /// The balance after a cash adjustment.
     balance: Option<Money>,
 }
@@ -238,6 +241,9 @@ impl Outcome {
             }
             Event::TradingStateChanged(_) => self.state_changes += 1,
             Event::LimitsSet(..) => self.limits_set = true,
+            Event::HeartbeatSet { dead_man, .. } => {
+                self.heartbeat.get_or_insert(*dead_man);
+            }
             Event::AccountChanged(changed) => self.balance = Some(changed.balance),
             Event::Refused(refusal) => {
                 self.refusal.get_or_insert(*refusal);
@@ -364,6 +370,10 @@ fn success_fields(body: &mut Object<'_>, action: &Action, outcome: &Outcome, seq
             body.string("message", "Limits changed")
                 .number("effective_seq", seq);
         }
+        Action::Heartbeat => {
+            let dead_man = outcome.heartbeat?;
+            heartbeat_fields(body, dead_man);
+        }
         Action::AdjustCash => {
             body.number("balance", outcome.balance?)
                 .string("message", "Balance changed")
@@ -371,6 +381,16 @@ fn success_fields(body: &mut Object<'_>, action: &Action, outcome: &Outcome, seq
         }
     }
     Some(())
+}
+
+/// `timeout_s` 0 and no deadline where nothing is waited for.
+fn heartbeat_fields(body: &mut Object<'_>, dead_man: Option<DeadMan>) {
+    let timeout_ms = dead_man.map_or(0, |dead_man| dead_man.timeout_ms);
+    body.number("timeout_s", Ratio::from_ppm(timeout_ms.saturating_mul(1_000)));
+    match dead_man {
+        Some(dead_man) => body.text("deadline", Iso8601(dead_man.deadline)),
+        None => body.null("deadline"),
+    };
 }
 
 fn placed_reply(out: &mut Vec<u8>, placed: &Placed, durable: bool) -> u16 {

@@ -28,6 +28,7 @@ pub(crate) enum OrderRoute {
     Rearm,
     SetLimits,
     AdjustCash,
+    Heartbeat,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -144,6 +145,7 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
             None => Route::NotFound,
         },
         (["charges"], _) => relay(method, POST, segments),
+        (["heartbeat"], _) => order(OrderRoute::Heartbeat),
         (["account", "cash"], _) => order(OrderRoute::AdjustCash),
         (["risk", "limits"], Method::Put) => Route::Order(OrderRoute::SetLimits),
         (["risk", "limits"], _) => relay(method, READ_AND_PUT, segments),
@@ -316,6 +318,8 @@ mod tests {
             ),
             (Post, "/api/oms/risk/limits", not_allowed(READ_AND_PUT)),
             (Post, "/api/oms/account/cash", order(AdjustCash)),
+            (Post, "/api/oms/heartbeat", order(Heartbeat)),
+            (Get, "/api/oms/heartbeat", Route::MethodNotAllowed { allow: POST }),
             (Get, "/api/oms/account/cash", not_allowed(POST)),
             (Post, "/api/oms/risk/kill-switch", order(KillSwitch)),
             (Post, "/api/oms/risk/deactivate-kill-switch", order(Rearm)),

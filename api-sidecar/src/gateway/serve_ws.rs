@@ -143,6 +143,7 @@ fn decode(kind: OrderRequest, data: &str, who: &Principal, core: &Core) -> Resul
         OrderRequest::Place => OrderRoute::Place,
         OrderRequest::CancelAll => OrderRoute::CancelAll,
         OrderRequest::Validate => OrderRoute::Validate,
+        OrderRequest::Heartbeat => OrderRoute::Heartbeat,
         OrderRequest::Modify => OrderRoute::Modify(OrderName::Body),
         OrderRequest::Cancel => OrderRoute::Cancel(OrderName::Body),
     };

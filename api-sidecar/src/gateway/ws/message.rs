@@ -50,15 +50,17 @@ pub(crate) enum OrderRequest {
     Cancel,
     CancelAll,
     Validate,
+    Heartbeat,
 }
 
 impl OrderRequest {
-    const ALL: [OrderRequest; 5] = [
+    const ALL: [OrderRequest; 6] = [
         OrderRequest::Place,
         OrderRequest::Modify,
         OrderRequest::Cancel,
         OrderRequest::CancelAll,
         OrderRequest::Validate,
+        OrderRequest::Heartbeat,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -68,6 +70,7 @@ impl OrderRequest {
             OrderRequest::Cancel => "order:cancel",
             OrderRequest::CancelAll => "orders:cancel_all",
             OrderRequest::Validate => "order:validate",
+            OrderRequest::Heartbeat => "heartbeat",
         }
     }
 }
@@ -179,6 +182,10 @@ mod tests {
                 order(OrderRequest::Cancel, None, ""),
             ),
             (&long, order(OrderRequest::Cancel, None, "")),
+            (
+                r#"{"type":"heartbeat","id":1,"data":{"timeout_s":2}}"#,
+                order(OrderRequest::Heartbeat, Some("1"), r#"{"timeout_s":2}"#),
+            ),
             (r#"{"type":"order:fly"}"#, None),
             (r#"{"type":7}"#, None),
             ("[]", None),
