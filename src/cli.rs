@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::archive::ArchiveArgs;
+use crate::bench::curves::CurvesBenchArgs;
 use crate::bench::engine_bench::EngineBenchArgs;
 use crate::bench::fan_out::FanOutArgs;
 use crate::bench::gateway_bench::GatewayBenchArgs;
@@ -104,6 +105,8 @@ pub struct NewKeyArgs {
 pub enum BenchCommand {
     /// The engine on the workloads of shared/workloads/ORACLE.md.
     Engine(EngineBenchArgs),
+    /// What a command costs as orders, levels, instruments, accounts and positions grow; tables and drawings.
+    Curves(CurvesBenchArgs),
     /// Handing items from one thread to another, one at a time and in a stream.
     Ring(RingBenchArgs),
     /// A command into the real engine thread, its events out.
@@ -158,6 +161,7 @@ mod tests {
             "pinion verify --data-dir ./data",
             "pinion bench engine --workload e --scenario 25 --json",
             "pinion bench engine --workload A --mode full --commands 1000 --seed 42",
+            "pinion bench curves --quick --figure levels --figure accounts --svg-dir benches/curves --json",
             "pinion bench ring --wait busy-spin",
             "pinion bench loop --commands 100000 --json",
             "pinion bench gateway --ack durable --rate 1000 --seconds 2 --json",

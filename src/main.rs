@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pinion::bench::{
-    engine_bench, fan_out, gateway_bench, journal_bench, loop_bench, postgres_bench, ring_bench,
+    curves, engine_bench, fan_out, gateway_bench, journal_bench, loop_bench, postgres_bench, ring_bench,
 };
 use pinion::cli::{BenchCommand, Cli, Command, KeysCommand};
 use pinion::keys::NewKey;
@@ -26,10 +26,16 @@ fn main() -> ExitCode {
                 false => println!("{report}"),
             })
             .map_err(|error| error.to_string()),
+        Command::Bench(BenchCommand::Curves(args)) => curves::run(&args)
+            .map(|report| match args.json {
+                true => println!("{}", report.json()),
+                false => print!("{report}"),
+            })
+            .map_err(|error| error.to_string()),
         Command::Bench(BenchCommand::Ring(args)) => ring_bench::run(&args)
             .map(|report| match args.json {
                 true => println!("{}", report.json()),
-                false => println!("{report}"),
+                false => print!("{report}"),
             })
             .map_err(|error| error.to_string()),
         Command::Bench(BenchCommand::Loop(args)) => loop_bench::run(&args)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use engine::lane::Outbound;
-use engine::{Event, OrderId, Price, Side};
+use engine::{Event, OrderId, Price, RejectCode, Side};
 
 use super::checksum::{Outcome, Touch};
 
@@ -35,13 +35,22 @@ pub(super) struct EventBooks {
     /// By order id.
     orders: Vec<Option<Order>>,
     queues: BTreeMap<(u32, bool, u32, u64), u32>,
-    /// The order that this command will leave at the tail of a queue, if anything of it is left.
-    incoming: Option<u32>,
+    /// The orders that this command will leave at the tail of a queue, if anything of them is left, in the order of
+    /// their matching: its own, and those that it set off.
+    incoming: Vec<u32>,
+    /// Whether the client's command under way has had no verdict on its order yet.
+    asking: bool,
+    /// The id that the client's last new order was given, until [`EventBooks::take_order_id`].
+    given: Option<u32>,
     arrivals: u64,
     tops: Vec<(Touch, Touch)>,
     pub(super) outcome: Outcome,
+    /// New orders of clients.
     pub(super) accepted: u64,
-    pub(super) rejected: u64,
+    /// Orders that the engine placed itself: exits of stops that fired.
+    pub(super) own: u64,
+    /// Rejected new orders by code.
+    pub(super) rejected: BTreeMap<RejectCode, u64>,
     pub(super) refused: u64,
 }
 
@@ -54,11 +63,22 @@ impl EventBooks {
     }
 
     pub(super) fn see(&mut self, item: &Outbound) {
-        let Outbound::Event(event) = item else { return };
+        let event = match item {
+            Outbound::Event(event) => event,
+            Outbound::Begin { token, .. } => {
+                self.asking = token.is_some();
+                return;
+            }
+            _ => return,
+        };
         match event {
             Event::OrderAccepted(order) => {
-                self.accepted += 1;
                 let id = number(order.order);
+                if self.answer(id) {
+                    self.accepted += 1;
+                } else {
+                    self.own += 1;
+                }
                 self.put(
                     id,
                     Order {
@@ -69,9 +89,12 @@ impl EventBooks {
                         arrival: None,
                     },
                 );
-                self.incoming = Some(id);
+                self.incoming.push(id);
             }
-            Event::OrderRejected(_) => self.rejected += 1,
+            Event::OrderRejected(rejected) => {
+                self.answer(number(rejected.order));
+                *self.rejected.entry(rejected.rejection.code).or_default() += 1;
+            }
             Event::Refused(_) => self.refused += 1,
             Event::Trade(trade) => {
                 let (maker, taker) = (number(trade.maker), number(trade.taker));
@@ -89,7 +112,7 @@ impl EventBooks {
                 let id = number(modified.order);
                 if !modified.kept_priority {
                     self.unplace(id);
-                    self.incoming = Some(id);
+                    self.incoming.push(id);
                 }
                 self.change(id, |order| {
                     order.leaves = modified.leaves_quantity.shares();
@@ -107,17 +130,32 @@ impl EventBooks {
 
     /// After all of a command's events: its order rests with what is left, and the touch of its book counts.
     pub(super) fn end_of_command(&mut self, instrument: u16) {
-        if let Some(id) = self.incoming.take()
-            && let Some(order) = self.orders[id as usize].as_mut()
-            && order.leaves > 0
-        {
-            self.arrivals += 1;
-            order.arrival = Some(self.arrivals);
-            let place = order.place();
-            self.queues.extend(place.map(|place| (place, id)));
+        for id in self.incoming.drain(..) {
+            let order = self.orders[id as usize].as_mut();
+            let order = order.expect("what comes in was accepted");
+            if order.leaves > 0 {
+                self.arrivals += 1;
+                order.arrival = Some(self.arrivals);
+                let place = order.place();
+                self.queues.extend(place.map(|place| (place, id)));
+            }
         }
         let (bid, ask) = self.tops[usize::from(instrument)];
         self.outcome.l1(bid, ask);
+    }
+
+    /// The id that the engine gave to the new order of the command that has just ended.
+    pub(super) fn take_order_id(&mut self) -> Option<u32> {
+        self.given.take()
+    }
+
+    /// Notes the verdict on a client's new order; `false` for an order of the engine's own.
+    fn answer(&mut self, id: u32) -> bool {
+        let asked = std::mem::take(&mut self.asking);
+        if asked {
+            self.given = Some(id);
+        }
+        asked
     }
 
     /// Orders in queues.

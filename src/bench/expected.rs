@@ -131,3 +131,67 @@ pub const ROWS: &[Expected] = &[
         sha256: "0c62aaebee696234da12a978d6d5aaabb12d7c7373a146c67ec0aca7b8069383",
     },
 ];
+
+/// What the engine decides over workload D: the own first results. A change of decisions that is meant changes them.
+#[derive(Clone, Copy, Debug)]
+pub struct Decided {
+    pub commands: usize,
+    pub seed: u64,
+    pub trades: u64,
+    pub trade_checksum: u64,
+    pub l1_checksum: u64,
+    pub book_checksum: u64,
+    /// New orders of clients.
+    pub accepted: u64,
+    pub rejected: u64,
+}
+
+/// What is known of a stream of workload D.
+pub fn decided(commands: usize, seed: u64) -> Option<&'static Decided> {
+    DECIDED
+        .iter()
+        .find(|row| row.commands == commands && row.seed == seed)
+}
+
+impl Decided {
+    /// What differs, in words.
+    pub fn mismatches(&self, outcome: &Outcome, accepted: u64, rejected: u64) -> Vec<String> {
+        [
+            ("trades", outcome.trades, self.trades),
+            ("trade_checksum", outcome.trade_checksum(), self.trade_checksum),
+            ("l1_checksum", outcome.l1_checksum(), self.l1_checksum),
+            ("book_checksum", outcome.book_checksum(), self.book_checksum),
+            ("accepted", accepted, self.accepted),
+            ("rejected", rejected, self.rejected),
+        ]
+        .into_iter()
+        .filter(|(_, found, expected)| found != expected)
+        .map(|(name, found, expected)| {
+            format!("{name} is {found:x} and should be {expected:x} (hexadecimal)")
+        })
+        .collect()
+    }
+}
+
+pub const DECIDED: &[Decided] = &[
+    Decided {
+        commands: 100_000,
+        seed: 42,
+        trades: 13_013,
+        trade_checksum: 0x2cd5_28de_192c_be81,
+        l1_checksum: 0x963e_9526_2638_2413,
+        book_checksum: 0xc83f_e1f2_ece2_414d,
+        accepted: 43_787,
+        rejected: 16_559,
+    },
+    Decided {
+        commands: 1_000_000,
+        seed: 42,
+        trades: 124_753,
+        trade_checksum: 0x213f_44e8_f5c9_2a2e,
+        l1_checksum: 0xe376_97e6_0cb8_e8f6,
+        book_checksum: 0x1098_7de8_5f59_db11,
+        accepted: 419_431,
+        rejected: 172_841,
+    },
+];

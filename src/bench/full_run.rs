@@ -4,39 +4,41 @@
 //!
 //! The rings have their sizes of production and are emptied after every command, so that only this thread's work counts.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::thread;
 use std::time::Instant;
 
-use api_sidecar::latency::StampClock;
-use engine::lane::{JournalEntry, Outbound};
+use crossbeam_channel::Receiver;
 use engine::{
     AccountDefinition, AccountId, Actor, CancelOrder, Capacity, ClientOrderId, Command, Engine, EventBuffer,
     InstrumentDefinition, InstrumentId, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, Price,
-    Product, Quantity, Ratio, RiskLimits, SelfTrade, Seq, Sequenced, Side, StrategyId, Symbol, Text,
-    TimeInForce, Timestamp, Work,
+    Product, Quantity, Ratio, RejectCode, RiskLimits, SelfTrade, Seq, Sequenced, Side, StrategyId, Symbol,
+    Text, TimeInForce, Timestamp,
 };
 use persistence_writer::record;
-use rtrb::{Consumer, RingBuffer};
 
 use super::checksum::Outcome;
 use super::engine_bench::EngineBenchError;
 use super::event_books::EventBooks;
 use super::latency::Latency;
-use super::limits::{PRICE_START, RESTING_MAX};
+use super::limits::{PRICE_START, REPLAY_CHUNK, REPLAY_CHUNKS, RESTING_MAX};
+use super::rig::{Rig, apply};
 use super::workload::{Kind, Name, Record, Workload};
-use crate::limits::{JOURNAL_RING, OUTBOUND_RING};
-use crate::sequencer::Sequencer;
 
 /// 2024-10-04 10:00 in India, a Friday: when the streams begin.
-const START: Timestamp =
+pub(super) const START: Timestamp =
     Timestamp::from_nanos(Timestamp::start_of_trading_day(20_000).nanos() + 36_000_000_000_000);
 
 /// What a full run did besides trading.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Decisions {
+    /// New orders of clients.
     pub(super) accepted: u64,
-    /// New orders.
-    pub(super) rejected: u64,
+    /// Orders that the engine placed itself.
+    pub(super) own: u64,
+    /// New orders, by the code of what refused them.
+    pub(super) rejected: BTreeMap<RejectCode, u64>,
     /// Cancels and modifies, of orders that were rejected before.
     pub(super) refused: u64,
 }
@@ -46,6 +48,9 @@ pub(super) struct Decisions {
 pub(super) struct FullRun<'a> {
     workload: &'a Workload,
     netting: bool,
+    /// Of workload D: by the stream's id, the one that the engine gave. They part because the engine numbers its own
+    /// exits, too. Filled by the checked pass; empty where both are the same.
+    order_ids: Vec<u32>,
 }
 
 impl<'a> FullRun<'a> {
@@ -55,6 +60,7 @@ impl<'a> FullRun<'a> {
         FullRun {
             workload,
             netting: false,
+            order_ids: Vec::new(),
         }
     }
 
@@ -64,24 +70,42 @@ impl<'a> FullRun<'a> {
         FullRun {
             workload,
             netting: true,
+            order_ids: Vec::new(),
         }
     }
 
-    /// The whole stream with every checksum; then its records, decoded, through a second engine, which has to come to
-    /// the same state.
-    pub(super) fn checked_pass(&self) -> Result<(Outcome, Decisions), EngineBenchError> {
-        let mut rig = Rig::new(self);
+    /// The whole stream with every checksum; beside it, on a second thread, its records, decoded, through a second engine,
+    /// which has to come to the same state.
+    pub(super) fn checked_pass(&mut self) -> Result<(Outcome, Decisions), EngineBenchError> {
+        if self.workload.name == Name::D {
+            self.order_ids = vec![0; self.workload.max_order_id as usize + 1];
+        }
+        let mut rig = self.rig();
         let mut books = EventBooks::new(self.workload.name.instruments());
-        let mut records = Vec::new();
+        let (records_in, records) = crossbeam_channel::bounded(REPLAY_CHUNKS);
+        let (second, seq) = self.engine();
+        let replay = thread::spawn(move || replay(second, seq, &records));
+        let mut chunk = Vec::with_capacity(REPLAY_CHUNK);
         for (index, record) in self.workload.records.iter().enumerate() {
             rig.step(
                 self.command(index),
                 |item| books.see(item),
-                |bytes| records.push(bytes.into()),
+                |bytes| chunk.push(Box::from(bytes)),
             );
             books.end_of_command(record.instrument);
+            let given = books.take_order_id();
+            if let (Some(entry), Some(given)) = (self.order_ids.get_mut(record.id as usize), given) {
+                *entry = given;
+            }
+            if chunk.len() >= REPLAY_CHUNK {
+                // Where the other end has gone, its hash will be missing.
+                let _ = records_in.send(std::mem::replace(&mut chunk, Vec::with_capacity(REPLAY_CHUNK)));
+            }
         }
-        let engine = rig.sequencer.engine();
+        let _ = records_in.send(chunk);
+        drop(records_in);
+        let replayed = replay.join().expect("the replay does not panic");
+        let engine = rig.engine();
         let mut wrong = Vec::new();
         if engine.open_orders() as usize != books.resting() {
             wrong.push("the events do not describe the orders that are open".to_owned());
@@ -90,34 +114,23 @@ impl<'a> FullRun<'a> {
             wrong.push(format!("audit: {broken}"));
         }
         let hash = engine.state_hash();
-        drop(rig);
-        if self.replay(&records) != Some(hash) {
+        if replayed != Some(hash) {
             wrong.push("the journal's records lead to another state".to_owned());
         }
         let decisions = Decisions {
             accepted: books.accepted,
-            rejected: books.rejected,
+            own: books.own,
+            rejected: books.rejected.clone(),
             refused: books.refused,
         };
-        if self.workload.name != Name::D && !self.netting && (books.rejected > 0 || books.refused > 0) {
+        if self.workload.name != Name::D && !self.netting && (!books.rejected.is_empty() || books.refused > 0)
+        {
             wrong.push(format!("what has to pass was refused: {decisions:?}"));
         }
         match wrong.is_empty() {
             true => Ok((books.finish(), decisions)),
             false => Err(EngineBenchError::WrongResult(wrong)),
         }
-    }
-
-    /// The state hash after the records, folded by a fresh engine.
-    fn replay(&self, records: &[Box<[u8]>]) -> Option<u64> {
-        let (mut engine, mut seq) = self.engine();
-        let mut events = EventBuffer::new();
-        for bytes in records {
-            seq += 1;
-            let command = record::decode(Seq::new(seq), bytes).ok()?;
-            apply(&mut engine, &command, &mut events);
-        }
-        Some(engine.state_hash())
     }
 
     /// Nanoseconds for all commands after the prefill.
@@ -165,8 +178,12 @@ impl<'a> FullRun<'a> {
         })
     }
 
+    fn rig(&self) -> Rig {
+        Rig::new(self.engine().0, START, self.interval_ns())
+    }
+
     fn prefilled(&self) -> Rig {
-        let mut rig = Rig::new(self);
+        let mut rig = self.rig();
         for index in 0..self.workload.name.prefill() {
             rig.step(self.command(index), |_| (), |_| ());
         }
@@ -257,7 +274,8 @@ impl<'a> FullRun<'a> {
             account,
             admin: false,
         };
-        let order = OrderRef::Id(OrderId::new(u64::from(record.id)));
+        let id = self.order_ids.get(record.id as usize).copied();
+        let order = OrderRef::Id(OrderId::new(u64::from(id.unwrap_or(record.id))));
         match record.kind {
             Kind::Cancel => Command::CancelOrder(CancelOrder { actor, order }),
             Kind::Move | Kind::Modify => Command::ModifyOrder(ModifyOrder {
@@ -323,63 +341,14 @@ fn instrument(number: u16, price_band: Ratio) -> Command {
     }))
 }
 
-/// Applies one command to its end; its last events stay in `events`.
-#[inline(always)]
-fn apply(engine: &mut Engine, command: &Sequenced<Command>, events: &mut EventBuffer) {
-    events.clear();
-    let mut work = engine.apply(command, events);
-    while work == Work::More {
-        events.clear();
-        work = engine.resume(events);
+/// The state hash after the records, folded by a fresh engine whose last command has the number `seq`; `None` where one is
+/// unreadable.
+fn replay(mut engine: Engine, mut seq: u64, records: &Receiver<Vec<Box<[u8]>>>) -> Option<u64> {
+    let mut events = EventBuffer::new();
+    for bytes in records.iter().flatten() {
+        seq += 1;
+        let command = record::decode(Seq::new(seq), &bytes).ok()?;
+        apply(&mut engine, &command, &mut events);
     }
-}
-
-/// The sequencer between its rings, and a journal that keeps nothing.
-#[derive(Debug)]
-struct Rig {
-    sequencer: Sequencer,
-    journal: Consumer<JournalEntry>,
-    outbound: Consumer<Outbound>,
-    record: Vec<u8>,
-    time: u64,
-    interval_ns: u64,
-}
-
-impl Rig {
-    fn new(run: &FullRun<'_>) -> Rig {
-        let (journal_in, journal) = RingBuffer::new(JOURNAL_RING);
-        let (outbound_in, outbound) = RingBuffer::new(OUTBOUND_RING);
-        Rig {
-            sequencer: Sequencer::new(run.engine().0, journal_in, outbound_in, StampClock::new()),
-            journal,
-            outbound,
-            record: Vec::with_capacity(4_096),
-            time: START.nanos(),
-            interval_ns: run.interval_ns(),
-        }
-    }
-
-    /// One turn of the engine's loop with one command, then what the other ends of its rings have to do: `see` each
-    /// item of the outbound ring, and `keep` each encoded record.
-    #[inline(always)]
-    fn step(&mut self, command: Command, mut see: impl FnMut(&Outbound), mut keep: impl FnMut(&[u8])) {
-        self.time += self.interval_ns;
-        let now = Timestamp::from_nanos(self.time);
-        let has_room = self.sequencer.has_room();
-        debug_assert!(has_room, "the rings are emptied after every command");
-        self.sequencer.tick_when_due(now);
-        self.sequencer.sequence(command, Some(0), now);
-        while let Ok(entry) = self.journal.pop() {
-            if let JournalEntry::Command { command, .. } = entry {
-                self.record.clear();
-                record::encode(command.time, &command.command, &mut self.record);
-                keep(black_box(&self.record));
-            }
-        }
-        if let Ok(chunk) = self.outbound.read_chunk(self.outbound.slots()) {
-            let (first, second) = chunk.as_slices();
-            first.iter().chain(second).for_each(&mut see);
-            chunk.commit_all();
-        }
-    }
+    Some(engine.state_hash())
 }

@@ -42,6 +42,9 @@ const _: () = assert!(FAN_OUT_CLIENTS_PER_ADDRESS < api_sidecar::limits::CONNECT
 /// Timed passes of workload C and of full runs, whose preparation takes longer. Odd, too.
 pub const TIMED_PASSES_LONG: usize = 3;
 
+/// Timed passes of workload C through the full engine: each begins with 200,000 accounts and a million orders.
+pub const TIMED_PASSES_C: usize = 1;
+
 /// Orders that workload E may have resting at once: about 40,000 when the price stands still.
 pub const RESTING_MAX_E: u32 = 1 << 17;
 
@@ -50,3 +53,23 @@ pub const REPORT_RING: usize = 1 << 16;
 
 const _: () = assert!(TIMED_PASSES_LONG % 2 == 1);
 const _: () = assert!(TIMED_PASSES % 2 == 1);
+
+/// Commands of the gateway by which the loop's turns are seen: a part of its ring, whose events fit into the outbound ring
+/// several times over.
+pub const TURN_COMMANDS: usize = 640;
+
+/// Records that go to the replay beside a checked pass at once, and how many such chunks may wait: some MiB.
+pub const REPLAY_CHUNK: usize = 1_024;
+pub const REPLAY_CHUNKS: usize = 64;
+
+/// Commands of one timed batch of a curve: some 10 ms, long against what the preparation leaves in the caches.
+pub const CURVE_BATCH: usize = 100_000;
+
+/// The same where only whether it works counts.
+pub const CURVE_BATCH_QUICK: usize = 2_000;
+
+/// Memory that a resting order of a curve may take, with its account's and the flow's share of bookkeeping; a point that
+/// would not fit is left out.
+pub const CURVE_BYTES_PER_ORDER: u64 = 800;
+
+const _: () = assert!(CURVE_BATCH.is_multiple_of(4) && CURVE_BATCH_QUICK.is_multiple_of(4));

@@ -8,7 +8,7 @@ use std::time::Instant;
 use api_sidecar::latency::StampClock;
 use clap::Args;
 use engine::lane::{Input, JournalEntry, Outbound, Request};
-use engine::{Engine, Event};
+use engine::{Command, Engine, Event, InstrumentId, MarketPrice, Price};
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde_json::{Value, json};
 
@@ -16,10 +16,11 @@ use super::engine_bench::EngineBenchError;
 use super::event_books::EventBooks;
 use super::full_run::FullRun;
 use super::latency::{Latency, Stopwatch};
+use super::limits::{PRICE_START, TURN_COMMANDS};
 use super::workload::{Name, Workload};
 use crate::config::Wait;
 use crate::engine_thread::{self, Lanes, rest};
-use crate::limits::{GATEWAY_RING, JOURNAL_RING, OUTBOUND_RING};
+use crate::limits::{GATEWAY_RING, JOURNAL_RING, MARKET_RING, OUTBOUND_RING};
 use crate::sequencer::Sequencer;
 
 #[derive(Args, Clone, Debug)]
@@ -45,11 +46,21 @@ pub struct LoopReport {
     /// From the push of a command to its last event, one command under way.
     one_at_a_time: Latency,
     empty: Latency,
+    /// The same beside a market that never stops.
+    beside_market: Latency,
+    turn: Turn,
     /// All commands, as many under way as the gateway's ring holds.
     stream_ns: u128,
 }
 
-/// Measures both ways of use.
+/// Commands that each lane gets served in a turn of the loop where both have more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Turn {
+    gateway: u32,
+    market: u32,
+}
+
+/// Measures all ways of use.
 ///
 /// # Errors
 /// Where what came out is not what the workload comes to.
@@ -60,6 +71,8 @@ pub fn run(args: &LoopBenchArgs) -> Result<LoopReport, EngineBenchError> {
         commands: args.commands,
         wait: args.wait,
         one_at_a_time: one_at_a_time(&run, &workload, args.wait)?,
+        beside_market: beside_market(&run, &workload, args.wait)?,
+        turn: turn(&run, &workload, args.wait)?,
         empty: Latency::of_nothing(args.commands as usize),
         stream_ns: stream(&run, &workload, args.wait)?,
     })
@@ -75,7 +88,16 @@ struct Edges {
 
 impl Edges {
     fn new(engine: Engine, wait: Wait) -> Edges {
-        let (gateway_in, gateway) = RingBuffer::new(GATEWAY_RING);
+        Edges::of(engine, wait, RingBuffer::new(GATEWAY_RING), None)
+    }
+
+    /// With what the lanes already hold.
+    fn of(
+        engine: Engine,
+        wait: Wait,
+        (gateway_in, gateway): (Producer<Request>, Consumer<Request>),
+        market: Option<Consumer<Command>>,
+    ) -> Edges {
         let (journal_in, journal) = RingBuffer::new(JOURNAL_RING);
         let (outbound_in, outbound) = RingBuffer::new(OUTBOUND_RING);
         // Nobody speaks on the control lane: it is closed from the start.
@@ -83,7 +105,7 @@ impl Edges {
         let lanes = Lanes {
             control,
             gateway,
-            market: None,
+            market,
         };
         let sequencer = Sequencer::new(engine, journal_in, outbound_in, StampClock::new());
         Edges {
@@ -96,11 +118,7 @@ impl Edges {
 
     /// Pushes a command; `false` while the ring is full.
     fn push(&mut self, run: &FullRun<'_>, index: usize) -> bool {
-        let request = Request {
-            token: index as u64,
-            input: Input::Command(run.command(index)),
-        };
-        self.gateway.push(request).is_ok()
+        self.gateway.push(request(run, index)).is_ok()
     }
 
     /// Takes what is in the outbound ring, and throws the journal's entries away. Gives the number of items.
@@ -115,14 +133,22 @@ impl Edges {
         slots
     }
 
-    /// Sends one command and collects everything up to its last event.
-    fn send(&mut self, run: &FullRun<'_>, index: usize, wait: Wait, items: &mut Vec<Outbound>) {
+    /// Sends one command and collects everything up to its last event. `meanwhile` is called in every turn.
+    fn send(
+        &mut self,
+        run: &FullRun<'_>,
+        index: usize,
+        wait: Wait,
+        items: &mut Vec<Outbound>,
+        mut meanwhile: impl FnMut(),
+    ) {
         items.clear();
         // The ring is empty: nothing else is under way.
         let pushed = self.push(run, index);
         let mut answers = Answers::default();
         let mut idle = 0;
         while pushed && answers.ended == 0 {
+            meanwhile();
             let drained = self.drain(|item| {
                 items.push(*item);
                 answers.see(item);
@@ -140,6 +166,26 @@ impl Edges {
         drop(gateway);
         engine.join().expect("the engine thread does not panic");
     }
+}
+
+fn request(run: &FullRun<'_>, index: usize) -> Request {
+    Request {
+        token: index as u64,
+        input: Input::Command(run.command(index)),
+    }
+}
+
+/// The market's: the price that the workload starts from.
+fn price() -> Command {
+    Command::MarketPrice(MarketPrice {
+        instrument: InstrumentId::new(0),
+        price: Price::from_paise_clamped(i64::from(PRICE_START)),
+    })
+}
+
+/// Fills a ring as far as it takes.
+fn fill(market: &mut Producer<Command>) {
+    while market.push(price()).is_ok() {}
 }
 
 /// Counts commands that have ended; what the engine does by itself has no token and does not count.
@@ -176,9 +222,9 @@ fn one_at_a_time(run: &FullRun<'_>, workload: &Workload, wait: Wait) -> Result<L
     let mut stopwatch = Stopwatch::new(workload.commands());
     for index in 0..workload.records.len() {
         if index < workload.name.prefill() {
-            edges.send(run, index, wait, &mut items);
+            edges.send(run, index, wait, &mut items, || ());
         } else {
-            stopwatch.time(|| edges.send(run, index, wait, &mut items));
+            stopwatch.time(|| edges.send(run, index, wait, &mut items, || ()));
         }
         items.iter().for_each(|item| books.see(item));
         books.end_of_command(0);
@@ -190,13 +236,92 @@ fn one_at_a_time(run: &FullRun<'_>, workload: &Workload, wait: Wait) -> Result<L
     }
 }
 
+/// Commands of each lane in a turn of the loop where both are full: whether the order of polling is kept is seen in the
+/// journal's ring. Their events all fit into the outbound ring: a loop that waits for its reader begins again with the
+/// gateway's lane.
+fn turn(run: &FullRun<'_>, workload: &Workload, wait: Wait) -> Result<Turn, EngineBenchError> {
+    let (mut gateway_in, gateway) = RingBuffer::new(GATEWAY_RING);
+    let count = workload.records.len().min(TURN_COMMANDS);
+    for index in 0..count {
+        let pushed = gateway_in.push(request(run, index));
+        debug_assert!(pushed.is_ok(), "the ring holds them all");
+    }
+    let (mut market_in, market) = RingBuffer::new(MARKET_RING);
+    fill(&mut market_in);
+    let mut edges = Edges::of(run.engine().0, wait, (gateway_in, gateway), Some(market));
+    let (mut runs, mut from_gateway) = (Vec::<(bool, u32)>::new(), 0);
+    while from_gateway < count {
+        while edges.outbound.pop().is_ok() {}
+        let Ok(entry) = edges.journal.pop() else {
+            thread::yield_now();
+            continue;
+        };
+        let JournalEntry::Command { command, .. } = entry else {
+            continue;
+        };
+        let is_market = match command.command {
+            Command::MarketPrice(_) => true,
+            Command::Tick | Command::HashCheck(_) => continue,
+            _ => false,
+        };
+        from_gateway += usize::from(!is_market);
+        match runs.last_mut() {
+            Some((last, length)) if *last == is_market => *length += 1,
+            _ => runs.push((is_market, 1)),
+        }
+    }
+    drop(market_in);
+    edges.finish();
+    // The last turn of the gateway's lane may be a part of one.
+    runs.pop();
+    let length = |of| {
+        runs.iter()
+            .find(|&&(is_market, _)| is_market == of)
+            .map(|run| run.1)
+    };
+    let (Some(gateway), Some(market)) = (length(false), length(true)) else {
+        return Err(wrong("a lane had no turn while the other was full"));
+    };
+    let turn = Turn { gateway, market };
+    let expected = |&(is_market, length): &(bool, u32)| length == if is_market { market } else { gateway };
+    match runs.iter().all(expected) {
+        true => Ok(turn),
+        false => Err(wrong("the lanes' turns differ in length while both are full")),
+    }
+}
+
+/// One command under way while the market's lane is always full.
+fn beside_market(run: &FullRun<'_>, workload: &Workload, wait: Wait) -> Result<Latency, EngineBenchError> {
+    let (mut market_in, market) = RingBuffer::new(MARKET_RING);
+    let mut edges = Edges::of(run.engine().0, wait, RingBuffer::new(GATEWAY_RING), Some(market));
+    let mut items = Vec::with_capacity(OUTBOUND_RING);
+    let mut trades = Answers::default();
+    let mut stopwatch = Stopwatch::new(workload.commands());
+    for index in 0..workload.records.len() {
+        let mut send = || edges.send(run, index, wait, &mut items, || fill(&mut market_in));
+        if index < workload.name.prefill() {
+            send();
+        } else {
+            stopwatch.time(send);
+        }
+        items.iter().for_each(|item| trades.see(item));
+    }
+    drop(market_in);
+    edges.finish();
+    let outcome = &workload.outcome;
+    match (trades.trades, trades.traded_quantity) == (outcome.trades, outcome.traded_quantity) {
+        true => Ok(stopwatch.finish()),
+        false => Err(wrong("beside the market the engine thread traded something else")),
+    }
+}
+
 fn stream(run: &FullRun<'_>, workload: &Workload, wait: Wait) -> Result<u128, EngineBenchError> {
     let mut edges = Edges::new(run.engine().0, wait);
     let mut items = Vec::with_capacity(OUTBOUND_RING);
     let mut answers = Answers::default();
     let prefill = workload.name.prefill();
     for index in 0..prefill {
-        edges.send(run, index, wait, &mut items);
+        edges.send(run, index, wait, &mut items, || ());
         items.iter().for_each(|item| answers.see(item));
     }
     let mut next = prefill;
@@ -234,6 +359,10 @@ impl LoopReport {
             "one_at_a_time_p99_ns": self.one_at_a_time.p99(),
             "one_at_a_time_p999_ns": self.one_at_a_time.p999(),
             "one_at_a_time_max_ns": self.one_at_a_time.max(),
+            "beside_market_p50_ns": self.beside_market.p50(),
+            "beside_market_p99_ns": self.beside_market.p99(),
+            "turn_gateway_commands": self.turn.gateway,
+            "turn_market_commands": self.turn.market,
             "empty_p50_ns": self.empty.p50(),
             "empty_p99_ns": self.empty.p99(),
             "stream_ns_per_command": self.stream_ns_per_command(),
@@ -253,13 +382,23 @@ impl fmt::Display for LoopReport {
             self.commands,
             self.wait.as_str()
         )?;
-        for (name, of) in [("one at a time", &self.one_at_a_time), ("empty", &self.empty)] {
+        let rows = [
+            ("one at a time", &self.one_at_a_time),
+            ("beside market", &self.beside_market),
+            ("empty", &self.empty),
+        ];
+        for (name, of) in rows {
             let (p50, p99, p999, max) = (of.p50(), of.p99(), of.p999(), of.max());
             writeln!(
                 f,
                 "{name:13} p50 {p50} ns, p99 {p99} ns, p99.9 {p999} ns, max {max} ns"
             )?;
         }
+        let Turn { gateway, market } = self.turn;
+        writeln!(
+            f,
+            "a turn        {gateway} commands of the gateway, then {market} of the market, both lanes full"
+        )?;
         write!(f, "stream        {} ns a command", self.stream_ns_per_command())
     }
 }
@@ -279,5 +418,9 @@ mod tests {
         let json = run(&args).expect("the engine thread is right").json();
         assert_eq!(json["commands"], 5_000);
         assert!(json["one_at_a_time_p50_ns"].as_u64() > Some(0));
+        assert_eq!(
+            (&json["turn_gateway_commands"], &json["turn_market_commands"]),
+            (&json!(32), &json!(2))
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 mod book_run;
 pub mod checksum;
+mod curve_points;
+pub mod curves;
 pub mod engine_bench;
 mod event_books;
 pub mod expected;
@@ -15,7 +17,10 @@ pub mod limits;
 pub mod loop_bench;
 pub mod postgres_bench;
 mod reference_market;
+mod rig;
 pub mod ring_bench;
+mod steady_flow;
+mod svg;
 pub mod swings;
 pub mod weights;
 pub mod workload;

@@ -18,7 +18,7 @@ use crate::limits::OUTBOUND_RING;
 #[derive(Args, Clone, Debug)]
 #[command(args_override_self = true)]
 pub struct RingBenchArgs {
-    /// Items handed over, one at a time and in a stream.
+    /// Items handed over, one at a time and in a stream, published singly and in batches.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=100_000_000))]
     pub items: u32,
     /// How both threads wait: busy-spin, yield or park.
@@ -36,6 +36,17 @@ pub enum RingBenchError {
     WrongResult { found: u64, expected: u64 },
 }
 
+/// Items written with one publication.
+const BATCHES: [usize; 4] = [1, 4, 16, 64];
+
+/// Nanoseconds for all items where they are published in batches of a size.
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    size: usize,
+    publish_ns: u128,
+    stream_ns: u128,
+}
+
 #[derive(Clone, Debug)]
 pub struct RingReport {
     items: u32,
@@ -43,8 +54,8 @@ pub struct RingReport {
     /// There and back, one item under way.
     round_trip: Latency,
     empty: Latency,
-    /// All items in one direction, as fast as they go.
-    stream_ns: u128,
+    /// By batch size: what publishing costs the producer's thread, and all items in one direction across threads.
+    batches: [Batch; BATCHES.len()],
 }
 
 /// An item of the engine's output; its `seq` is its number.
@@ -64,19 +75,27 @@ fn number(item: &Outbound) -> u64 {
     }
 }
 
-/// Measures both ways of use.
+/// Measures all ways of use.
 ///
 /// # Errors
 /// Where an item was lost or came out of order.
 pub fn run(args: &RingBenchArgs) -> Result<RingReport, RingBenchError> {
     let round_trip = round_trips(args)?;
-    let stream_ns = stream(args)?;
+    let mut batches = BATCHES.map(|size| Batch {
+        size,
+        publish_ns: 0,
+        stream_ns: 0,
+    });
+    for batch in &mut batches {
+        batch.publish_ns = publish(args, batch.size)?;
+        batch.stream_ns = stream(args, batch.size)?;
+    }
     Ok(RingReport {
         items: args.items,
         wait: args.wait,
         round_trip,
         empty: Latency::of_nothing(args.items as usize),
-        stream_ns,
+        batches,
     })
 }
 
@@ -126,7 +145,47 @@ fn take(ring: &mut Consumer<Outbound>, wait: Wait) -> Option<Outbound> {
     }
 }
 
-fn stream(args: &RingBenchArgs) -> Result<u128, RingBenchError> {
+/// Writes the items from `first` on, at most `size` of them with one publication; `false` where they do not fit now.
+#[inline(always)]
+fn write(producer: &mut Producer<Outbound>, first: u64, size: usize) -> bool {
+    match producer.write_chunk_uninit(size) {
+        Ok(chunk) => {
+            chunk.fill_from_iter((first..).map(item));
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// Both ends on this thread: the ring is filled, which is timed, and emptied, which is not.
+fn publish(args: &RingBenchArgs, size: usize) -> Result<u128, RingBenchError> {
+    let (mut producer, mut consumer) = RingBuffer::<Outbound>::new(OUTBOUND_RING);
+    let items = u64::from(args.items);
+    let (mut sent, mut found, mut elapsed_ns) = (0, 0, 0);
+    while sent < items {
+        let start = Instant::now();
+        while sent < items {
+            let count = size.min(usize::try_from(items - sent).unwrap_or(size));
+            if !write(&mut producer, sent, count) {
+                break;
+            }
+            sent += count as u64;
+        }
+        elapsed_ns += start.elapsed().as_nanos();
+        while let Ok(item) = consumer.pop() {
+            found += u64::from(number(&item) == found);
+        }
+    }
+    match found == items {
+        true => Ok(elapsed_ns),
+        false => Err(RingBenchError::WrongResult {
+            found,
+            expected: items,
+        }),
+    }
+}
+
+fn stream(args: &RingBenchArgs, size: usize) -> Result<u128, RingBenchError> {
     let (mut producer, mut consumer) = RingBuffer::<Outbound>::new(OUTBOUND_RING);
     let wait = args.wait;
     let reader = thread::spawn(move || {
@@ -141,12 +200,15 @@ fn stream(args: &RingBenchArgs) -> Result<u128, RingBenchError> {
     });
     let items = u64::from(args.items);
     let start = Instant::now();
-    for sent in 0..items {
+    let mut sent = 0;
+    while sent < items {
+        let count = size.min(usize::try_from(items - sent).unwrap_or(size));
         let mut idle = 0;
-        while producer.push(item(sent)).is_err() && !producer.is_abandoned() {
+        while !write(&mut producer, sent, count) && !producer.is_abandoned() {
             idle += 1;
             rest(wait, idle);
         }
+        sent += count as u64;
     }
     drop(producer);
     let found = reader.join().expect("the reader does not panic");
@@ -174,12 +236,16 @@ impl RingReport {
             "round_trip_max_ns": self.round_trip.max(),
             "empty_p50_ns": self.empty.p50(),
             "empty_p99_ns": self.empty.p99(),
-            "stream_ns_per_item": self.stream_ns_per_item(),
+            "batches": self.batches.iter().map(|batch| json!({
+                "items": batch.size,
+                "publish_ns_per_item": self.per_item(batch.publish_ns),
+                "stream_ns_per_item": self.per_item(batch.stream_ns),
+            })).collect::<Vec<_>>(),
         })
     }
 
-    fn stream_ns_per_item(&self) -> u64 {
-        u64::try_from(self.stream_ns / u128::from(self.items)).unwrap_or(u64::MAX)
+    fn per_item(&self, elapsed_ns: u128) -> u64 {
+        u64::try_from(elapsed_ns / u128::from(self.items)).unwrap_or(u64::MAX)
     }
 }
 
@@ -199,7 +265,16 @@ impl fmt::Display for RingReport {
                 "{name:10} p50 {p50} ns, p99 {p99} ns, p99.9 {p999} ns, max {max} ns"
             )?;
         }
-        write!(f, "stream     {} ns an item", self.stream_ns_per_item())
+        for batch in &self.batches {
+            writeln!(
+                f,
+                "batches of {:2}: {:3} ns an item to publish, {:3} ns an item across threads",
+                batch.size,
+                self.per_item(batch.publish_ns),
+                self.per_item(batch.stream_ns)
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -217,6 +292,7 @@ mod tests {
         let report = run(&args).expect("nothing is lost");
         let json = report.json();
         assert_eq!(json["items"], 5_000);
+        assert_eq!(json["batches"].as_array().map(Vec::len), Some(BATCHES.len()));
         assert!(json["round_trip_p50_ns"].as_u64() > Some(0));
     }
 }

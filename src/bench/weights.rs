@@ -61,7 +61,7 @@ pub fn exponential(random: &mut SplitMix64, mean: u64) -> u64 {
 }
 
 /// Logarithm to base 2 in 32.32 fixed point, rounded down. `value` is at least 1.
-fn log2(value: u64) -> u64 {
+pub(super) fn log2(value: u64) -> u64 {
     let whole = value.ilog2();
     let mut mantissa =
         u128::from(value) << (MANTISSA - whole.min(MANTISSA)) >> whole.saturating_sub(MANTISSA);

@@ -212,10 +212,19 @@ impl Workload {
     }
 }
 
-/// Stop-losses for workload D, in paise, 0 for none. Each order draws `rnd(100)` and a distance `1 + rnd(60)`, from the
-/// generator of the inverted seed: below 12 it has none, below 20 one on the wrong side, below 40 one that is ₹40 further
-/// away, which risks too much of a dashboard account on more than fifty shares. The others are ₹10 further away, so that
-/// stops fire now and then and not after every entry.
+/// Stop-losses for workload D, in paise, 0 for none. Each order draws `rnd(100)` and a distance `1 + rnd(60)` in ticks
+/// from the generator of the inverted seed:
+///
+/// | draw | stop-loss | what comes of it |
+/// |---|---|---|
+/// | 0 to 14 | none | rejected, unless the order is an exit |
+/// | 15 to 22 | at the distance on the wrong side of the price | rejected |
+/// | 23 to 42 | ₹40 and the distance away | risks too much of ₹1,00,000 on more than fifty shares |
+/// | 43 to 47 | ten ticks and the distance away | accepted; would fire where the price swings that far |
+/// | 48 to 99 | ₹10 and the distance away | accepted |
+///
+/// The rest of the rejections comes from what the accounts do: working orders for one position, and executions that
+/// come too fast.
 fn stops(records: &[Record], seed: u64) -> Vec<u32> {
     let mut random = SplitMix64(!seed);
     let stop = |record: &Record| {
@@ -226,9 +235,10 @@ fn stops(records: &[Record], seed: u64) -> Vec<u32> {
         let distance = 1 + random.below(60) as i64;
         let side = Side::from(record.side);
         match die {
-            0..12 => 0,
-            12..20 => clamp(away(side, i64::from(record.price), -distance)),
-            20..40 => clamp(away(side, i64::from(record.price), 4_000 + distance)),
+            0..15 => 0,
+            15..23 => clamp(away(side, i64::from(record.price), -distance)),
+            23..43 => clamp(away(side, i64::from(record.price), 4_000 + distance)),
+            43..48 => clamp(away(side, i64::from(record.price), 10 + distance)),
             _ => clamp(away(side, i64::from(record.price), 1_000 + distance)),
         }
     };
@@ -576,7 +586,7 @@ mod tests {
             .for_each(|&stop| stops.word(u64::from(stop)));
         let plain = Workload::generate(Name::B, None, 1_000, 42);
         assert_eq!(with_stops.checksum(), plain.checksum(), "D is B with stop-losses");
-        assert_eq!(format!("{:016x}", stops.value()), "1e9cf254c5c55232");
+        assert_eq!(format!("{:016x}", stops.value()), "708dfb5856fbf90a");
     }
 
     #[test]
