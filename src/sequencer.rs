@@ -131,6 +131,10 @@ impl Sequencer {
     pub fn serve(&mut self, request: Request, now: Timestamp) {
         match request.input {
             Input::Command(command) => self.sequence(command, Some(request.token), now),
+            Input::Reducing(command) => match self.engine.only_reduces(&command) {
+                true => self.sequence(command, Some(request.token), now),
+                false => self.withhold(request.token),
+            },
             Input::Validate { order, explain } => self.validate(request.token, &order, explain, now),
         }
     }
@@ -150,6 +154,18 @@ impl Sequencer {
             token,
             seq: self.engine.last_seq(),
             verdict,
+            dequeued,
+            decided: self.clock.stamp(),
+        });
+        self.enter(JournalEntry::Sync);
+    }
+
+    #[cold]
+    fn withhold(&mut self, token: Token) {
+        let dequeued = self.clock.stamp();
+        self.send(Outbound::Withheld {
+            token,
+            seq: self.engine.last_seq(),
             dequeued,
             decided: self.clock.stamp(),
         });

@@ -26,6 +26,9 @@ pub struct Request {
 pub enum Input {
     /// To be sequenced, journaled and applied.
     Command(Command),
+    /// As `Command` where the command could add to no position ([`crate::Engine::only_reduces`]); otherwise answered with
+    /// [`Outbound::Withheld`] and never sequenced. What the gateway sends while the disk is nearly full.
+    Reducing(Command),
     /// To be evaluated against the live state and answered with [`Outbound::Checked`]; never sequenced.
     Validate { order: NewOrder, explain: bool },
 }
@@ -46,7 +49,8 @@ pub enum JournalEntry {
 ///
 /// Every sequenced command gives `Begin`, its events, `End`; a command that takes several calls gives its events in
 /// several runs between one `Begin` and one `End`. A consumer must not let an item leave the process before the
-/// journal is durable up to the `seq` of the last `Begin` (or of the `Checked`) that it has seen.
+/// journal is durable up to the `seq` of the last `Begin` (or of the `Checked` or
+/// `Withheld`) that it has seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outbound {
     /// `token` is that of the request, where the command came from the gateway's ring.
@@ -73,6 +77,13 @@ pub enum Outbound {
         token: Token,
         seq: Seq,
         verdict: Verdict,
+        dequeued: Stamp,
+        decided: Stamp,
+    },
+    /// The answer to an [`Input::Reducing`] that would do more than reduce, on the state after `seq`.
+    Withheld {
+        token: Token,
+        seq: Seq,
         dequeued: Stamp,
         decided: Stamp,
     },

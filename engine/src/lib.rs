@@ -55,6 +55,7 @@ mod modify;
 mod monitor;
 mod order;
 mod position;
+mod reducing;
 mod rejection;
 mod reservation;
 mod risk;

@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::life_of_an_order::{id_of, limit};
+use serde_json::json;
+
+use crate::life_of_an_order::{id_of, limit, trade};
 use crate::support::http::Client;
 use crate::support::server::{COUNTER, QUIET, Site};
 use crate::support::wait_for;
@@ -64,6 +66,32 @@ fn cancel(client: &mut Client, order: u64) {
     client.delete(&format!("{ORDERS}/{order}")).expect(200);
 }
 
+/// With 10 sold short and `resting` 10 more on sale: what only reduces that is taken, the rest refused and not sequenced.
+fn reduce_only(client: &mut Client, resting: u64) {
+    let exit = client.post(ORDERS, &limit("BUY", 4, "2440.00")).expect(201);
+    let exit = id_of(&exit);
+    let at = |order: u64| format!("{ORDERS}/{order}");
+    let modified = [
+        (at(exit), json!({"price": 2441.00}), 200),
+        (at(exit), json!({"quantity": 10}), 200),
+        // One more would be long.
+        (at(exit), json!({"quantity": 11}), 503),
+        (at(resting), json!({"quantity": 8}), 200),
+        (at(resting), json!({"quantity": 9}), 503),
+        (at(resting), json!({"price": 2461.00}), 503),
+    ];
+    for (path, body, status) in modified {
+        let answer = client.put(&path, &body).expect(status);
+        assert_eq!(answer["code"] == "disk_low", status == 503, "{body}: {answer}");
+    }
+    let refused = client.post(ORDERS, &limit("BUY", 1, "2440.00")).expect(503);
+    assert_eq!(refused["code"], "disk_low", "the exit covers all of the position");
+    cancel(client, exit);
+    let next = client.post(ORDERS, &limit("BUY", 10, "2440.00")).expect(201);
+    assert_eq!(id_of(&next), exit + 1, "what was refused has no number");
+    cancel(client, id_of(&next));
+}
+
 #[test]
 fn a_full_disk_stops_new_orders_and_nothing_else() {
     let cycles = std::env::var("DISK_FULL_CYCLES").map_or(2, |text| text.parse::<u64>().unwrap());
@@ -77,6 +105,7 @@ fn a_full_disk_stops_new_orders_and_nothing_else() {
         return;
     };
     let server = site.start(QUIET);
+    trade(&server, &site);
     let mut client = server.client_of(&site, "counter");
     for _ in 0..cycles {
         let resting = place(&mut client).unwrap();
@@ -89,6 +118,7 @@ fn a_full_disk_stops_new_orders_and_nothing_else() {
             Err(refusal) => Some(refusal),
         });
         assert!(refusal.contains("disk_low"), "{refusal}");
+        reduce_only(&mut client, resting);
         cancel(&mut client, resting);
         client.get("/api/oms/orders/active").expect(200);
         fs::remove_file(filler).unwrap();

@@ -70,6 +70,15 @@ impl Answer {
         Answer::coded(503, error, "busy")
     }
 
+    /// The disk is nearly full, and what was asked could add to a position: nothing was sequenced.
+    pub(crate) fn disk_low() -> Answer {
+        Answer::coded(
+            503,
+            "The disk is nearly full: new orders are refused, cancels, closes and orders that only reduce a position are not",
+            "disk_low",
+        )
+    }
+
     /// The command is sequenced or about to be, and the journal does not answer.
     pub(crate) fn outcome_unknown() -> Answer {
         Answer::coded(

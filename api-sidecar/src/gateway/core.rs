@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use engine::Timestamp;
-use engine::lane::Request;
+use engine::lane::{Input, Request};
 use mio::Registry;
 use rtrb::Producer;
 
@@ -159,10 +159,16 @@ impl Core {
             return Err(Answer::busy("The engine is busy"));
         }
         let Decoded { input, action } = decoded;
-        if matches!(action, Action::Place) && self.durability.disk_low.load(Ordering::Relaxed) {
-            let error = "The disk is nearly full: new orders are refused, cancels and closes are not";
-            return Err(Answer::coded(503, error, "disk_low"));
-        }
+        let input = match input {
+            // Whether it reduces a position only the engine knows.
+            Input::Command(command)
+                if matches!(action, Action::Place | Action::Modify { .. })
+                    && self.durability.disk_low.load(Ordering::Relaxed) =>
+            {
+                Input::Reducing(command)
+            }
+            input => input,
+        };
         to.stamps.sent = self.recorder.shared().clock().stamp();
         let token = self.replies.register(to, action, self.now);
         match self.requests.push(Request { token, input }) {

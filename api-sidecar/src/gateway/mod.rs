@@ -150,8 +150,8 @@ impl Gateway {
         })
     }
 
-    /// While `disk_low` is set, new orders are refused with 503 and nothing of them is sequenced; cancels, closes and
-    /// kills still pass, because the journal keeps a reserve for them.
+    /// While `disk_low` is set, orders and modifications that could add to a position are refused with 503 and nothing of
+    /// them is sequenced; exits, cancels, closes and kills still pass, because the journal keeps a reserve for them.
     #[must_use]
     pub fn with_disk_low(mut self, disk_low: Arc<AtomicBool>) -> Gateway {
         self.durability.disk_low = disk_low;

@@ -63,6 +63,12 @@ pub(crate) enum Decision {
         dequeued: Stamp,
         decided: Stamp,
     },
+    /// The engine did not take a request that would use the disk's reserve for more than reducing.
+    Withheld {
+        token: Token,
+        dequeued: Stamp,
+        decided: Stamp,
+    },
 }
 
 impl Decisions {
@@ -89,7 +95,7 @@ impl Decisions {
     /// `Event` and `End` belong to a `Begin` that has already passed.
     fn may_leave(&self, item: &Outbound) -> bool {
         match item {
-            Outbound::Begin { seq, .. } | Outbound::Checked { seq, .. } => {
+            Outbound::Begin { seq, .. } | Outbound::Checked { seq, .. } | Outbound::Withheld { seq, .. } => {
                 seq.get() <= self.released.load(Ordering::Acquire)
             }
             Outbound::Event(_) | Outbound::End { .. } | Outbound::Explained { .. } => true,
@@ -160,6 +166,18 @@ impl Decisions {
                         token,
                         verdict,
                         explained,
+                        dequeued,
+                        decided,
+                    });
+                }
+                Outbound::Withheld {
+                    token,
+                    dequeued,
+                    decided,
+                    ..
+                } => {
+                    return Some(Decision::Withheld {
+                        token,
                         dequeued,
                         decided,
                     });

@@ -12,10 +12,11 @@ use engine::{
 use serde_json::{Value, json};
 
 use super::support::{Fixture, ORDER, Says, Setup, accept_everything, accepted, fill, request};
+use super::ws::Socket;
 
 /// Behaves by the quantity of a new order and by the id of an old one.
 fn venue(input: &Input, next: OrderId) -> Says {
-    let Input::Command(command) = input else {
+    let (Input::Command(command) | Input::Reducing(command)) = input else {
         let rejection = Rejection::new(RejectCode::QuantityAboveLimit, 10_001, 10_000);
         return Says::Verdict(match input {
             Input::Validate { order, .. } if order.quantity.shares() > 10_000 => Verdict {
@@ -417,9 +418,18 @@ fn a_full_ring_is_told_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_low_disk_refuses_new_orders_only() {
+fn a_low_disk_refuses_what_does_not_only_reduce() {
+    // The engine's part is played: sales of 5 and modifications of order 7 reduce.
+    let script = |input: &Input, next| match input {
+        Input::Reducing(Command::NewOrder(order)) if order.quantity.shares() == 5 => venue(input, next),
+        Input::Reducing(Command::ModifyOrder(modify)) if modify.order == OrderRef::Id(OrderId::new(7)) => {
+            venue(input, next)
+        }
+        Input::Reducing(_) => Says::Withheld,
+        _ => venue(input, next),
+    };
     let fixture = Fixture::start(Setup {
-        script: Box::new(venue),
+        script: Box::new(script),
         ..Setup::default()
     });
     fixture.disk_low.store(true, Ordering::Release);
@@ -428,6 +438,33 @@ fn a_low_disk_refuses_new_orders_only() {
         (refused.status, refused.json()["code"].as_str()),
         (503, Some("disk_low"))
     );
+    assert_eq!(refused.field("retry-after"), "1");
+    let mut exit: Value = serde_json::from_str(ORDER).unwrap();
+    exit["quantity"] = 5.into();
+    let exit = exit.to_string();
+    let placed = fixture.call("POST", "/api/oms/orders", &exit);
+    assert_eq!(placed.status, 201, "{}", placed.json());
+    let modified = |order| fixture.call("PUT", &format!("/api/oms/orders/{order}"), r#"{"quantity": 3}"#);
+    assert_eq!(modified(7).status, 200);
+    let refused = modified(8);
+    assert_eq!(
+        (refused.status, refused.json()["code"].as_str()),
+        (503, Some("disk_low"))
+    );
+    let mut socket = Socket::local(&fixture);
+    for (order, status) in [(ORDER, 503), (&exit, 201)] {
+        socket.say(format!(
+            r#"{{"type":"order:place","id":"{status}","data":{order}}}"#
+        ));
+        // Of the events around it, the answer is what has the id.
+        let answer = loop {
+            let heard = socket.hear();
+            if heard["id"] == status.to_string() {
+                break heard;
+            }
+        };
+        assert_eq!(answer["status"], status, "{answer}");
+    }
     assert_eq!(fixture.call("DELETE", "/api/oms/orders/7", "").status, 200);
     assert_eq!(fixture.call("POST", "/api/oms/positions/5/close", "").status, 200);
     assert_eq!(fixture.call("POST", "/api/oms/validate-order", ORDER).status, 200);

@@ -30,6 +30,8 @@ pub(crate) const DESK: AccountId = AccountId::new(1);
 pub(crate) enum Says {
     Events(Vec<Event>),
     Verdict(Verdict),
+    /// Not without a disk with room.
+    Withheld,
 }
 
 pub(crate) type Script = Box<dyn FnMut(&Input, OrderId) -> Says + Send>;
@@ -70,6 +72,7 @@ pub(crate) fn accept_everything(input: &Input, next: OrderId) -> Says {
         Input::Validate { .. } => Says::Verdict(Verdict::default()),
         Input::Command(Command::NewOrder(order)) => Says::Events(vec![accepted(order, next)]),
         Input::Command(_) => Says::Events(Vec::new()),
+        Input::Reducing(_) => Says::Withheld,
     }
 }
 
@@ -332,6 +335,15 @@ impl ScriptedEngine {
             Says::Events(events) => {
                 self.next_order += 1;
                 self.decide(Some(request.token), events);
+            }
+            Says::Withheld => {
+                self.push(Outbound::Withheld {
+                    token: request.token,
+                    seq: Seq::new(self.seq),
+                    dequeued: self.clock.stamp(),
+                    decided: self.clock.stamp(),
+                });
+                self.doorbell.ring();
             }
             Says::Verdict(verdict) => {
                 self.push(Outbound::Checked {

@@ -3,6 +3,7 @@
 use engine::Text;
 use engine::lane::Stamp;
 
+use super::super::answer::Answer;
 use super::super::connection::Protocol;
 use super::super::outbound::Decision;
 use super::super::replies::{Address, ReplyTo, encode_reply, encode_verdict};
@@ -67,6 +68,22 @@ impl EventLoop {
                     if let Some(mut to) = to {
                         self.complete_stamps(&mut to.stamps, dequeued, decided);
                         self.deliver(&to, status);
+                    }
+                }
+                Decision::Withheld {
+                    token,
+                    dequeued,
+                    decided,
+                } => {
+                    let Some((_, to)) = self.core.replies.take(token) else {
+                        continue;
+                    };
+                    let answer = Answer::disk_low();
+                    self.body.clear();
+                    self.body.extend_from_slice(&answer.body);
+                    if let Some(mut to) = to {
+                        self.complete_stamps(&mut to.stamps, dequeued, decided);
+                        self.deliver(&to, answer.status);
                     }
                 }
             }
