@@ -29,7 +29,7 @@ pub(crate) fn sqlite(connection: &mut rusqlite::Connection) -> Result<(), StoreE
 }
 
 /// The last version that [`postgres`] knows.
-pub(crate) const POSTGRES_VERSION: i32 = 3;
+pub(crate) const POSTGRES_VERSION: i32 = 4;
 
 /// Brings a PostgreSQL database up to date, all migrations or none. Returns the names of those applied.
 pub(crate) fn postgres(client: &mut postgres::Client) -> Result<Vec<String>, StoreError> {
@@ -45,6 +45,10 @@ pub(crate) fn postgres(client: &mut postgres::Client) -> Result<Vec<String>, Sto
         (
             "V3__earlier_days",
             include_str!("../../migrations/postgres/V3__earlier_days.sql"),
+        ),
+        (
+            "V4__finish_what_was_open",
+            include_str!("../../migrations/postgres/V4__finish_what_was_open.sql"),
         ),
     ])?;
     runner.set_migration_table_name("pinion_migrations");

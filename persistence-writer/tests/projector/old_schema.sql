@@ -112,18 +112,23 @@ INSERT INTO orders (broker_order_id, strategy_id, symbol, exchange, side, quanti
     ('MOCK001000', 1, 'RELIANCE', 'NSE', 'BUY', 10, 'LIMIT', 2450, 'MIS', 'DAY', 'FILLED', 10, 2449.5, '2026-07-01 05:00'),
     ('MOCK001001', 1, 'RELIANCE', 'NSE', 'SELL', 10, 'LIMIT', 2460, 'MIS', 'DAY', 'FILLED', 10, 2460.5, '2026-07-01 06:00'),
     ('MOCK001002', 2, 'INFY', 'NSE', 'BUY', 5, 'LIMIT', 1500, 'CNC', 'DAY', 'FILLED', 5, 1500, '2026-07-02 05:00'),
-    (NULL, 2, 'INFY', 'NSE', 'BUY', 5, 'LIMIT', 1500, 'CNC', 'IOC', 'REJECTED', 0, NULL, '2026-07-02 05:01');
+    (NULL, 2, 'INFY', 'NSE', 'BUY', 5, 'LIMIT', 1500, 'CNC', 'IOC', 'REJECTED', 0, NULL, '2026-07-02 05:01'),
+    ('MOCK001003', 2, 'INFY', 'NSE', 'BUY', 8, 'LIMIT', 1490, 'CNC', 'DAY', 'OPEN', 3, 1490, '2026-07-02 05:02'),
+    ('MOCK001004', 1, 'TCS', 'NSE', 'BUY', 1, 'LIMIT', 3500, 'MIS', 'DAY', 'SUBMITTED', 0, NULL, '2026-07-02 05:03'),
+    (NULL, 1, 'TCS', 'NSE', 'BUY', 1, 'LIMIT', 3400, 'MIS', 'DAY', 'PENDING', 0, NULL, '2026-07-02 05:04');
 INSERT INTO positions (symbol, exchange, strategy_id, quantity, average_price, product, realized_pnl, entry_order_ids,
-    exit_order_ids, opened_at, closed_at) VALUES
-    ('RELIANCE', 'NSE', 1, 0, 2449.5, 'MIS', 110, '{1}', '{2}', '2026-07-01 05:00', '2026-07-01 06:00'),
-    ('INFY', 'NSE', 2, 5, 1500, 'CNC', 0, '{3}', NULL, '2026-07-02 05:00', NULL);
+    exit_order_ids, opened_at, updated_at, closed_at) VALUES
+    ('RELIANCE', 'NSE', 1, 0, 2449.5, 'MIS', 110, '{1}', '{2}', '2026-07-01 05:00', '2026-07-01 06:00', '2026-07-01 06:00'),
+    ('INFY', 'NSE', 2, 5, 1500, 'CNC', 75, '{3}', NULL, '2026-07-02 05:00', '2026-07-02 05:10', NULL);
 INSERT INTO trades (order_id, position_id, broker_trade_id, symbol, exchange, side, quantity, price, brokerage, executed_at)
 VALUES
     (1, 1, 'T1', 'RELIANCE', 'NSE', 'BUY', 10, 2449.5, 7.35, '2026-07-01 05:00'),
     (2, 1, 'T2', 'RELIANCE', 'NSE', 'SELL', 10, 2460.5, 7.38, '2026-07-01 06:00'),
     (3, 2, 'T3', 'INFY', 'NSE', 'BUY', 5, 1500, 0, '2026-07-02 05:00');
 INSERT INTO kill_switch_events (reason, triggered_by, triggered_at, deactivated_at, status) VALUES
-    ('Daily loss limit exceeded', 'risk_monitor', '2026-07-03 05:00', '2026-07-03 06:00', 'DEACTIVATED');
+    ('Daily loss limit exceeded', 'risk_monitor', '2026-07-03 05:00', '2026-07-03 06:00', 'DEACTIVATED'),
+    ('Left on', 'operator', '2026-07-04 05:00', NULL, 'ACTIVE'),
+    ('Closed everything', 'operator', '2026-07-05 05:00', NULL, 'COMPLETED');
 INSERT INTO daily_stats (date, total_orders, total_trades) VALUES ('2026-07-01', 2, 2), ('2026-07-02', 2, 1);
 INSERT INTO reconciliation_log (symbol, exchange, issue_type, severity, internal_quantity, broker_quantity, difference)
 VALUES ('INFY', 'NSE', 'QUANTITY_MISMATCH', 'WARNING', 5, 4, 1);
