@@ -171,6 +171,13 @@ pub(crate) fn judge(
             found.journal
         )));
     }
+    // Before what the tables hold: whoever took over may have read further in the same journal.
+    if let Some(mine) = mine.filter(|&mine| mine < found.epoch) {
+        return Err(StoreError::Fenced {
+            mine,
+            theirs: found.epoch,
+        });
+    }
     if found.seq > last {
         return Err(StoreError::Refused(format!(
             "the tables hold commands up to {}, but the journal ends at {last}: the journal has lost its end. Restore \
@@ -192,10 +199,6 @@ pub(crate) fn judge(
     }
     match mine {
         Some(mine) if mine == found.epoch => Ok(Takeover::Keep { seq: found.seq }),
-        Some(mine) if mine < found.epoch => Err(StoreError::Fenced {
-            mine,
-            theirs: found.epoch,
-        }),
         _ => Ok(Takeover::Take {
             seq: found.seq,
             epoch: found.epoch.max(mine.unwrap_or_default()) + 1,
