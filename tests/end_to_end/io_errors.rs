@@ -81,7 +81,8 @@ fn assert_journal_error(site: &Site, server: &Server, reason: &str) {
     assert!(is_it(&pushed), "{pushed}");
     wait_for("the alert in the table", || {
         let tables = rusqlite::Connection::open(site.data_dir().join("pinion.db")).ok()?;
-        let sql = "SELECT message FROM alerts WHERE alert_type = 'journal_error' AND severity = 'CRITICAL'";
+        let sql =
+            "SELECT message FROM pinion_alerts WHERE alert_type = 'journal_error' AND severity = 'CRITICAL'";
         let message = tables.query_row(sql, [], |row| row.get::<_, String>(0)).ok()?;
         assert!(message.contains(reason), "{message}");
         Some(())
