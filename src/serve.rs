@@ -242,8 +242,14 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     });
     let market = market.transpose()?;
 
-    // 13. Thread `gateway`: the port.
+    // 13. Thread `gateway`: the port. Reads show everything that is known by then.
+    let genesis_end = sequencer.engine().last_seq();
     let directory = Directory::from_engine(sequencer.engine());
+    let directory = match model.read_at(genesis_end, START_TIMEOUT) {
+        Some(model) => directory.with_history(&model),
+        None if progress.is_failed() => directory,
+        None => return Err(ServeError::ReadModelBehind(START_TIMEOUT)),
+    };
     let stop_gateway = Arc::new(AtomicBool::new(false));
     let doorbell = gateway.doorbell();
     let lanes = gateway::Lanes {
@@ -257,7 +263,6 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     })?;
 
     // 14. Thread `engine`: decisions begin.
-    let genesis_end = sequencer.engine().last_seq();
     let lanes = Lanes {
         control: control_out,
         gateway: gateway_out,
@@ -271,11 +276,8 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         sequencer.engine().state_hash()
     })?;
 
-    // 15. Ready when reads show everything that is known.
+    // 15. Ready.
     let signals = signals()?;
-    if model.read_at(genesis_end, START_TIMEOUT).is_none() && !progress.is_failed() {
-        return Err(ServeError::ReadModelBehind(START_TIMEOUT));
-    }
     announce(address);
     let cause = wait_for_end(&signals, &ended);
 
@@ -349,12 +351,8 @@ fn kill_after(reason: &str) -> Command {
         reason,
         "the journal failed in an earlier run: starting with trading stopped"
     );
-    let actor = Actor {
-        account: engine::AccountId::new(0),
-        admin: true,
-    };
     Command::KillSwitch(KillSwitch {
-        actor,
+        actor: Actor::PROCESS,
         scope: KillScope::Engine,
         state: TradingState::Reducing,
         flatten: Some(false),

@@ -52,6 +52,8 @@ pub enum AlertKind {
     StaleFeed = 11,
     /// No heartbeat of an account for `amount` milliseconds: its entries were cancelled.
     DeadMan = 12,
+    /// The journal failed in an earlier run: what was decided last may be lost. The reason is in the command.
+    JournalError = 13,
 }
 
 impl AlertKind {
@@ -71,6 +73,7 @@ impl AlertKind {
             AlertKind::OrderRateNearLimit => "order_rate_near_limit",
             AlertKind::StaleFeed => "stale_feed",
             AlertKind::DeadMan => "dead_man",
+            AlertKind::JournalError => "journal_error",
         }
     }
 
@@ -87,7 +90,8 @@ impl AlertKind {
             AlertKind::PositionLossLimit
             | AlertKind::KillSwitchDailyLoss
             | AlertKind::KillSwitchDrawdown
-            | AlertKind::KillSwitchManual => Severity::Critical,
+            | AlertKind::KillSwitchManual
+            | AlertKind::JournalError => Severity::Critical,
             AlertKind::KillSwitchDeactivated => Severity::Info,
         }
     }
@@ -183,6 +187,7 @@ impl fmt::Display for Message<'_> {
                 "Heartbeat lost: none for {} ms, entry orders cancelled",
                 alert.amount.paise()
             ),
+            AlertKind::JournalError => write!(f, "Trading stopped: {reason}"),
             AlertKind::StaleFeed => write!(f, "No price of {symbol} for {} ms", alert.amount.paise()),
         }
     }

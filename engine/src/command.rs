@@ -61,6 +61,15 @@ pub struct Actor {
     pub admin: bool,
 }
 
+impl Actor {
+    /// The process itself, at a start after its journal failed: no client is it. Its kill switch raises
+    /// [`crate::AlertKind::JournalError`].
+    pub const PROCESS: Actor = Actor {
+        account: AccountId::new(u32::MAX),
+        admin: true,
+    };
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewOrder {
     pub account: AccountId,

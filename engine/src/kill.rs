@@ -24,6 +24,10 @@ pub(crate) struct Rearming {
 impl Engine {
     pub(crate) fn kill_switch(&mut self, kill: &KillSwitch, out: &mut EventBuffer) -> Result<(), Refusal> {
         self.may_kill(kill.actor, kill.scope, kill.state)?;
+        // Also where trading was stopped already.
+        if kill.actor == Actor::PROCESS {
+            out.push(Event::Alert(self.kill_alert(AlertKind::JournalError, kill.scope)));
+        }
         let alert = self.kill_alert(AlertKind::KillSwitchManual, kill.scope);
         let tightened = self.tighten(kill.scope, kill.state, KillCause::Manual, alert, out)?;
         if tightened && kill.state == TradingState::Reducing && kill.flatten != Some(false) {

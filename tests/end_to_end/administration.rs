@@ -211,7 +211,12 @@ fn a_lost_heartbeat_cancels_entries() {
         "{beaten}"
     );
     assert!(beaten["data"]["deadline"].as_str().unwrap() > deadline.as_str());
+    let account = trader.get("/api/oms/account").expect(200);
+    assert_eq!(account["heartbeat"]["timeout_s"], json!(60.0));
+    assert_eq!(account["heartbeat"]["deadline"], beaten["data"]["deadline"]);
     let disarmed = trader.post(HEARTBEAT, &json!({"timeout_s": 0})).expect(200);
+    let account = trader.get("/api/oms/account").expect(200);
+    assert_eq!(account["heartbeat"], json!(null));
     assert_eq!(
         (&disarmed["timeout_s"], &disarmed["deadline"]),
         (&json!(0.0), &json!(null))

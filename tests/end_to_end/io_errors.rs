@@ -5,10 +5,11 @@
 
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::life_of_an_order::{id_of, limit};
 use crate::support::server::{FREE, QUIET, Server, Site};
+use crate::support::wait_for;
 
 const ORDERS: &str = "/api/oms/orders";
 
@@ -64,6 +65,30 @@ fn trade_until_it_fails(site: &Site, server: &Server) -> Vec<u64> {
     acknowledged
 }
 
+/// A trader finds the alert in the list, as the first message of a new socket, and in the table.
+fn assert_journal_error(site: &Site, server: &Server, reason: &str) {
+    let is_it = |alert: &Value| {
+        let message = alert["message"].as_str().unwrap_or_default();
+        alert["alert_type"] == "journal_error" && alert["severity"] == "CRITICAL" && message.contains(reason)
+    };
+    let listed = server
+        .client_of(site, "free")
+        .get("/api/oms/risk/alerts")
+        .expect(200);
+    let listed = listed["alerts"].as_array().unwrap();
+    assert!(listed.iter().any(is_it), "{listed:?}");
+    let pushed = server.socket_of(site, "free").data_of("risk:alert");
+    assert!(is_it(&pushed), "{pushed}");
+    wait_for("the alert in the table", || {
+        let tables = rusqlite::Connection::open(site.data_dir().join("pinion.db")).ok()?;
+        let sql =
+            "SELECT message FROM pinion_alerts WHERE alert_type = 'journal_error' AND severity = 'CRITICAL'";
+        let message = tables.query_row(sql, [], |row| row.get::<_, String>(0)).ok()?;
+        assert!(message.contains(reason), "{message}");
+        Some(())
+    });
+}
+
 #[test]
 fn after_a_failed_write_or_sync_nothing_is_acknowledged_and_the_next_start_has_the_rest() {
     if !can_trace() {
@@ -100,12 +125,19 @@ fn after_a_failed_write_or_sync_nothing_is_acknowledged_and_the_next_start_has_t
         }
         let refused = client.post(ORDERS, &limit("BUY", 1, "2440.00")).expect(400);
         assert_eq!(refused["failed_check"], "circuit_breaker", "{what}: {refused}");
+        assert_journal_error(&site, &server, reason);
         let author = json!({"deactivated_by": "a person"});
         server
             .client()
             .post("/api/oms/risk/deactivate-kill-switch", &author)
             .expect(200);
         client.post(ORDERS, &limit("BUY", 1, "2440.00")).expect(201);
+        // Who connects now hears of it no more.
+        assert_eq!(
+            server.socket_of(&site, "free").drain(),
+            Vec::<Value>::new(),
+            "{what}"
+        );
         let hash = server.stop_with_hash();
         assert_eq!(site.replay().state_hash, hash, "{what}");
     }

@@ -222,3 +222,37 @@ fn too_large_a_loss_kills_by_itself_and_not_again_after_rearming() {
     free.post(ORDERS, &limit("SELL", 1, "2385.00")).expect(201);
     assert_fields(&main.get(SUMMARY).expect(200), &[("kill_switch_active", "false")]);
 }
+
+#[test]
+fn a_weaker_kill_answers_with_the_state_and_the_reason_that_hold() {
+    let site = Site::with_accounts(&[COUNTER]);
+    let mut server = site.start(QUIET);
+    let halt = json!({"reason": "the exchange is down", "state": "HALTED"});
+    let reply = server.client().post(KILL, &halt).expect(200);
+    assert_fields(
+        &reply,
+        &[("message", "\"Kill switch activated\""), ("state", "\"HALTED\"")],
+    );
+    for restarted in [false, true] {
+        if restarted {
+            server.stop();
+            server = site.start(QUIET);
+        }
+        let reply = server
+            .client()
+            .post(KILL, &json!({"reason": "another"}))
+            .expect(200);
+        assert_fields(
+            &reply,
+            &[
+                ("message", "\"Kill switch was already active\""),
+                ("state", "\"HALTED\""),
+                ("reason", "\"the exchange is down\""),
+            ],
+        );
+    }
+    server.client().post(REARM, &json!({})).expect(200);
+    let reply = server.client().post(KILL, &json!({"reason": "anew"})).expect(200);
+    assert_fields(&reply, &[("state", "\"REDUCING\""), ("reason", "\"anew\"")]);
+    server.stop();
+}

@@ -3,11 +3,16 @@
 use std::collections::HashMap;
 
 use engine::{
-    AccountId, AccountName, Engine, Event, InstrumentId, Money, PositionChanged, PositionId, PositionView,
-    Product, Seq, Side, StrategyId, Symbol, Text, Timestamp, TopOfBook, Trade,
+    AccountId, AccountName, AlertKind, Engine, Event, InstrumentId, KillCause, KillScope, Money,
+    PositionChanged, PositionId, PositionView, Product, Seq, Side, StrategyId, Symbol, Text, Timestamp,
+    TopOfBook, Trade, TradingState, TradingStateChanged,
 };
 
-use crate::wire::average_price;
+use read_model::limits::ALERTS_KEPT;
+use read_model::{AlertRecord, AlertSubject, ReadModel};
+
+use super::replies::Action;
+use crate::wire::{alert_safe, average_price, drawdown_reason, loss_reason};
 
 /// Seeded from an engine at start and kept up to date from its events.
 ///
@@ -24,6 +29,18 @@ pub struct Directory {
     seq: Seq,
     tops: HashMap<InstrumentId, (TopOfBook, Timestamp)>,
     trades: HashMap<InstrumentId, (Trade, Timestamp)>,
+    /// The scopes that are outside the normal state.
+    kills: Vec<Kill>,
+    /// The alert of a failed journal, while the kill switch that followed is on.
+    journal_error: Option<AlertRecord>,
+}
+
+/// A scope that is outside the normal state, and why.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kill {
+    scope: KillScope,
+    pub(crate) state: TradingState,
+    pub(crate) reason: Text<100>,
 }
 
 /// A position key with what is open of it.
@@ -66,6 +83,36 @@ impl Directory {
         directory
     }
 
+    /// Adds what only the history tells: why which kill switch is on, and whether it is for a failed journal.
+    #[must_use]
+    pub fn with_history(mut self, model: &ReadModel) -> Directory {
+        let active = model.history().active_kills();
+        self.kills = active
+            .iter()
+            .map(|kill| Kill {
+                scope: kill.scope,
+                state: kill.state,
+                reason: kill_reason(kill.cause, kill.reason),
+            })
+            .collect();
+        let engine_wide = active.iter().find(|kill| kill.scope == KillScope::Engine);
+        self.journal_error = engine_wide.and_then(|kill| {
+            let alerts = model.history().last_alerts(None, ALERTS_KEPT);
+            let of_journal = |record: &&&AlertRecord| match &record.subject {
+                AlertSubject::Monitor { alert, .. } => {
+                    alert.kind == AlertKind::JournalError && record.raised >= kill.triggered
+                }
+                _ => false,
+            };
+            alerts
+                .iter()
+                .rev()
+                .find(of_journal)
+                .map(|record| (*record).clone())
+        });
+        self
+    }
+
     pub fn add_instrument(&mut self, instrument: InstrumentId, symbol: Symbol, exchange: Text<10>) {
         self.instruments.insert((symbol, exchange), instrument);
         self.symbols.insert(instrument, symbol);
@@ -90,13 +137,42 @@ impl Directory {
         );
     }
 
-    pub(crate) fn absorb(&mut self, event: &Event, time: Timestamp) {
+    /// `action` is what was asked, where the event's command came from a client of this gateway.
+    pub(crate) fn absorb(&mut self, event: &Event, time: Timestamp, action: Option<&Action>) {
         match event {
             Event::TopOfBook(top) => drop(self.tops.insert(top.instrument, (*top, time))),
             Event::Trade(trade) => drop(self.trades.insert(trade.instrument, (*trade, time))),
             Event::PositionChanged(changed) => self.change_position(changed),
+            Event::TradingStateChanged(changed) => self.change_state(changed, action),
             _ => {}
         }
+    }
+
+    fn change_state(&mut self, changed: &TradingStateChanged, action: Option<&Action>) {
+        self.kills.retain(|kill| kill.scope != changed.scope);
+        if changed.state != TradingState::Normal {
+            let said = match action {
+                Some(Action::Kill { reason, .. }) => *reason,
+                _ => Text::EMPTY,
+            };
+            self.kills.push(Kill {
+                scope: changed.scope,
+                state: changed.state,
+                reason: kill_reason(changed.cause, said),
+            });
+        } else if changed.scope == KillScope::Engine {
+            self.journal_error = None;
+        }
+    }
+
+    /// The kill switch of a scope, where it is on.
+    pub(crate) fn kill(&self, scope: KillScope) -> Option<&Kill> {
+        self.kills.iter().find(|kill| kill.scope == scope)
+    }
+
+    /// What everyone who connects is told first, until a person lets trading go on.
+    pub(crate) fn journal_error(&self) -> Option<&AlertRecord> {
+        self.journal_error.as_ref()
     }
 
     fn change_position(&mut self, changed: &PositionChanged) {
@@ -160,6 +236,15 @@ impl Directory {
                 position.account == account && position.instrument == instrument && position.quantity != 0
             })
             .map(|(&id, position)| (id, position))
+    }
+}
+
+/// `said` is the reason of a kill by command.
+fn kill_reason(cause: KillCause, said: Text<100>) -> Text<100> {
+    match cause {
+        KillCause::DailyLoss { loss, balance } => Text::cut(&loss_reason(loss, balance).to_string()),
+        KillCause::Drawdown { drawdown, peak } => Text::cut(&drawdown_reason(drawdown, peak).to_string()),
+        KillCause::Manual | KillCause::Rearmed => Text::cut(&alert_safe(said.as_str())),
     }
 }
 

@@ -6,14 +6,14 @@ use std::time::Instant;
 use engine::lane::{Token, Verdict};
 use engine::{
     ConditionsChanged, DeadMan, Event, ExplainedCheck, KillScope, Money, OrderCancelled, OrderId,
-    OrderModified, OrderStatus, PositionId, Quantity, Ratio, Refusal, Rejection, Seq, Text, TradingState,
+    OrderModified, OrderStatus, PositionId, Quantity, Refusal, Rejection, Seq, Text, TradingState,
 };
 use slab::Slab;
 
 use crate::latency::Stamps;
 use crate::limits::{HELD_TIME_MAX, PENDING_MAX, WS_CORRELATION_BYTES_MAX};
 use crate::wire::{
-    BrokerOrderId, Iso8601, Object, OrderAction, check_fields, refusal_answer, rejection_fields,
+    BrokerOrderId, Object, OrderAction, check_fields, heartbeat_fields, refusal_answer, rejection_fields,
     rejection_status, trailing_fields,
 };
 
@@ -381,16 +381,6 @@ fn success_fields(body: &mut Object<'_>, action: &Action, outcome: &Outcome, seq
         }
     }
     Some(())
-}
-
-/// `timeout_s` 0 and no deadline where nothing is waited for.
-fn heartbeat_fields(body: &mut Object<'_>, dead_man: Option<DeadMan>) {
-    let timeout_ms = dead_man.map_or(0, |dead_man| dead_man.timeout_ms);
-    body.number("timeout_s", Ratio::from_ppm(timeout_ms.saturating_mul(1_000)));
-    match dead_man {
-        Some(dead_man) => body.text("deadline", Iso8601(dead_man.deadline)),
-        None => body.null("deadline"),
-    };
 }
 
 fn placed_reply(out: &mut Vec<u8>, placed: &Placed, durable: bool) -> u16 {

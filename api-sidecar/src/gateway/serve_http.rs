@@ -17,7 +17,8 @@ use super::replies::{Address, ReplyTo};
 use super::router::{OrderRoute, Route, is_ours, route};
 use super::ws::cursor::Cursor;
 use super::ws::handshake::{Origin, check_upgrade, write_upgrade};
-use super::ws::session::WsSession;
+use super::ws::session::{WsSession, append_text_frame};
+use super::ws::standing::standing_alert;
 use crate::latency::Stamps;
 use crate::limits::{BODY_BYTES_MAX, HEADERS_MAX, RELAY_QUEUE_BYTES_MAX, UPLOAD_BYTES_MAX};
 use crate::wire::DownloadFormat;
@@ -376,12 +377,18 @@ fn upgrade(
     let who = core.principal(head, peer.loopback).ok_or_else(unauthorised)?;
     output.append(|out| {
         write_upgrade(out, key, &core.date);
-        super::ws::session::append_text_frame(
+        append_text_frame(
             out,
             br#"{"type":"connection","status":"connected","message":"Connected to OMS WebSocket"}"#,
         );
     });
-    Ok(Box::new(WsSession::new(who, resume(head.query), core.now)))
+    let resume = resume(head.query);
+    if let Some(record) = core.directory.journal_error() {
+        let mut message = Vec::new();
+        standing_alert(&mut message, record, resume.unwrap_or(core.history.last()));
+        output.append(|out| append_text_frame(out, &message));
+    }
+    Ok(Box::new(WsSession::new(who, resume, core.now)))
 }
 
 /// `?resume=CURSOR`. One that cannot be understood is as one that is too long ago: the client has to read anew.

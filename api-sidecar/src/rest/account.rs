@@ -8,7 +8,7 @@ use read_model::ReadModel;
 use super::answer::Answer;
 use super::orders::instrument_fields;
 use super::request::{Caller, Query};
-use crate::wire::{Object, average_price, net_pnl};
+use crate::wire::{Object, average_price, heartbeat_fields, net_pnl};
 
 /// The account's money; with `?account=*` every account's, as a list.
 pub(super) fn account(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
@@ -50,6 +50,12 @@ fn account_fields(body: &mut Object<'_>, view: &AccountView<'_>, model: &ReadMod
         .number("position_count", view.open_positions)
         .number("open_order_count", view.open_orders)
         .string("trading_state", view.state.as_str());
+    match view.dead_man {
+        Some(dead_man) => body.object("heartbeat", |heartbeat| {
+            heartbeat_fields(heartbeat, Some(dead_man));
+        }),
+        None => body.null("heartbeat"),
+    };
     body.array("holdings", |list| {
         for (instrument, holding) in holdings(view.account, model) {
             list.object(|row| holding_fields(row, instrument, &holding, model));

@@ -89,6 +89,9 @@ fn details_of(details: &mut Object<'_>, alert: &Alert, context: &AlertContext<'_
         AlertKind::KillSwitchManual => {
             details.string("triggered_by", context.author);
         }
+        AlertKind::JournalError => {
+            details.string("reason", context.reason);
+        }
         AlertKind::KillSwitchDeactivated => {
             details.string("deactivated_by", context.author);
         }
@@ -121,7 +124,8 @@ fn details_of(details: &mut Object<'_>, alert: &Alert, context: &AlertContext<'_
         | AlertKind::OrderToTrade
         | AlertKind::OrderRateNearLimit
         | AlertKind::StaleFeed
-        | AlertKind::DeadMan => {}
+        | AlertKind::DeadMan
+        | AlertKind::JournalError => {}
     }
 }
 

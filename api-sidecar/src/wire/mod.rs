@@ -2,6 +2,7 @@
 //! reads the same wherever it is seen.
 
 mod alert;
+mod heartbeat;
 mod json;
 mod price;
 mod refusal;
@@ -10,6 +11,7 @@ mod time;
 mod trailing;
 
 pub use alert::{AlertContext, alert_fields, alert_safe, drawdown_reason, loss_reason};
+pub use heartbeat::heartbeat_fields;
 pub use json::{Array, Object};
 pub use price::{average_price, net_pnl};
 pub(crate) use refusal::rejection_status;

@@ -1,8 +1,8 @@
 //! Rows of `kill_switch_events`: one from a trigger to its deactivation.
 
 use engine::{
-    AccountId, Command, Engine, KillCause, KillScope, Money, OrderId, Percent, PositionId, Quantity, Rupees,
-    Timestamp, TradingState, TradingStateChanged,
+    AccountId, Actor, Command, Engine, KillCause, KillScope, Money, OrderId, Percent, PositionId, Quantity,
+    Rupees, Timestamp, TradingState, TradingStateChanged,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -183,7 +183,7 @@ impl KillEvent {
 fn account_of(command: &Command, scope: KillScope) -> AccountId {
     match (scope, command) {
         (KillScope::Account(account) | KillScope::Strategy(account, _), _) => account,
-        (KillScope::Engine, Command::KillSwitch(kill)) => kill.actor.account,
+        (KillScope::Engine, Command::KillSwitch(kill)) if kill.actor != Actor::PROCESS => kill.actor.account,
         (KillScope::Engine, _) => AccountId::new(0),
     }
 }

@@ -6,7 +6,7 @@ use engine::lane::Stamp;
 use super::super::answer::Answer;
 use super::super::connection::Protocol;
 use super::super::outbound::Decision;
-use super::super::replies::{Address, ReplyTo, encode_reply, encode_verdict};
+use super::super::replies::{Action, Address, ReplyTo, encode_reply, encode_verdict};
 use super::super::serve_ws::write_reply;
 use super::super::ws::events;
 use super::super::ws::session::append_text_frame;
@@ -26,7 +26,8 @@ impl EventLoop {
                     time,
                     token,
                 } => {
-                    self.core.directory.absorb(&event, time);
+                    let action = token.and_then(|token| self.core.replies.action(token));
+                    self.core.directory.absorb(&event, time, action);
                     if events::is_pushed(&event) {
                         self.core.visible_seq = seq.get();
                         self.push(&event, seq, time, token);
@@ -42,9 +43,17 @@ impl EventLoop {
                     decided,
                 } => {
                     self.core.visible_seq = seq.get();
-                    let Some((action, to)) = self.core.replies.take(token) else {
+                    let Some((mut action, to)) = self.core.replies.take(token) else {
                         continue;
                     };
+                    // A kill switch that was as strict already stays as it is: the answer tells how.
+                    if let Action::Kill {
+                        scope, state, reason, ..
+                    } = &mut action
+                        && let Some(held) = self.core.directory.kill(*scope)
+                    {
+                        (*state, *reason) = (held.state, held.reason);
+                    }
                     self.body.clear();
                     let durable = self.core.acknowledges_durable();
                     let status = encode_reply(&mut self.body, &action, &outcome, seq, durable);

@@ -8,6 +8,7 @@
 //! {"type": "order:modify",      "id": "c-3", "data": {"order_id": 7, "quantity": 5, "price": 2450.00}}
 //! {"type": "order:cancel",      "id": "c-4", "data": {"client_order_id": "abc"}}
 //! {"type": "orders:cancel_all", "id": "c-5", "data": {"symbol": "SBIN"}}
+//! {"type": "heartbeat",         "id": "c-6", "data": {"timeout_s": 5}}
 //! ```
 //!
 //! `id` is the client's own (a string or a number of at most 64 bytes) and may be left out. Each is answered once, in
@@ -22,6 +23,9 @@
 //! Every pushed message carries `"cursor": "SEQ:INDEX"`. A client that opens `/ws/oms?resume=CURSOR` with the last one
 //! it saw is first told what it missed, in order and each once, then what is new; where that is too long ago it gets
 //! `{"type": "resync", "cursor": …}` instead and has to read the present state.
+//!
+//! While trading is stopped because the journal failed in an earlier run, the first message of every socket is that
+//! `risk:alert`, `journal_error`: it was raised before anybody could be connected.
 //!
 //! Market data is asked for by channel, and conflated for a client that is slow to take it:
 //!
@@ -40,3 +44,4 @@ pub(crate) mod handshake;
 pub(crate) mod history;
 pub(crate) mod message;
 pub(crate) mod session;
+pub(crate) mod standing;
