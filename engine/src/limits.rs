@@ -52,7 +52,7 @@ pub const STRATEGY_LIMITS_MAX: usize = 1_024;
 pub const ACCOUNT_INSTRUMENTS_MAX: u64 = 1 << 34;
 
 /// Entities of one kind whose digests may wait to be brought up to date: asking for the state hash takes this many
-/// digests at most, some 200 µs every 65,536 commands.
+/// digests at most, every 65,536 commands.
 pub const STALE_DIGESTS_MAX: usize = 4_096;
 
 /// Entities of one kind that one call may note for the state hash beyond those: a trade of two venue accounts emits one
