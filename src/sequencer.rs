@@ -174,7 +174,20 @@ impl Sequencer {
 
     /// Gives a command its place, applies it to the end, and publishes events and journal entry. The caller has seen
     /// [`Sequencer::has_room`].
+    #[inline]
     pub fn sequence(&mut self, command: Command, token: Option<Token>, now: Timestamp) {
+        self.sequence_idling(command, token, now, std::thread::yield_now);
+    }
+
+    /// As [`Sequencer::sequence`]; `idle` runs, again and again, while a long command waits for room for its events.
+    #[inline]
+    pub fn sequence_idling(
+        &mut self,
+        command: Command,
+        token: Option<Token>,
+        now: Timestamp,
+        mut idle: impl FnMut(),
+    ) {
         // Only what a client waits for is timed.
         let taken = self.decided.take();
         let dequeued = token.map_or(0, |_| taken.unwrap_or_else(|| self.clock.stamp()));
@@ -201,7 +214,7 @@ impl Sequencer {
             // first, and once they are all there whoever sends them on is woken.
             self.publish(begin.take(), None);
             self.enter(core::mem::replace(&mut entry, JournalEntry::Sync));
-            self.wait_for_room();
+            self.wait_for_room(&mut idle);
             self.events.clear();
             work = self.engine.resume(&mut self.events);
         }
@@ -237,9 +250,9 @@ impl Sequencer {
     }
 
     /// A long command goes on only when its next run of events fits.
-    fn wait_for_room(&mut self) {
+    fn wait_for_room(&mut self, idle: &mut impl FnMut()) {
         while !self.has_room() && !self.is_cut_off() && !self.outbound.is_abandoned() {
-            std::thread::yield_now();
+            idle();
         }
     }
 

@@ -377,13 +377,21 @@ fn sequence_genesis(
     }
     let described = format!("{command:?}");
     let now = sequencer.now();
-    sequencer.sequence(command, None, now);
-    while let Ok(item) = outbound.pop() {
-        if let Outbound::Event(Event::Refused(refusal)) = item {
-            return Err(ServeError::Refused(format!("{refusal} ({described})")));
+    let mut refused = None;
+    // Also while it runs: the kill switch after a failure may cancel more orders than the ring has slots.
+    let mut drain = || {
+        while let Ok(item) = outbound.pop() {
+            if let Outbound::Event(Event::Refused(refusal)) = item {
+                refused = Some(refusal);
+            }
         }
+    };
+    sequencer.sequence_idling(command, None, now, &mut drain);
+    drain();
+    match refused {
+        Some(refusal) => Err(ServeError::Refused(format!("{refusal} ({described})"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn simulator(market: Market, engine: &Engine) -> Option<Simulator> {

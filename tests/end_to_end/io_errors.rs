@@ -142,3 +142,37 @@ fn after_a_failed_write_or_sync_nothing_is_acknowledged_and_the_next_start_has_t
         assert_eq!(site.replay().state_hash, hash, "{what}");
     }
 }
+
+/// More resting orders than the ring between engine and gateway has slots: the kill switch of the next start, which runs
+/// before the gateway does, cancels them all the same.
+#[test]
+fn after_a_failed_journal_any_number_of_resting_orders_is_cancelled_at_the_start() {
+    const RESTING: usize = 20_000;
+    let site = Site::with_accounts(&[FREE]);
+    let server = site.start(QUIET);
+    let mut socket = server.socket_of(&site, "free");
+    let order = json!({"type": "order:place", "data": limit("BUY", 1, "2440.00")}).to_string();
+    for _ in 0..RESTING / 100 {
+        for _ in 0..100 {
+            socket.say(&order);
+        }
+        for _ in 0..100 {
+            assert_eq!(socket.data_of("order:placed")["status"], "OPEN");
+        }
+    }
+    let open = |server: &Server| {
+        let mut client = server.client_of(&site, "free");
+        client.get("/api/oms/risk/summary").expect(200)["open_order_count"].clone()
+    };
+    assert_eq!(open(&server), json!(RESTING));
+    server.stop();
+    let marker = site.data_dir().join("journal/failed");
+    let mut block = std::fs::read(&marker).unwrap();
+    block[..11].copy_from_slice(b"cannot sync");
+    std::fs::write(&marker, block).unwrap();
+
+    let server = site.start(QUIET);
+    assert_eq!(open(&server), json!(0));
+    let hash = server.stop_with_hash();
+    assert_eq!(site.replay().state_hash, hash);
+}
