@@ -29,6 +29,10 @@ pub const UNSYNCED_AGE_MAX: Duration = Duration::from_millis(100);
 /// batch (about 9 MiB if every order carried full metadata) and how long the first of them waits for the last.
 pub const ENTRIES_PER_TURN: usize = 4_096;
 
+/// No batch is longer: a turn's entries of the longest kind come after what just did not force a sync. Behind the last
+/// whole batch, what a torn one left reaches no further.
+pub const BATCH_BYTES_MAX: u64 = UNSYNCED_BYTES_MAX + (ENTRIES_PER_TURN * (PAYLOAD_BYTES_MAX + 40)) as u64;
+
 /// Turns without work that the writer spins through, then yields through, before it parks. The spins cover the gap
 /// between two orders of a burst, where there are cores enough ([`SPIN_CORES_MIN`]); the yields let the other threads of
 /// a small machine run.

@@ -14,7 +14,7 @@ use super::segment_reader::SegmentReader;
 use super::spare::{Spares, fill_with_zeros, remove_leftovers};
 use super::storage::{Access, Storage, StorageFile};
 use super::walk::{Walked, walk};
-use crate::limits::WALK_CHUNK_BYTES;
+use crate::limits::{BATCH_BYTES_MAX, WALK_CHUNK_BYTES};
 
 /// How a journal is written from now on. What exists keeps its own sizes.
 #[derive(Clone, Debug)]
@@ -98,7 +98,12 @@ pub fn open<S: Storage>(
             wanted: after,
         });
     }
-    clean_tail(&target.storage, &walked, previous_failure.is_some())?;
+    let cleaned = clean_tail(&target.storage, &walked, previous_failure.is_some());
+    if let Err(error) = &cleaned {
+        // The next start has to know, for the kernel will not say it twice. Best effort: the disk has failed already.
+        let _ = marker.record(&error.to_string());
+    }
+    cleaned?;
     let header = SegmentReader::open(&target.storage, walked.end.segment, WALK_CHUNK_BYTES)?.header;
     let mut appender = Appender::resume(target, &header, &walked.end)?;
     if header.semantics_version != SEMANTICS_VERSION {
@@ -131,22 +136,28 @@ fn begin_journal<S: Storage>(target: &mut Target<S>, settings: &Settings) -> Res
 
 /// Removes a torn tail, completes a segment that lost its end, and makes everything before durable.
 ///
-/// After a failed sync the kernel may believe that pages are clean which never reached the disk. So the last batch
-/// is written again then; its bytes do not change.
-fn clean_tail<S: Storage>(storage: &S, walked: &Walked, sync_failed: bool) -> Result<(), JournalError> {
+/// After a failed sync the kernel may believe that pages are clean which never reached the disk, and nobody may have
+/// been able to note it. So the last batch is always written again; its bytes do not change. Where a failure was noted,
+/// so are the zeros behind it, for the remains of a torn batch may still be there.
+fn clean_tail<S: Storage>(storage: &S, walked: &Walked, failed: bool) -> Result<(), JournalError> {
     let name = segment_name(walked.end.segment);
     let header = SegmentReader::open(storage, walked.end.segment, WALK_CHUNK_BYTES)?.header;
     let clean = || {
         let file = storage.open(&name, Access::ReadWrite)?;
-        if sync_failed {
-            let batch_bytes = walked.end.offset - walked.batch_offset;
-            let mut batch = vec![0; usize::try_from(batch_bytes).map_err(std::io::Error::other)?];
-            let read = file.read_full_at(&mut batch, walked.batch_offset)?;
-            file.write_all_at(&batch[..read], walked.batch_offset)?;
-        }
-        if let Some(torn) = &walked.torn {
-            fill_with_zeros(&file, torn.offset, torn.offset + torn.bytes, || false)?;
-        }
+        let batch_bytes = walked.end.offset - walked.batch_offset;
+        let mut batch = vec![0; usize::try_from(batch_bytes).map_err(std::io::Error::other)?];
+        let read = file.read_full_at(&mut batch, walked.batch_offset)?;
+        file.write_all_at(&batch[..read], walked.batch_offset)?;
+        let torn_end = walked
+            .torn
+            .map_or(walked.end.offset, |torn| torn.offset + torn.bytes);
+        let reach = if failed {
+            walked.end.offset + BATCH_BYTES_MAX
+        } else {
+            0
+        };
+        let zeros_end = torn_end.max(reach).min(u64::from(header.segment_bytes));
+        fill_with_zeros(&file, walked.end.offset, zeros_end, || false)?;
         let size = file.size()?.max(walked.end.offset);
         fill_with_zeros(&file, size, u64::from(header.segment_bytes), || false)?;
         file.sync_data()?;

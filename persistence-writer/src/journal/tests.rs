@@ -580,12 +580,53 @@ fn a_failed_operation_is_the_last() {
             assert!(found >= durable, "{fault:?} at {operation}");
             let marked = opened.previous_failure.is_some();
             assert!(!marked || failed, "{fault:?} at {operation}");
-            if marked || !failed {
-                let (after_cut, _) = try_open(&disk.power_cut(operation)).unwrap();
-                assert!(
-                    after_cut >= found,
-                    "{fault:?} at {operation}: {after_cut} of {found}"
-                );
+            let (after_cut, _) = try_open(&disk.power_cut(operation)).unwrap();
+            assert!(
+                after_cut >= found,
+                "{fault:?} at {operation}: {after_cut} of {found}"
+            );
+        }
+    }
+}
+
+/// A process is killed with a batch that was written and not synced, or that is torn, and the N-th operation of the next
+/// start fails. The start after that makes durable what it finds: the kernel will not say twice that a sync failed.
+#[test]
+fn a_start_that_fails_leaves_the_next_one_nothing_to_lose() {
+    let killed = |seed, torn| {
+        let disk = SimulatedDisk::new();
+        let (found, mut opened) = try_open(&disk).unwrap();
+        let mut random = SplitMix64::new(seed);
+        let last = drive(&mut opened.appender, found, 40, &mut random);
+        for seq in last + 1..last + 10 {
+            opened.appender.append(&sample(seq)).unwrap();
+        }
+        opened.appender.write().unwrap();
+        let written = opened.appender.written().get();
+        (if torn { disk.power_cut(seed) } else { disk }, written)
+    };
+    for (seed, torn) in [(3, false), (4, true), (5, false), (6, true)] {
+        let start = |operation| {
+            let (disk, written) = killed(seed, torn);
+            let before = disk.operations();
+            disk.fail_at(before + operation, Fault::Error);
+            let failed = try_open(&disk).is_err();
+            let operations = disk.operations() - before;
+            disk.fail_at(u64::MAX, Fault::Error);
+            (disk, written, failed, operations)
+        };
+        let (.., operations) = start(u64::MAX / 2);
+        for operation in 1..=operations {
+            let (disk, written, failed, _) = start(operation);
+            let (found, mut opened) = try_open(&disk).unwrap();
+            assert!(torn || found == written, "{operation}: {found}");
+            assert!(failed || opened.previous_failure.is_none(), "{operation}");
+            opened.appender.append(&sample(found + 1)).unwrap();
+            opened.appender.sync().unwrap();
+            for cut in 1..8 {
+                let (after_cut, _) = try_open(&disk.power_cut(cut))
+                    .unwrap_or_else(|error| panic!("seed {seed}, operation {operation}: {error}"));
+                assert_eq!(after_cut, found + 1, "seed {seed}, operation {operation}");
             }
         }
     }
