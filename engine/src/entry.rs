@@ -291,28 +291,58 @@ impl Engine {
         Ok(())
     }
 
-    /// Quantity of other accounts' orders that the order would trade with, counted up to `wanted`. A policy that stops
-    /// at the account's own order ends the count there.
+    /// Quantity of other accounts' orders that the order is sure to trade with, counted up to `wanted`. A policy that stops
+    /// at the account's own order ends the count there: what others of that level hide comes behind it.
     fn tradable_at_once(&self, order: &NewOrder, limit: Price, wanted: u32) -> u64 {
         let instrument = self.instrument_of(order.instrument);
         let policy = self.account_of(order.account).limits.self_trade;
-        let mut sum = 0_u64;
+        let stops = !matches!(policy, SelfTrade::Off | SelfTrade::CancelResting);
+        let (mut sum, mut hidden, mut level) = (0_u64, 0_u64, None);
         for slot in instrument.sides.queue(&self.nodes, order.side.opposite()) {
             let maker = self.orders.at(slot);
             let within = match order.side {
                 Side::Buy => maker.limit <= limit,
                 Side::Sell => maker.limit >= limit,
             };
+            if level.replace(maker.tick) != Some(maker.tick) {
+                sum = sum.saturating_add(core::mem::take(&mut hidden));
+            }
             if !within || sum >= u64::from(wanted) {
                 break;
             }
             if maker.account != order.account || policy == SelfTrade::Off {
-                sum = sum.saturating_add(u64::from(maker.leaves));
-            } else if policy != SelfTrade::CancelResting {
-                break;
+                let sure = self.untrimmed(maker);
+                let at_once = if stops {
+                    sure.min(self.nodes.at(slot).visible)
+                } else {
+                    sure
+                };
+                sum = sum.saturating_add(u64::from(at_once));
+                hidden = hidden.saturating_add(u64::from(sure.saturating_sub(at_once)));
+            } else if stops {
+                return sum;
             }
         }
-        sum
+        sum.saturating_add(hidden)
+    }
+
+    /// What no other order's fill can take off a resting order: if entries on its side fill first they shrink the
+    /// position, and its exit part is trimmed.
+    fn untrimmed(&self, maker: &Order) -> u32 {
+        if maker.exit_leaves == 0 {
+            return maker.leaves;
+        }
+        let position = self.positions.at(maker.position);
+        let open = match maker.side {
+            Side::Buy => position.open_buy,
+            Side::Sell => position.open_sell,
+        };
+        let entries = open.saturating_sub(position.exits);
+        let of_others = entries.saturating_sub(i64::from(maker.entry_leaves()));
+        let trimmed = u32::try_from(of_others)
+            .unwrap_or(u32::MAX)
+            .min(maker.exit_leaves);
+        maker.leaves.saturating_sub(trimmed)
     }
 
     fn reject(&mut self, order: &NewOrder, rejection: Rejection, out: &mut EventBuffer) {

@@ -5,7 +5,7 @@ use engine::{
     PositionChange, PositionChanged, PositionId, Price, SelfTrade, Side, TimeInForce, Trade,
 };
 
-use super::state::{ChargeTotals, Paise, Shares};
+use super::state::{ChargeTotals, Order, Paise, Shares};
 use super::{Oracle, money, quantity};
 
 /// How an incoming order's execution ended.
@@ -77,6 +77,7 @@ impl Oracle {
         self.next_trade += 1;
         let trade = engine::TradeId::new(self.next_trade);
         self.print(instrument, price, Some(trade));
+        self.instrument_mut(instrument).trades.push((price, traded));
         self.events.push(Event::Trade(Trade {
             trade,
             instrument,
@@ -366,8 +367,9 @@ impl Oracle {
         self.resting.contains(&id) && self.orders[&id].pending.is_none()
     }
 
-    /// What of `wanted` an order could trade at once with other accounts, own resting orders considered: those that
-    /// would be cancelled are passed over, those that would stop the order end the count.
+    /// What an order is sure to trade at once with other accounts, own resting orders considered: those that would be
+    /// cancelled are passed over, those that would stop the order end the count, and what icebergs of that level hide
+    /// comes after them.
     pub(super) fn tradable(&self, taker: &engine::NewOrder, limit: Price) -> Shares {
         let policy = self.account(taker.account).limits.self_trade;
         let mut available = 0;
@@ -375,18 +377,39 @@ impl Oracle {
             if !crosses(taker.side, limit, price) {
                 break;
             }
-            for id in queue {
-                let order = &self.orders[id];
-                let own = order.request.account == taker.account;
-                match policy {
-                    SelfTrade::CancelResting if own => {}
-                    SelfTrade::Off => available += order.leaves,
-                    _ if own => return available,
-                    _ => available += order.leaves,
+            let own = |id: &OrderId| self.orders[id].request.account == taker.account;
+            match policy {
+                SelfTrade::Off => available += queue.iter().map(|id| self.sure(*id)).sum::<Shares>(),
+                SelfTrade::CancelResting => {
+                    let others = queue.iter().filter(|id| !own(id));
+                    available += others.map(|id| self.sure(*id)).sum::<Shares>();
                 }
+                _ => match queue.iter().position(own) {
+                    None => available += queue.iter().map(|id| self.sure(*id)).sum::<Shares>(),
+                    Some(stop) => {
+                        let before = queue.iter().take(stop);
+                        let shown = before.map(|id| self.sure(*id).min(self.orders[id].visible));
+                        return available + shown.sum::<Shares>();
+                    }
+                },
             }
         }
         available
+    }
+
+    /// What of a resting order is there whatever fills before it. Other orders of its position on its side that would
+    /// open something take that much of the position away, and exits with it.
+    fn sure(&self, id: OrderId) -> Shares {
+        let order = &self.orders[&id];
+        let others = self
+            .open()
+            .filter(|(other, _)| *other != id)
+            .map(|(_, other)| other);
+        let entries: Shares = others
+            .filter(|other| other.position == order.position && other.request.side == order.request.side)
+            .map(Order::entry_leaves)
+            .sum();
+        order.leaves - order.exit_leaves.min(entries)
     }
 
     /// The best price that an order on `side` would trade at.
