@@ -69,6 +69,9 @@ impl Oracle {
         }
         self.day = self.day.map(|day| day + 1);
         self.session.squared_off = [false; 2];
+        self.instruments
+            .iter_mut()
+            .for_each(|instrument| instrument.trades.clear());
         self.mark_and_review();
     }
 }

@@ -33,6 +33,7 @@ impl Oracle {
                     bids: Default::default(),
                     asks: Default::default(),
                     prints: None,
+                    trades: Vec::new(),
                 });
                 self.instruments.len() - 1
             }

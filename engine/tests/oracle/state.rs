@@ -25,6 +25,8 @@ pub struct Instrument {
     pub asks: BTreeMap<Price, VecDeque<OrderId>>,
     /// Prints of the last aggressor.
     pub prints: Option<Range>,
+    /// The day's trades.
+    pub trades: Vec<(Price, Shares)>,
 }
 
 /// The lowest and the highest print, each with its trade where there was one.
