@@ -1,5 +1,6 @@
-//! Writes the first corpus of the fuzz target `engine_commands`: streams of the engine's own tests, encoded, each record
-//! behind its length. The folder is the argument.
+//! Writes the first corpora of the fuzz targets into folders of their names below the one that is the argument: for
+//! `engine_commands` streams of the engine's own tests, encoded, each record behind its length, with commands that only a
+//! journal has in between; for `engine_oracle` bytes to choose commands by.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -13,8 +14,8 @@ mod streams;
 
 use std::path::PathBuf;
 
-use engine::{Capacity, Command, Engine, Event, EventBuffer, Sequenced, Work};
-use streams::{OpenOrder, Stream};
+use engine::{Actor, Capacity, Command, Engine, Event, EventBuffer, Sequenced, Work};
+use streams::{OpenOrder, Random, Stream};
 
 const STREAMS: u64 = 64;
 const COMMANDS: usize = 120;
@@ -27,14 +28,28 @@ const CAPACITY: Capacity = Capacity {
     client_order_ids: 32,
 };
 
+/// Commands between two hash checks.
+const HASH_CHECK_INTERVAL: usize = 25;
+/// Bytes of an input of `engine_oracle`: some 100 commands.
+const CHOICES: usize = 6_400;
+
 fn main() -> std::io::Result<()> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     let folder = folder.expect("usage: fuzz_corpus FOLDER");
-    std::fs::create_dir_all(&folder)?;
-    for seed in 1..=STREAMS {
-        std::fs::write(folder.join(format!("stream-{seed:02}")), stream(seed))?;
+    for (target, input) in [("engine_commands", stream as fn(u64) -> Vec<u8>), ("engine_oracle", choices)] {
+        let folder = folder.join(target);
+        std::fs::create_dir_all(&folder)?;
+        for seed in 1..=STREAMS {
+            std::fs::write(folder.join(format!("stream-{seed:02}")), input(seed))?;
+        }
     }
     Ok(())
+}
+
+fn choices(seed: u64) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    let words = (0..CHOICES / 8).map(|_| random.draw().to_le_bytes());
+    words.flatten().collect()
 }
 
 fn stream(seed: u64) -> Vec<u8> {
@@ -50,18 +65,34 @@ fn stream(seed: u64) -> Vec<u8> {
         bytes.extend_from_slice(&record);
         follow(engine, &command, open);
     };
-    for command in stream.begin() {
+    let mut begin = stream.begin();
+    begin.push(stream.sequence(Command::SetCapacity(CAPACITY)));
+    for command in begin {
         take(&mut engine, command, &mut open);
     }
-    for seed in streams::seeds(seed, COMMANDS) {
+    for (place, seed) in streams::seeds(seed, COMMANDS).into_iter().enumerate() {
         stream.turn(seed);
         while let Some(tick) = stream.tick(engine.next_deadline()) {
             take(&mut engine, tick, &mut open);
         }
-        let command = stream.command(&open);
+        let command = dressed(stream.command(&open), place);
         take(&mut engine, command, &mut open);
+        if place % HASH_CHECK_INTERVAL == 0 {
+            let check = stream.sequence(Command::HashCheck(engine.state_hash()));
+            take(&mut engine, check, &mut open);
+        }
     }
     bytes
+}
+
+/// Every fifth order with metadata, and every second kill switch the process's own.
+fn dressed(mut sequenced: Sequenced<Command>, place: usize) -> Sequenced<Command> {
+    match &mut sequenced.command {
+        Command::NewOrder(order) if place % 5 == 0 => order.metadata = Some("{\"note\":1}".into()),
+        Command::KillSwitch(kill) if place % 2 == 0 => kill.actor = Actor::PROCESS,
+        _ => {}
+    }
+    sequenced
 }
 
 fn follow(engine: &mut Engine, command: &Sequenced<Command>, open: &mut Vec<OpenOrder>) {
