@@ -21,6 +21,7 @@ mod io_errors;
 mod kill_switch;
 mod latency;
 mod life_of_an_order;
+mod order_attributes;
 mod orders;
 mod paper_market;
 mod process;
