@@ -108,11 +108,6 @@ impl Bitmap {
         };
         Some(join(leaf, self.leaves.as_slice().at(leaf).trailing_zeros()))
     }
-
-    pub(super) fn contains(&self, key: u32) -> bool {
-        let (leaf, position) = split(key);
-        self.leaves.as_slice().at(leaf) & bit(position) != 0
-    }
 }
 
 #[cfg(test)]

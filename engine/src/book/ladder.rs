@@ -8,8 +8,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::bitmap::Bitmap;
+pub(crate) use super::price_domain::PriceDomain;
 use crate::arena::{Arena, NIL, Slots, index, slot_of};
-use crate::limits::LADDER_TICKS_MAX;
 use crate::terms::Side;
 use crate::units::Price;
 
@@ -204,135 +204,6 @@ impl Ladder {
     }
 }
 
-/// The prices that a book can hold: `low`, `low + tick`, … , `ticks` of them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct PriceDomain {
-    low: u32,
-    tick: u32,
-    ticks: u32,
-    /// ⌈2^64 ÷ tick⌉: divides any `u32` by the tick exactly with one multiplication.
-    reciprocal: u64,
-}
-
-impl PriceDomain {
-    /// All multiples of `tick` from `low` to `high` inclusive. `None` when there are none or more than
-    /// [`LADDER_TICKS_MAX`].
-    pub(crate) fn new(low: Price, high: Price, tick: Price) -> Option<PriceDomain> {
-        let tick = tick.paise();
-        let first = low.paise().div_ceil(tick).checked_mul(tick)?;
-        let span = high.paise().checked_sub(first)?;
-        let ticks = span.checked_div(tick)?.checked_add(1)?;
-        if ticks > LADDER_TICKS_MAX {
-            return None;
-        }
-        let reciprocal = u64::MAX.wrapping_div(u64::from(tick)).wrapping_add(1);
-        Some(PriceDomain {
-            low: first,
-            tick,
-            ticks,
-            reciprocal,
-        })
-    }
-
-    /// `paise ÷ tick`, exactly, without a division.
-    #[inline(always)]
-    fn quotient(&self, paise: u32) -> u32 {
-        if self.tick == 1 {
-            return paise;
-        }
-        let wide = u128::from(self.reciprocal).wrapping_mul(u128::from(paise));
-        u32::try_from(wide >> 64).unwrap_or(u32::MAX)
-    }
-
-    /// Whether the price is a multiple of the tick.
-    #[inline]
-    pub(crate) fn on_tick(&self, price: Price) -> bool {
-        let paise = price.paise();
-        self.quotient(paise).wrapping_mul(self.tick) == paise
-    }
-
-    /// The tick's number, for a price on the grid and inside the domain.
-    #[inline]
-    pub(crate) fn tick_of(&self, price: Price) -> Option<u32> {
-        let offset = price.paise().checked_sub(self.low)?;
-        let tick = self.quotient(offset);
-        if tick < self.ticks && tick.wrapping_mul(self.tick) == offset {
-            Some(tick)
-        } else {
-            None
-        }
-    }
-
-    #[inline]
-    pub(crate) fn price_of(&self, tick: u32) -> Price {
-        Price::from_paise(self.low.wrapping_add(tick.wrapping_mul(self.tick))).unwrap_or(Price::MIN)
-    }
-
-    /// The number of the last tick.
-    pub(crate) fn last_tick(&self) -> u32 {
-        self.ticks.wrapping_sub(1)
-    }
-
-    /// The lowest price in ticks.
-    pub(crate) fn first_tick(&self) -> u32 {
-        self.quotient(self.low)
-    }
-
-    /// The tick at or below a price, or the domain's first or last one.
-    pub(crate) fn nearest_tick(&self, price: Price) -> u32 {
-        let offset = price.paise().saturating_sub(self.low);
-        self.quotient(offset).min(self.last_tick())
-    }
-
-    /// The highest tick below a price and the lowest above it.
-    pub(crate) fn ticks_beside(&self, price: Price) -> (Option<u32>, Option<u32>) {
-        let nearest = self.nearest_tick(price);
-        match self.price_of(nearest).cmp(&price) {
-            core::cmp::Ordering::Less => (
-                Some(nearest),
-                nearest.checked_add(1).filter(|&tick| tick < self.ticks),
-            ),
-            core::cmp::Ordering::Equal => (
-                nearest.checked_sub(1),
-                nearest.checked_add(1).filter(|&tick| tick < self.ticks),
-            ),
-            core::cmp::Ordering::Greater => (None, Some(nearest)),
-        }
-    }
-
-    pub(crate) fn low(&self) -> Price {
-        self.price_of(0)
-    }
-
-    pub(crate) fn high(&self) -> Price {
-        self.price_of(self.ticks.wrapping_sub(1))
-    }
-
-    /// The highest price on the grid at or below `paise`, inside the domain.
-    pub(crate) fn floor(&self, paise: i64) -> Price {
-        let offset = paise.saturating_sub(i64::from(self.low)).max(0);
-        let tick = self
-            .quotient(u32::try_from(offset).unwrap_or(u32::MAX))
-            .min(self.ticks.wrapping_sub(1));
-        self.price_of(tick)
-    }
-
-    /// The lowest price on the grid at or above `paise`, inside the domain.
-    pub(crate) fn ceil(&self, paise: i64) -> Price {
-        self.floor(paise.saturating_add(i64::from(self.tick)).saturating_sub(1))
-    }
-
-    /// The key of a tick on a side; also the worst key of that side that an incoming order of the other side,
-    /// limited to the tick, trades with.
-    #[inline(always)]
-    fn key(&self, side: Side, tick: u32) -> u32 {
-        match side {
-            Side::Sell => tick,
-            Side::Buy => self.ticks.wrapping_sub(1).wrapping_sub(tick),
-        }
-    }
-}
-
 /// The resting orders of one instrument.
 #[derive(Debug, Clone)]
 pub(crate) struct Sides {
@@ -360,8 +231,8 @@ impl Sides {
     pub(crate) fn new(domain: PriceDomain) -> Sides {
         Sides {
             domain,
-            bids: Ladder::new(domain.ticks),
-            asks: Ladder::new(domain.ticks),
+            bids: Ladder::new(domain.ticks()),
+            asks: Ladder::new(domain.ticks()),
         }
     }
 
@@ -521,10 +392,7 @@ impl Ladder {
         let mut levels = 0_u32;
         while let Some(present) = key {
             let index = u32::from(*self.level_of.as_slice().at(present)).wrapping_sub(1);
-            ensure(
-                index != NIL && self.occupied.contains(present),
-                "an occupied key has no level",
-            )?;
+            ensure(index != NIL, "an occupied key has no level")?;
             let level = self.levels.at(index);
             let (mut visible, mut orders, mut prev, mut slot) = (0_u64, 0_u32, NIL, level.head);
             while slot != NIL {
@@ -550,5 +418,78 @@ impl Ladder {
             key = self.occupied.next_from(present.saturating_add(1));
         }
         ensure(levels == self.levels.len(), "a level is in use but not occupied")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICKS: u32 = 100;
+
+    fn price(paise: u32) -> Price {
+        Price::from_paise(paise).expect("a positive price")
+    }
+
+    /// Two asks at tick 60, one at 70, a bid at 40: slots 0 to 3, with 5, 6, 7 and 8 shares.
+    fn sides() -> (Sides, Nodes) {
+        let domain = PriceDomain::new(price(1), price(TICKS), price(1)).expect("a domain");
+        let (mut sides, mut nodes) = (Sides::new(domain), Nodes::new(8));
+        for (slot, tick, visible) in [(0, 60, 5), (1, 60, 6), (2, 70, 7)] {
+            sides.rest(&mut nodes, Side::Sell, slot, tick, visible);
+        }
+        sides.rest(&mut nodes, Side::Buy, 3, 40, 8);
+        (sides, nodes)
+    }
+
+    #[track_caller]
+    fn finds(damage: impl Fn(&mut Sides, &mut Nodes), broken: &'static str) {
+        let (mut sides, mut nodes) = sides();
+        assert_eq!(sides.audit(&nodes), Ok(()));
+        damage(&mut sides, &mut nodes);
+        assert_eq!(sides.audit(&nodes), Err(broken));
+    }
+
+    #[test]
+    fn the_audit_finds_each_kind_of_damage() {
+        let links = "a queue's links disagree";
+        let ends = "a level's ends disagree with its queue";
+        let sums = "a level's sums differ from its orders'";
+        finds(
+            |sides, _| sides.asks.best_key = 70,
+            "the best level is not the first occupied one",
+        );
+        finds(
+            |sides, _| sides.bids.best_key = NO_KEY,
+            "the best level is not the first occupied one",
+        );
+        finds(
+            |sides, _| *sides.asks.level_of.as_mut_slice().at_mut(70) = 0,
+            "an occupied key has no level",
+        );
+        finds(|_, nodes| nodes.at_mut(1).prev = NIL, links);
+        finds(|_, nodes| nodes.at_mut(1).level = 1, links);
+        finds(|_, nodes| nodes.at_mut(0).prev = 2, links);
+        finds(
+            |sides, nodes| sides.set_visible(nodes, Side::Sell, 1, 0),
+            "a resting order shows nothing",
+        );
+        finds(|sides, _| sides.asks.levels.at_mut(0).tail = 0, ends);
+        finds(|sides, _| sides.asks.levels.at_mut(1).key = 71, ends);
+        finds(|sides, _| sides.asks.levels.at_mut(0).visible = 12, sums);
+        finds(|sides, _| sides.bids.levels.at_mut(0).orders = 2, sums);
+        finds(
+            |sides, _| sides.asks.occupied.remove(70),
+            "a level is in use but not occupied",
+        );
+        for bid in [60, 61] {
+            finds(
+                |sides, nodes| sides.rest(nodes, Side::Buy, 4, bid, 1),
+                "a book is crossed",
+            );
+        }
+        let (mut sides, mut nodes) = sides();
+        sides.rest(&mut nodes, Side::Buy, 4, 59, 1);
+        assert_eq!(sides.audit(&nodes), Ok(()), "one tick apart");
     }
 }

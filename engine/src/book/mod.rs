@@ -5,6 +5,7 @@
 
 mod bitmap;
 pub(crate) mod ladder;
+mod price_domain;
 
 use alloc::vec;
 use alloc::vec::Vec;
