@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test sim soak golden fuzz setup lint instructions instructions-baseline
+.PHONY: help run build test sim soak golden fuzz mutants setup lint instructions instructions-baseline
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -22,6 +22,7 @@ setup: ## Install what the tests need beyond Rust
 test: setup ## Run every test of the workspace (CRASH_CYCLES=100 kills the server more often)
 	$(CARGO) test --workspace
 	$(CARGO) test --release --package engine --test determinism
+	$(CARGO) run --quiet --package engine --example book
 
 sim: ## Engine, writer, replica, snapshots and archives on a simulated disk with faults, from seeds (SEEDS=1000 FIRST_SEED=1 IMAGES=2)
 	SEEDS=$${SEEDS:-1000} FIRST_SEED=$${FIRST_SEED:-1} IMAGES=$${IMAGES:-2} $(CARGO) test --package persistence-writer --test simulation -- --nocapture
@@ -37,9 +38,15 @@ soak: setup ## The same proofs up to their floors, each line by itself repeatabl
 golden: ## Write the golden journal of the engine's present rules anew, after a change of decisions that is meant
 	$(CARGO) run --package persistence-writer --example golden_journal persistence-writer/tests/golden
 
-fuzz: ## Fold encoded command streams (MINUTES=5; needs the nightly tool chain and cargo-fuzz)
-	$(CARGO) run --package persistence-writer --example fuzz_corpus fuzz/corpus/engine_commands
-	cd fuzz && cargo +nightly fuzz run --sanitizer none engine_commands -- -max_total_time=$$(($${MINUTES:-5} * 60)) -max_len=16384 -len_control=0 -timeout=20
+fuzz: ## Fuzz the engine: encoded command streams, then chosen commands beside the oracle (MINUTES=5 for each; needs the nightly tool chain and cargo-fuzz)
+	$(CARGO) run --package persistence-writer --example fuzz_corpus fuzz/corpus
+	cd fuzz && for target in engine_commands engine_oracle; do \
+		cargo +nightly fuzz run --sanitizer none $$target -- -max_total_time=$$(($${MINUTES:-5} * 60)) -max_len=16384 -len_control=0 -timeout=20 || exit 1; \
+	done
+
+mutants: ## Change the matching code in every way that cargo-mutants knows and see that a test notices (installs it where it is missing; results in target/mutants; some hours)
+	@command -v cargo-mutants >/dev/null || $(CARGO) install cargo-mutants --locked
+	CARGO="$(CARGO)" ./scripts/mutants.sh
 
 instructions: setup ## Count the instructions of the engine's hot paths under callgrind; fails above +5 % of benches/instructions.txt
 	CARGO="$(CARGO)" ./scripts/instructions.sh
