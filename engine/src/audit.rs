@@ -198,6 +198,10 @@ impl Engine {
                 order.older == older && order.position == slot,
                 "a position's list of orders is broken",
             )?;
+            ensure(
+                order.exit_leaves == 0 || position.closing_side() == Some(order.side),
+                "an exit would add to its position",
+            )?;
             match order.side {
                 Side::Buy => buy = buy.saturating_add(i64::from(order.leaves)),
                 Side::Sell => sell = sell.saturating_add(i64::from(order.leaves)),

@@ -106,14 +106,16 @@ impl Engine {
         self.emit_cancelled(slot, quantity, OrderStatus::Open, reason, out);
     }
 
-    /// Cancels (part of) the newest exit of a position whose resting exits exceed what is open.
+    /// Cancels (part of) the newest exit of a position whose resting exits exceed what is open. All of a position's exits
+    /// are on one side: after a flip on the wrong one, where each of them would add to it.
     pub(crate) fn trim_one_exit(&mut self, position_slot: u32, out: &mut EventBuffer) {
         let position = self.positions.at(position_slot);
-        let excess = position.exits.saturating_sub(position.quantity.saturating_abs());
-        if excess <= 0 {
+        if position.exits == 0 {
             self.excess_exits.pop();
             return;
         }
+        let excess = position.exits.saturating_sub(position.quantity.saturating_abs());
+        let closing_side = position.closing_side();
         let mut slot = position.newest;
         let in_the_way = |order: &Order| (order.resting || order.is_pending()) && order.exit_leaves > 0;
         while slot != NIL && !in_the_way(self.orders.at(slot)) {
@@ -124,8 +126,17 @@ impl Engine {
             self.excess_exits.pop();
             return;
         }
-        let excess = u32::try_from(excess).unwrap_or(u32::MAX);
-        let exit = self.orders.at(slot).exit_leaves.min(excess);
+        let order = self.orders.at(slot);
+        let exit = if closing_side == Some(order.side) {
+            let excess = u32::try_from(excess.max(0)).unwrap_or(u32::MAX);
+            order.exit_leaves.min(excess)
+        } else {
+            order.exit_leaves
+        };
+        if exit == 0 {
+            self.excess_exits.pop();
+            return;
+        }
         self.cancel_exit(slot, exit, out);
     }
 

@@ -117,7 +117,9 @@ impl Engine {
         self.digests.accounts.note_one(holder, account.get());
         self.watch_later(position_slot);
         let position = self.positions.at(position_slot);
-        if position.exits > position.quantity.wrapping_abs() {
+        // Exits of a position that was flipped are of no use to it, however few they are.
+        let flipped = closed > 0 && opened > 0;
+        if position.exits > position.quantity.wrapping_abs() || flipped && position.exits > 0 {
             self.excess_exits.push(position_slot);
         }
     }

@@ -7,30 +7,33 @@ use engine::{
     PositionId, PositionMarked, Ratio, TradingState,
 };
 
-use super::state::Paise;
+use super::state::{Order, Paise, Shares};
 use super::{Later, Oracle, money};
 
 const MILLION: i128 = 1_000_000;
 const MARK_INTERVAL_NS: u64 = 2_000_000_000;
 
 impl Oracle {
-    /// Resting exits that no longer fit into their position go, newest first. The incoming order's own exit part
-    /// counts, but is never cut.
+    /// Resting exits that no longer fit into their position go, newest first, and those that a flip has put on the wrong
+    /// side. The incoming order's own exit part counts, but is never cut.
     pub(super) fn trim_exits(&mut self, id: PositionId, incoming: OrderId) {
         let position = self.position(id);
-        let (account, held) = (position.account, position.quantity.abs());
-        let own = &self.orders[&incoming];
-        let incoming_exit = if own.position == id { own.exit_leaves } else { 0 };
-        let mut excess = self.resting_exits(id) + incoming_exit - held;
+        let (account, held) = (position.account, position.quantity);
+        let closes = |order: &Order| held.signum() == -i128::from(order.request.side.sign());
+        let own = Some(&self.orders[&incoming]).filter(|own| own.position == id && closes(own));
+        let incoming_exit = own.map_or(0, |own| own.exit_leaves);
         let resting: Vec<_> = self
             .open_orders(account)
             .filter(|(_, order)| order.position == id)
-            .map(|(order, o)| (order, o.exit_leaves))
+            .map(|(order, o)| (order, o.exit_leaves, closes(o)))
             .collect();
-        for (order, exit) in resting.into_iter().rev() {
-            let cut = excess.min(exit);
+        let fitting = resting.iter().filter(|(_, _, closes)| *closes);
+        let exits: Shares = fitting.map(|(_, exit, _)| exit).sum();
+        let mut excess = exits + incoming_exit - held.abs();
+        for (order, exit, closes) in resting.into_iter().rev() {
+            let cut = if closes { excess.min(exit) } else { exit };
             if cut > 0 {
-                excess -= cut;
+                excess -= if closes { cut } else { 0 };
                 self.take_off(order, cut, CancelReason::ExcessExit);
             }
         }
