@@ -127,7 +127,7 @@ pub(crate) struct Account {
     pub(crate) bounds: Bounds,
     /// The heartbeat that is waited for.
     pub(crate) dead_man: Option<DeadMan>,
-    /// Ends of the list of its position keys, by id.
+    /// Ends of the list of its position keys, the oldest first.
     pub(crate) first_position: u32,
     pub(crate) last_position: u32,
     #[serde(skip)]

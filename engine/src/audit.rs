@@ -55,6 +55,7 @@ impl Engine {
         for slot in 0..self.positions.len() {
             self.audit_position(slot, &mut totals)?;
         }
+        self.audit_keys()?;
         ensure(
             totals.orders == self.orders.open(),
             "an open order is in no position's list",
@@ -168,6 +169,54 @@ impl Engine {
             }
             Owner::Group => false,
         }
+    }
+
+    /// Every key is found by what it stands for, and in its account's list; the list of vacant keys has all of them.
+    fn audit_keys(&self) -> Result<(), &'static str> {
+        let keys = self.positions.keys();
+        for (position, slot) in keys.iter().zip(0_u32..) {
+            let found = self.positions.find(
+                position.account,
+                position.instrument,
+                position.strategy,
+                position.product,
+            );
+            ensure(found == Some(slot), "a position is not found by its key")?;
+        }
+        let mut listed = 0_usize;
+        for account in &self.accounts {
+            let (mut previous, mut slot) = (NIL, account.first_position);
+            while slot != NIL && listed <= keys.len() {
+                let position = self.positions.at(slot);
+                ensure(
+                    position.previous_of_account == previous,
+                    "an account's list of keys is broken",
+                )?;
+                listed = listed.saturating_add(1);
+                (previous, slot) = (slot, position.next_of_account);
+            }
+            ensure(
+                previous == account.last_position,
+                "an account's list of keys is broken",
+            )?;
+        }
+        ensure(listed == keys.len(), "a key is in no account's list")?;
+        let mut vacant = keys.iter().filter(|position| position.is_vacant()).count();
+        let (mut slot, last) = self.positions.vacant();
+        let mut previous = NIL;
+        while slot != NIL && vacant > 0 {
+            let position = self.positions.at(slot);
+            ensure(
+                position.is_vacant() && position.previous_open == previous,
+                "the list of vacant keys is broken",
+            )?;
+            vacant = vacant.wrapping_sub(1);
+            (previous, slot) = (slot, position.next_open);
+        }
+        ensure(
+            vacant == 0 && slot == NIL && previous == last,
+            "the list of vacant keys is broken",
+        )
     }
 
     /// A flat position has no conditions; of an open one each condition is armed or blocked.

@@ -322,6 +322,7 @@ impl Engine {
             .word(self.tariff.digest())
             .word(self.triggers.next_sequence())
             .pair(self.day, self.positions.len())
+            .pair(self.positions.vacant().0, self.positions.vacant().1)
             .pair(
                 u32::from(self.state >= TradingState::Reducing),
                 u32::from(self.state == TradingState::Halted),

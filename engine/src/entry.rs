@@ -430,6 +430,7 @@ impl Engine {
         let account = self.accounts.as_mut_slice().at_mut(order.account.get());
         let venue = account.venue;
         let newest = position.newest;
+        let was_vacant = position.is_vacant();
         let slot = self.orders.insert(Order {
             id,
             account: order.account,
@@ -471,6 +472,9 @@ impl Engine {
         reservation::reserve(accepted, position, account, entry, plan.exit_quantity);
         self.digests.orders.note_one(accepted, slot);
         account.count_order(order, plan.limit, self.time);
+        if was_vacant {
+            self.positions.occupy(position_slot);
+        }
         if account.strategy_limited {
             self.take_strategy_token(order.account, order.strategy);
         }
@@ -500,15 +504,19 @@ impl Engine {
 
     fn open_key(&mut self, order: &NewOrder) -> u32 {
         let venue = self.account_of(order.account).venue;
+        if let Some(slot) = self.positions.replaceable() {
+            self.unlist_key(slot);
+        }
+        let last = self.account_of(order.account).last_position;
         let slot = self.positions.insert(
             order.account,
             order.instrument,
             order.strategy,
             order.product,
             venue,
+            last,
         );
         let account = self.account_mut(order.account);
-        let last = account.last_position;
         account.last_position = slot;
         if last == NIL {
             account.first_position = slot;
@@ -517,5 +525,22 @@ impl Engine {
         }
         self.rehash_position(slot);
         slot
+    }
+
+    /// Takes a key off its account's list.
+    fn unlist_key(&mut self, slot: u32) {
+        let position = self.positions.at(slot);
+        let (previous, next) = (position.previous_of_account, position.next_of_account);
+        let id = position.account;
+        if previous == NIL {
+            self.account_mut(id).first_position = next;
+        } else {
+            self.positions.at_mut(previous).next_of_account = next;
+        }
+        if next == NIL {
+            self.account_mut(id).last_position = previous;
+        } else {
+            self.positions.at_mut(next).previous_of_account = previous;
+        }
     }
 }

@@ -21,7 +21,9 @@ pub(crate) enum Standing {
     Open,
 }
 
-/// A position key and what is held under it. Keys are never removed, so an id is a slot + 1.
+/// A position key and what is held under it; its id is its slot + 1. A key that was ever filled stays for good, since its
+/// id is in trades and tables. One whose orders all went unfilled is vacant: it stays too, until a new key finds the store full
+/// and takes the place of the one that has been vacant longest. So nobody uses the store up with orders that come and go.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Position {
     pub(crate) account: AccountId,
@@ -73,11 +75,13 @@ pub(crate) struct Position {
     /// Ends of the list of its open orders, by acceptance.
     pub(crate) oldest: u32,
     pub(crate) newest: u32,
-    /// Next key of the same account and instrument.
+    /// Neighbours in the list of keys of the same account and instrument, the newest first.
+    pub(crate) previous_alike: u32,
     pub(crate) next_alike: u32,
-    /// Next key of the same account, by id.
+    /// Neighbours in the list of keys of the same account, the oldest first.
+    pub(crate) previous_of_account: u32,
     pub(crate) next_of_account: u32,
-    /// Neighbours in the list of open positions of its instrument.
+    /// Neighbours in the list of open positions of its instrument; of a vacant key, in the list of vacant ones.
     pub(crate) previous_open: u32,
     pub(crate) next_open: u32,
     /// Neighbours in the list of those that are marked on every print.
@@ -88,6 +92,69 @@ pub(crate) struct Position {
 }
 
 impl Position {
+    /// A key in use for nothing yet, in no list.
+    fn new(
+        account: AccountId,
+        instrument: InstrumentId,
+        strategy: StrategyId,
+        product: Product,
+        venue: bool,
+    ) -> Position {
+        Position {
+            account,
+            instrument,
+            strategy,
+            product,
+            standing: Standing::Flat,
+            venue,
+            loss_alerted: false,
+            watched: false,
+            spread: false,
+            quantity: 0,
+            cost: Money::ZERO,
+            realised: Money::ZERO,
+            charges: Money::ZERO,
+            mark: None,
+            published: None,
+            stop_loss: None,
+            take_profit: None,
+            trailing: None,
+            extreme: None,
+            armed: [Armed::NONE; 3],
+            arming: false,
+            closing: None,
+            bought: 0,
+            bought_on: 0,
+            open_buy: 0,
+            open_sell: 0,
+            exits: 0,
+            entries: 0,
+            oldest: NIL,
+            newest: NIL,
+            previous_alike: NIL,
+            next_alike: NIL,
+            previous_of_account: NIL,
+            next_of_account: NIL,
+            previous_open: NIL,
+            next_open: NIL,
+            previous_spread: NIL,
+            next_spread: NIL,
+            digested: Digested::default(),
+        }
+    }
+
+    /// Whatever fills a position marks it.
+    #[inline(always)]
+    pub(crate) fn was_never_filled(&self) -> bool {
+        self.mark.is_none()
+    }
+
+    /// Never filled, and without an order: nothing but the key itself.
+    #[inline(always)]
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.newest == NIL && self.was_never_filled()
+    }
+
     /// What an order of `side` could still close: the open quantity less other resting exits.
     pub(crate) fn closable_by(&self, side: Side) -> i64 {
         let closes = match side {
@@ -210,16 +277,27 @@ impl Entity for Position {
 /// Instruments per page of the account × instrument index.
 const PAGE: u32 = 64;
 
+fn entry_of(page: u32, instrument: InstrumentId) -> u32 {
+    page.wrapping_mul(PAGE)
+        .wrapping_add(instrument.get() & (PAGE - 1))
+}
+
 /// All position keys, found by account and instrument through a two-level table.
 #[derive(Clone, Debug)]
 pub(crate) struct Positions {
     items: Vec<Position>,
     capacity: u32,
+    /// Ends of the list of vacant keys, by how long they have been so.
+    first_vacant: u32,
+    last_vacant: u32,
     /// `account × pages_per_account + instrument ÷ PAGE` → page + 1, or 0.
     directory: Vec<u32>,
     pages_per_account: u32,
     /// Page after page of first keys: slot + 1, or 0. A key opens at most one page.
     pages: Vec<u32>,
+    /// Keys on each page, and the pages without any.
+    keys_on_page: Vec<u32>,
+    free_pages: Vec<u32>,
 }
 
 impl Positions {
@@ -230,14 +308,20 @@ impl Positions {
         Positions {
             items: Vec::with_capacity(index(capacity)),
             capacity,
+            first_vacant: NIL,
+            last_vacant: NIL,
             directory: vec![0; directory],
             pages_per_account,
             pages: Vec::with_capacity(pages_max.saturating_mul(index(PAGE))),
+            keys_on_page: Vec::with_capacity(pages_max),
+            free_pages: Vec::with_capacity(pages_max),
         }
     }
 
+    /// Whether a new key finds a place.
+    #[inline]
     pub(crate) fn has_room(&self) -> bool {
-        self.len() < self.capacity
+        self.len() < self.capacity || self.first_vacant != NIL
     }
 
     pub(crate) fn capacity(&self) -> u32 {
@@ -246,6 +330,11 @@ impl Positions {
 
     pub(crate) fn len(&self) -> u32 {
         slot_of(self.items.len())
+    }
+
+    /// Ends of the list of vacant keys, the longest vacant first.
+    pub(crate) fn vacant(&self) -> (u32, u32) {
+        (self.first_vacant, self.last_vacant)
     }
 
     fn directory_slot(&self, account: AccountId, instrument: InstrumentId) -> u32 {
@@ -263,10 +352,10 @@ impl Positions {
         let Some(page) = page.checked_sub(1) else {
             return NIL;
         };
-        let entry = page
-            .wrapping_mul(PAGE)
-            .wrapping_add(instrument.get() & (PAGE - 1));
-        self.pages.as_slice().at(entry).wrapping_sub(1)
+        self.pages
+            .as_slice()
+            .at(entry_of(page, instrument))
+            .wrapping_sub(1)
     }
 
     #[inline]
@@ -288,7 +377,8 @@ impl Positions {
         None
     }
 
-    /// Adds a key; the caller has checked that it is new and that there is room.
+    /// Adds a vacant key after `previous_of_account`, its account's last; the caller has checked that it is new and that there is
+    /// room, and has had [`Positions::replaceable`] taken off its account's list.
     pub(crate) fn insert(
         &mut self,
         account: AccountId,
@@ -296,65 +386,120 @@ impl Positions {
         strategy: StrategyId,
         product: Product,
         venue: bool,
+        previous_of_account: u32,
     ) -> u32 {
-        let slot = self.len();
-        let next_alike = self.index_key(account, instrument, slot);
-        self.items.push(Position {
-            account,
-            instrument,
-            strategy,
-            product,
-            standing: Standing::Flat,
-            venue,
-            loss_alerted: false,
-            watched: false,
-            spread: false,
-            quantity: 0,
-            cost: Money::ZERO,
-            realised: Money::ZERO,
-            charges: Money::ZERO,
-            mark: None,
-            published: None,
-            stop_loss: None,
-            take_profit: None,
-            trailing: None,
-            extreme: None,
-            armed: [Armed::NONE; 3],
-            arming: false,
-            closing: None,
-            bought: 0,
-            bought_on: 0,
-            open_buy: 0,
-            open_sell: 0,
-            exits: 0,
-            entries: 0,
-            oldest: NIL,
-            newest: NIL,
-            next_alike,
-            next_of_account: NIL,
-            previous_open: NIL,
-            next_open: NIL,
-            previous_spread: NIL,
-            next_spread: NIL,
-            digested: Digested::default(),
+        let replaced = self.replaceable();
+        let slot = replaced.unwrap_or_else(|| self.len());
+        let digested = replaced.map_or(Digested::default(), |slot| {
+            self.occupy(slot);
+            self.unindex_key(slot);
+            self.at(slot).digested
         });
+        let next_alike = self.first_alike(account, instrument);
+        let page = self.count_on_page(account, instrument);
+        self.set_first_alike(page, instrument, slot);
+        if next_alike != NIL {
+            self.at_mut(next_alike).previous_alike = slot;
+        }
+        let position = Position {
+            previous_of_account,
+            next_alike,
+            digested,
+            ..Position::new(account, instrument, strategy, product, venue)
+        };
+        match replaced {
+            Some(slot) => *self.at_mut(slot) = position,
+            None => self.items.push(position),
+        }
+        self.vacate(slot);
         slot
     }
 
-    /// Makes `slot` the first key of an account in an instrument; returns the one that was.
-    fn index_key(&mut self, account: AccountId, instrument: InstrumentId, slot: u32) -> u32 {
+    /// The key whose place the next new one takes: in a full store the one that has been vacant longest.
+    pub(crate) fn replaceable(&self) -> Option<u32> {
+        (self.len() >= self.capacity && self.first_vacant != NIL).then_some(self.first_vacant)
+    }
+
+    /// A key is new, or its last order went and nothing was ever filled: it goes to the end of the vacant ones.
+    #[inline(never)]
+    pub(crate) fn vacate(&mut self, slot: u32) {
+        let last = core::mem::replace(&mut self.last_vacant, slot);
+        let position = self.at_mut(slot);
+        position.previous_open = last;
+        position.next_open = NIL;
+        if last == NIL {
+            self.first_vacant = slot;
+        } else {
+            self.at_mut(last).next_open = slot;
+        }
+    }
+
+    /// Takes a key off the list of vacant ones.
+    #[inline(never)]
+    pub(crate) fn occupy(&mut self, slot: u32) {
+        let position = self.at_mut(slot);
+        let previous = core::mem::replace(&mut position.previous_open, NIL);
+        let next = core::mem::replace(&mut position.next_open, NIL);
+        if previous == NIL {
+            self.first_vacant = next;
+        } else {
+            self.at_mut(previous).next_open = next;
+        }
+        if next == NIL {
+            self.last_vacant = previous;
+        } else {
+            self.at_mut(next).previous_open = previous;
+        }
+    }
+
+    /// Counts a key on its page, opened where there was none; returns the page.
+    fn count_on_page(&mut self, account: AccountId, instrument: InstrumentId) -> u32 {
         let place = self.directory_slot(account, instrument);
         if *self.directory.as_slice().at(place) == 0 {
-            let page = slot_of(self.pages.len()).wrapping_div(PAGE);
-            self.pages.resize(self.pages.len().saturating_add(index(PAGE)), 0);
+            let page = self.free_pages.pop().unwrap_or_else(|| {
+                let page = slot_of(self.keys_on_page.len());
+                self.pages.resize(self.pages.len().saturating_add(index(PAGE)), 0);
+                self.keys_on_page.push(0);
+                page
+            });
             *self.directory.as_mut_slice().at_mut(place) = page.wrapping_add(1);
         }
         let page = self.directory.as_slice().at(place).wrapping_sub(1);
-        let entry = page
-            .wrapping_mul(PAGE)
-            .wrapping_add(instrument.get() & (PAGE - 1));
-        let first = self.pages.as_mut_slice().at_mut(entry);
-        core::mem::replace(first, slot.wrapping_add(1)).wrapping_sub(1)
+        let keys = self.keys_on_page.as_mut_slice().at_mut(page);
+        *keys = keys.wrapping_add(1);
+        page
+    }
+
+    /// Makes a key, or none, the first of an account in an instrument.
+    fn set_first_alike(&mut self, page: u32, instrument: InstrumentId, slot: u32) {
+        *self.pages.as_mut_slice().at_mut(entry_of(page, instrument)) = slot.wrapping_add(1);
+    }
+
+    /// Takes a key off the list of its account and instrument; a page without keys is given back.
+    fn unindex_key(&mut self, slot: u32) {
+        let Position {
+            account,
+            instrument,
+            previous_alike,
+            next_alike,
+            ..
+        } = *self.at(slot);
+        let place = self.directory_slot(account, instrument);
+        let page = self.directory.as_slice().at(place).wrapping_sub(1);
+        if next_alike != NIL {
+            self.at_mut(next_alike).previous_alike = previous_alike;
+        }
+        if previous_alike == NIL {
+            self.set_first_alike(page, instrument, next_alike);
+        } else {
+            self.at_mut(previous_alike).next_alike = next_alike;
+        }
+        let keys = self.keys_on_page.as_mut_slice().at_mut(page);
+        *keys = keys.wrapping_sub(1);
+        if *keys == 0 {
+            *self.directory.as_mut_slice().at_mut(place) = 0;
+            self.free_pages.push(page);
+        }
     }
 
     /// Every key, by slot.
@@ -368,17 +513,23 @@ impl Positions {
     }
 
     /// Fills an empty store with the keys of another, in their order; `false` where they do not fit.
-    pub(crate) fn restore(&mut self, keys: Vec<Position>) -> bool {
-        if slot_of(keys.len()) > self.capacity {
+    pub(crate) fn restore(&mut self, keys: Vec<Position>, vacant: (u32, u32)) -> bool {
+        let count = slot_of(keys.len());
+        let known = |slot: u32| slot == NIL || slot < count;
+        if count > self.capacity || !known(vacant.0) || !known(vacant.1) {
             return false;
         }
+        (self.first_vacant, self.last_vacant) = vacant;
         for key in keys {
-            let known = self.directory.len() > index(self.directory_slot(key.account, key.instrument));
-            if !known {
+            let indexed = self.directory.len() > index(self.directory_slot(key.account, key.instrument));
+            if !indexed || !known(key.previous_alike) || !known(key.next_alike) {
                 return false;
             }
-            let next_alike = self.index_key(key.account, key.instrument, self.len());
-            self.items.push(Position { next_alike, ..key });
+            let page = self.count_on_page(key.account, key.instrument);
+            if key.previous_alike == NIL {
+                self.set_first_alike(page, key.instrument, self.len());
+            }
+            self.items.push(key);
         }
         true
     }

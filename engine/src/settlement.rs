@@ -281,18 +281,20 @@ impl Engine {
         if older != NIL && newer != NIL {
             self.orders.at_mut(older).newer = newer;
             self.orders.at_mut(newer).older = older;
-        } else {
+        } else if older == NIL {
             let position = self.positions.at_mut(position_slot);
-            if older == NIL {
-                position.oldest = newer;
+            position.oldest = newer;
+            if newer != NIL {
+                self.orders.at_mut(newer).older = NIL;
             } else {
-                self.orders.at_mut(older).newer = newer;
+                position.newest = NIL;
+                if position.was_never_filled() {
+                    self.positions.vacate(position_slot);
+                }
             }
-            if newer == NIL {
-                position.newest = older;
-            } else {
-                self.orders.at_mut(newer).older = older;
-            }
+        } else {
+            self.positions.at_mut(position_slot).newest = older;
+            self.orders.at_mut(older).newer = NIL;
         }
         self.orders.remove(slot, status);
     }

@@ -83,6 +83,8 @@ struct Image {
     state_hash: u64,
     accounts: Vec<Account>,
     positions: Vec<Position>,
+    /// Ends of the list of vacant keys.
+    vacant: (u32, u32),
     orders: OrdersImage,
     instruments: Vec<InstrumentImage>,
     client_order_ids: [Vec<idempotency::Entry>; 2],
@@ -133,6 +135,7 @@ impl Engine {
             state_hash: self.state_hash(),
             accounts: self.accounts.clone(),
             positions: self.positions_with_extremes(),
+            vacant: self.positions.vacant(),
             orders: self.orders.image(),
             instruments: self
                 .instruments
@@ -219,7 +222,7 @@ impl Engine {
         let fits = image.accounts.len() <= engine.accounts.capacity()
             && image.instruments.len() <= engine.instruments.capacity()
             && image.strategy_limits.len() <= STRATEGY_LIMITS_MAX
-            && engine.positions.restore(image.positions)
+            && engine.positions.restore(image.positions, image.vacant)
             && engine.orders.restore(image.orders)
             && engine.client_order_ids.restore(image.client_order_ids);
         if !fits || !engine.slots_exist(&image.instruments, &image.accounts, &image.marks_pending) {
@@ -294,7 +297,8 @@ impl Engine {
         let order = |slot: u32| slot == NIL || slot < orders;
         let known = |id: u32, count: usize| id < slot_of(count);
         let positions = self.positions.keys().iter().all(|position| {
-            key(position.next_of_account)
+            key(position.previous_of_account)
+                && key(position.next_of_account)
                 && key(position.previous_open)
                 && key(position.next_open)
                 && key(position.previous_spread)

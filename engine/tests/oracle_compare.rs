@@ -24,7 +24,7 @@ use engine::{Command, Event, Sequenced};
 use proptest::prelude::*;
 
 use oracle::Oracle;
-use pair::{Pair, open_orders};
+use pair::{POSITIONS, Pair, open_orders};
 use streams::Stream;
 
 /// Commands between two comparisons of the whole state, with the audit of everything that is kept incrementally, in most
@@ -49,8 +49,8 @@ impl fmt::Display for Difference {
 
 /// Runs one stream through both, to the first difference.
 /// Events are compared after every command; all state after every `interval` of them and at the end.
-fn compare(seeds: &[u64], interval: usize) -> Result<(), Difference> {
-    let mut pair = Pair::default();
+fn compare(seeds: &[u64], interval: usize, positions: u32) -> Result<(), Difference> {
+    let mut pair = Pair::new(positions);
     let mut stream = Stream::default();
     for command in stream.begin() {
         pair.step(&command)
@@ -90,7 +90,7 @@ fn blame(commands: &mut Vec<Sequenced<Command>>, result: Result<(), String>) -> 
 }
 
 /// Leaves out ever smaller parts of a failing stream while it still fails, single commands until none can go.
-fn smallest(mut seeds: Vec<u64>) -> Vec<u64> {
+fn smallest(mut seeds: Vec<u64>, positions: u32) -> Vec<u64> {
     let mut chunk = seeds.len().div_ceil(2);
     while chunk > 0 {
         let before = seeds.len();
@@ -98,7 +98,7 @@ fn smallest(mut seeds: Vec<u64>) -> Vec<u64> {
         while start < seeds.len() {
             let mut shorter = seeds.clone();
             shorter.drain(start..(start + chunk).min(seeds.len()));
-            if compare(&shorter, 1).is_err() {
+            if compare(&shorter, 1, positions).is_err() {
                 seeds = shorter;
             } else {
                 start += chunk;
@@ -130,28 +130,39 @@ fn long_streams_agree() {
             let mine = (first..first + count).filter(move |seed| seed % workers == worker);
             scope.spawn(move || {
                 for seed in mine {
-                    check_seed(seed, length);
+                    check_seed(seed, length, POSITIONS);
                 }
             });
         }
     });
 }
 
-fn check_seed(seed: u64, length: usize) {
+fn check_seed(seed: u64, length: usize, positions: u32) {
     let seeds = streams::seeds(seed, length);
     let interval = if seed % CLOSE_LOOKS == 0 {
         1
     } else {
         STATE_INTERVAL
     };
-    if let Err(difference) = compare(&seeds, interval) {
+    if let Err(difference) = compare(&seeds, interval, positions) {
         if from_environment("ORACLE_SHRINK", 1) == 0 {
             panic!("seed {seed} of {length} commands: {}", difference.why);
         }
-        let Err(difference) = compare(&smallest(seeds), 1) else {
+        let Err(difference) = compare(&smallest(seeds, positions), 1, positions) else {
             panic!("seed {seed}: the smallest failing stream does not fail again");
         };
         panic!("seed {seed} of {length} commands; its smallest failing part:\n{difference}");
+    }
+}
+
+/// Streams whose position keys do not all fit: vacant ones give way to new ones, and where there are none the order is
+/// rejected.
+#[test]
+fn streams_in_a_small_store_of_positions_agree() {
+    for positions in [3, 12, 40] {
+        for seed in 1..=40 {
+            check_seed(seed, 1_500, positions);
+        }
     }
 }
 
@@ -176,7 +187,7 @@ fn commands_of_several_calls_agree() {
 fn streams_reach_every_kind_of_event() {
     let mut reached = BTreeSet::new();
     for seed in 1..=60 {
-        let mut oracle = Oracle::default();
+        let mut oracle = Oracle::new(POSITIONS as usize);
         let mut stream = Stream::default();
         let mut events = Vec::new();
         for command in stream.begin() {
@@ -254,7 +265,7 @@ proptest! {
 
     #[test]
     fn short_streams_agree(seeds in proptest::collection::vec(any::<u64>(), 0..400)) {
-        if let Err(difference) = compare(&seeds, 1) {
+        if let Err(difference) = compare(&seeds, 1, POSITIONS) {
             return Err(TestCaseError::fail(difference.to_string()));
         }
     }

@@ -46,7 +46,7 @@ impl Stage {
                 positions: 64,
                 client_order_ids: 64,
             }),
-            oracle: Oracle::default(),
+            oracle: Oracle::new(256),
             buffer: EventBuffer::new(),
             seq: 0,
             seen: Vec::new(),

@@ -72,9 +72,12 @@ impl Known {
     }
 }
 
-fn check(seed: u64, commands: usize) {
+fn check(seed: u64, commands: usize, positions: u32) {
     let mut stream = Stream::default();
-    let mut engine = Engine::new(CAPACITY);
+    let mut engine = Engine::new(Capacity {
+        positions,
+        ..CAPACITY
+    });
     let mut known = Known::default();
     let mut cuts = Random::new(!seed);
     let mut copy: Option<Engine> = None;
@@ -131,7 +134,8 @@ fn follow(
 #[test]
 fn a_restored_engine_goes_on_like_the_one_that_was_saved() {
     for seed in 0..20 {
-        check(seed, 3_000);
+        check(seed, 3_000, CAPACITY.positions);
+        check(seed, 1_000, 12);
     }
 }
 

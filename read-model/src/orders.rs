@@ -186,6 +186,10 @@ impl Order {
         } else {
             self.cancel_reason = Some(event.reason);
             self.cancelled_at = Some(now);
+            // The engine may give the id of a key that was never filled to another.
+            self.position = self
+                .position
+                .filter(|_| !self.filled.is_zero() || self.cause.is_some());
         }
     }
 

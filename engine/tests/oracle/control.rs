@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use engine::{
-    AccountDefinition, AccountId, AdjustCash, Alert, AlertKind, CancelReason, Cause, ChargeRates, Event,
-    InstrumentDefinition, InstrumentId, KillCause, KillScope, KillSwitch, MarketPrice, MassCancelled, Money,
-    PositionId, Ratio, Rearm, Refusal, SetLimits, StrategyDefinition, StrategyId, TradingState,
+    AccountDefinition, AccountId, Actor, AdjustCash, Alert, AlertKind, CancelReason, Cause, ChargeRates,
+    Event, InstrumentDefinition, InstrumentId, KillCause, KillScope, KillSwitch, MarketPrice, MassCancelled,
+    Money, PositionId, Ratio, Rearm, Refusal, SetLimits, StrategyDefinition, StrategyId, TradingState,
     TradingStateChanged,
 };
 
@@ -184,6 +184,10 @@ impl Oracle {
         if !actor.admin && !own {
             self.refuse_command(Refusal::NotAuthorised);
             return;
+        }
+        if actor == Actor::PROCESS {
+            let alert = self.manual_alert(AlertKind::JournalError, account);
+            self.events.push(alert);
         }
         if command.state <= self.own_state(command.scope) {
             return;

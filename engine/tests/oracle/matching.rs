@@ -360,6 +360,9 @@ impl Oracle {
         } else if self.orders[&id].leaves == 0 {
             self.resting.remove(&id);
         }
+        if self.orders[&id].leaves == 0 {
+            self.note_vacancy(id);
+        }
     }
 
     /// In the book, not waiting for a trigger.

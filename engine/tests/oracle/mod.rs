@@ -5,6 +5,7 @@
 
 mod clock;
 mod control;
+mod keys;
 mod layer_b;
 mod matching;
 mod messages;
@@ -19,8 +20,8 @@ mod triggers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use engine::{
-    AccountId, ChargeRates, Command, Event, InstrumentId, KillScope, Money, NewOrder, OrderId, PositionId,
-    Price, Quantity, Refusal, Sequenced, Side, StrategyId, Timestamp, TopOfBook, TradingState,
+    AccountId, ChargeRates, Command, Event, InstrumentId, KillScope, Money, OrderId, PositionId, Price,
+    Quantity, Refusal, Sequenced, Side, StrategyId, Timestamp, TopOfBook, TradingState,
 };
 
 use self::state::{Account, Instrument, Order, Orders, Paise, Position, Shares};
@@ -46,7 +47,12 @@ pub struct Oracle {
     instruments: Vec<Instrument>,
     accounts: Vec<Account>,
     positions: Vec<Position>,
-    keys: BTreeMap<(AccountId, InstrumentId, StrategyId, u8), PositionId>,
+    keys: BTreeMap<keys::Key, PositionId>,
+    /// Positions that the engine holds at most, those made so far, and those that were never filled and have no order
+    /// any more, the longest so first.
+    positions_max: usize,
+    made: u64,
+    vacant: Vec<PositionId>,
     strategies: BTreeMap<(AccountId, StrategyId), TradingState>,
     /// Strategies with limits of their own.
     limited: BTreeMap<(AccountId, StrategyId), strategies::Strategy>,
@@ -82,6 +88,13 @@ pub struct Oracle {
 }
 
 impl Oracle {
+    pub fn new(positions_max: usize) -> Oracle {
+        Oracle {
+            positions_max,
+            ..Oracle::default()
+        }
+    }
+
     /// Folds one command and says what happened.
     pub fn apply(&mut self, command: &Sequenced<Command>) -> Vec<Event> {
         let tops = self.tops();
@@ -217,18 +230,6 @@ impl Oracle {
         numbered
             .filter(move |(position, _)| position.account == account)
             .map(|(position, id)| (PositionId::new(id), position))
-    }
-
-    /// The position that an order of this description would go to, if it was ever used.
-    fn position_key(&self, order: &NewOrder) -> Option<PositionId> {
-        self.keys
-            .get(&(
-                order.account,
-                order.instrument,
-                order.strategy,
-                order.product as u8,
-            ))
-            .copied()
     }
 
     /// Every resting order by id.

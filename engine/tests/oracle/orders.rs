@@ -8,7 +8,7 @@ use engine::{
 };
 
 use super::risk::{Candidate, rejection};
-use super::state::{ClientUse, Order, Position, Shares, client_key};
+use super::state::{ClientUse, Order, Shares, client_key};
 use super::{Oracle, quantity};
 
 impl Oracle {
@@ -122,6 +122,7 @@ impl Oracle {
         self.note_order(&candidate);
         let request = candidate.order;
         let position = self.position_for(&request);
+        self.position_mut(position).orders.push(id);
         let mut order = blank(&request, candidate.price);
         order.request = candidate.asked;
         order.stop_loss = request.stop_loss;
@@ -155,43 +156,6 @@ impl Oracle {
         } else {
             self.enter(id);
         }
-    }
-
-    /// The position of an accepted order; its key gets an id at first use.
-    fn position_for(&mut self, request: &NewOrder) -> PositionId {
-        if let Some(id) = self.position_key(request) {
-            return id;
-        }
-        self.positions.push(Position {
-            account: request.account,
-            strategy: request.strategy,
-            instrument: request.instrument,
-            product: request.product,
-            quantity: 0,
-            cost: 0,
-            realised: 0,
-            charges: 0,
-            stop_loss: None,
-            take_profit: None,
-            trailing: None,
-            asked_close: (Vec::new(), 0),
-            extreme: None,
-            armed: Default::default(),
-            mark: None,
-            published: None,
-            warned_loss: false,
-            opened: 0,
-            lots: Default::default(),
-        });
-        let id = PositionId::new(self.positions.len() as u32);
-        let key = (
-            request.account,
-            request.instrument,
-            request.strategy,
-            request.product as u8,
-        );
-        self.keys.insert(key, id);
-        id
     }
 
     /// Stop and target on the tick grid, rounded so that they trigger earlier.
@@ -501,7 +465,7 @@ impl Oracle {
             .open()
             .filter(|(_, order)| account.is_none_or(|account| order.request.account == account))
             .filter(|(_, order)| matches(order))
-            .map(|(id, order)| (order.request.account, order.position, id))
+            .map(|(id, order)| (order.request.account, self.position(order.position).made, id))
             .collect();
         found.sort();
         found.into_iter().map(|(_, _, id)| id).collect()

@@ -341,7 +341,9 @@ impl Oracle {
             TimeInForce::Gtd(until) if until <= self.time => {
                 Some(Rejection::bare(RejectCode::GoodTillInPast))
             }
-            _ => self.check_against_book(c),
+            _ => self
+                .check_position_capacity(c)
+                .or_else(|| self.check_against_book(c)),
         }
     }
 

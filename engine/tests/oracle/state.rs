@@ -179,11 +179,41 @@ pub struct Position {
     pub warned_loss: bool,
     /// Number of its last opening among all openings.
     pub opened: u64,
+    /// Its number among all keys ever made.
+    pub made: u64,
+    /// Its orders, some of those that are done included.
+    pub orders: Vec<OrderId>,
     /// What was bought on each trading day and not sold since; the oldest is sold first.
     pub lots: VecDeque<(u32, Shares)>,
 }
 
 impl Position {
+    pub fn new(of: &NewOrder, made: u64) -> Position {
+        Position {
+            account: of.account,
+            strategy: of.strategy,
+            instrument: of.instrument,
+            product: of.product,
+            quantity: 0,
+            cost: 0,
+            realised: 0,
+            charges: 0,
+            stop_loss: None,
+            take_profit: None,
+            trailing: None,
+            asked_close: (Vec::new(), 0),
+            extreme: None,
+            armed: Default::default(),
+            mark: None,
+            published: None,
+            warned_loss: false,
+            opened: 0,
+            made,
+            orders: Vec::new(),
+            lots: Default::default(),
+        }
+    }
+
     /// Takes sold shares off the oldest lots.
     pub fn deliver(&mut self, mut shares: Shares) {
         while shares > 0 {

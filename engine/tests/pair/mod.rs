@@ -10,11 +10,14 @@ use engine::{
 use crate::oracle::Oracle;
 use crate::streams::OpenOrder;
 
+/// Position keys: more than any stream makes.
+pub const POSITIONS: u32 = 256;
+
 const CAPACITY: Capacity = Capacity {
     accounts: 16,
     instruments: 8,
     orders: 1 << 14,
-    positions: 256,
+    positions: POSITIONS,
     client_order_ids: 1 << 10,
 };
 
@@ -29,16 +32,24 @@ pub struct Pair {
 
 impl Default for Pair {
     fn default() -> Pair {
-        Pair {
-            engine: Engine::new(CAPACITY),
-            oracle: Oracle::default(),
-            buffer: EventBuffer::new(),
-            calls: 0,
-        }
+        Pair::new(POSITIONS)
     }
 }
 
 impl Pair {
+    /// With room for so many position keys.
+    pub fn new(positions: u32) -> Pair {
+        Pair {
+            engine: Engine::new(Capacity {
+                positions,
+                ..CAPACITY
+            }),
+            oracle: Oracle::new(positions as usize),
+            buffer: EventBuffer::new(),
+            calls: 0,
+        }
+    }
+
     /// One command: the same events, the same verdict before it, the same deadline after it.
     pub fn step(&mut self, command: &Sequenced<Command>) -> Result<(), String> {
         let verdict = match &command.command {

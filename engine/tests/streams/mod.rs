@@ -599,7 +599,11 @@ fn heartbeat(random: &mut Random) -> Heartbeat {
 fn kill(random: &mut Random) -> KillSwitch {
     let account = AccountId::new(random.below(ACCOUNTS));
     KillSwitch {
-        actor: actor(random),
+        actor: if random.percent(10) {
+            Actor::PROCESS
+        } else {
+            actor(random)
+        },
         scope: match random.below(4) {
             0 => KillScope::Engine,
             1 => KillScope::Strategy(account, strategy(random)),
