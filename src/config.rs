@@ -5,9 +5,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use api_sidecar::auth::{AccountAccess, AuthError, AuthTable, KeyHash, Role};
 use engine::{AccountName, Capacity, ChargeRates, Money, RiskLimits, SessionCalendar, StrategyId, Text};
+
+use persistence_writer::projector::limits::BEHIND as DATABASE_BEHIND;
 
 use crate::cli::ServeArgs;
 use crate::limits::{
@@ -63,6 +66,8 @@ pub struct Config {
     pub segment_bytes: u32,
     /// `None`: the embedded database.
     pub database_url: Option<DatabaseUrl>,
+    /// Lag of the tables from which the alert `database_behind` is raised.
+    pub database_behind_after: Duration,
     pub log_level: LogLevel,
     pub mode: AppMode,
 }
@@ -237,6 +242,7 @@ impl Config {
             charges: charges::rates(&file.charges)?,
             segment_bytes: segment_bytes(&file)?,
             database_url: database_url(environment)?,
+            database_behind_after: database_behind_after(environment)?,
             log_level: log_level(environment, &file)?,
             mode: mode(environment)?,
         };
@@ -644,6 +650,16 @@ fn database_url(environment: &Environment) -> Result<Option<DatabaseUrl>, Config
             "DATABASE_URL",
             "must begin with postgresql:// or postgres://",
         )),
+    }
+}
+
+fn database_behind_after(environment: &Environment) -> Result<Duration, ConfigError> {
+    match environment.read("DATABASE_BEHIND_S") {
+        None => Ok(DATABASE_BEHIND),
+        Some(text) => {
+            let seconds = Setting::new("DATABASE_BEHIND_S", text).whole(1..=3_600)?;
+            Ok(Duration::from_secs(seconds))
+        }
     }
 }
 

@@ -184,7 +184,11 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         Arc::clone(&progress),
     )?
     .with_snapshots(data_dir.snapshots(), Box::new(move || consumed.written()))
-    .map_err(|error| ServeError::Spawn("snapshots", error))?;
+    .map_err(|error| ServeError::Spawn("snapshots", error))?
+    .with_alarm({
+        let notices = gateway.notices();
+        Box::new(move |notice| notices.raise(notice))
+    });
     let replica = spawn("replica", &ends, {
         let stop = Arc::clone(&stop_replica);
         move || replica::run(follower, &stop)
@@ -201,9 +205,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
             progress: Arc::clone(&progress),
             status: Arc::clone(&tables_status),
         };
-        let (model, stop) = (Arc::clone(&model), Arc::clone(&stop_projector));
-        let snapshots = data_dir.tables_snapshots();
-        move || tables.follow(source, snapshots, &model, requests, &stop)
+        let (stop, notices) = (Arc::clone(&stop_projector), gateway.notices());
+        let (snapshots, behind_after) = (data_dir.tables_snapshots(), config.database_behind_after);
+        let alarm = Box::new(move |notice| notices.raise(notice));
+        move || tables.follow(source, snapshots, alarm, behind_after, requests, &stop)
     })?;
 
     // 10. Threads `rest-N`: reads, behind the gateway.

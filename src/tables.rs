@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use api_sidecar::rest::{ReconcileDifference, ReconcileProbe, Reconciliation, TablesHealth};
 use clap::Args;
@@ -12,8 +12,8 @@ use engine::{Seq, Timestamp};
 use persistence_writer::journal::{self, Disk, JournalError, JournalId, SpareSegments};
 use persistence_writer::projector::reconcile::{self, Report, Requests, Standing};
 use persistence_writer::projector::{
-    self, Fold, PostgresSettings, PostgresStore, Projector, ProjectorStatus, Reconciler, Source, SqliteStore,
-    StoreError, TableStore, UrlError,
+    self, AlarmHook, Fold, PostgresSettings, PostgresStore, Projector, ProjectorStatus, Reconciler, Source,
+    SqliteStore, StoreError, TableStore, UrlError,
 };
 use persistence_writer::{Ack, DataDir, DataDirError, Progress};
 use read_model::SharedReadModel;
@@ -96,30 +96,26 @@ impl Tables {
         }
     }
 
-    /// The body of the thread `projector`: until `stop`, rows follow the journal. Alerts go to the read model.
+    /// The body of the thread `projector`: until `stop`, rows follow the journal. Troubles are told to `alarm`.
     /// Snapshots of the fold go to `snapshots`.
     pub fn follow(
         self,
         source: Source<Disk>,
         snapshots: Disk,
-        model: &Arc<SharedReadModel>,
+        alarm: AlarmHook,
+        behind_after: Duration,
         requests: Requests,
         stop: &AtomicBool,
     ) -> Result<(), JournalError> {
-        let model = Arc::clone(model);
-        let hook = Box::new(move |reason: &str| {
-            let now = now();
-            model.advance(|model| model.raise_database_behind(reason, now));
-        });
         match self {
             Tables::Embedded(path) => {
                 let store = SqliteStore::new(path);
-                let projector = Projector::new(source, store).with_behind_hook(hook);
+                let projector = Projector::new(source, store).with_alarm(alarm, behind_after);
                 projector::run(projector.with_requests(requests).with_snapshots(snapshots), stop)
             }
             Tables::Postgres(settings) => {
                 let store = PostgresStore::new(*settings);
-                let projector = Projector::new(source, store).with_behind_hook(hook);
+                let projector = Projector::new(source, store).with_alarm(alarm, behind_after);
                 projector::run(projector.with_requests(requests).with_snapshots(snapshots), stop)
             }
         }

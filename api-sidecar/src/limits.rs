@@ -178,3 +178,6 @@ const _: () = assert!(
 );
 const _: () = assert!(BODY_BYTES_MAX > 2 * engine::limits::METADATA_LEN_MAX);
 const _: () = assert!(STOP_TIME_MAX.as_millis() > HELD_TIME_MAX.as_millis());
+
+/// Notices of other threads that wait for the engine. Each is told at the beginning of a trouble, and there are few kinds.
+pub const NOTICES_MAX: usize = 64;

@@ -54,6 +54,12 @@ pub enum AlertKind {
     DeadMan = 12,
     /// The journal failed in an earlier run: what was decided last may be lost. The reason is in the command.
     JournalError = 13,
+    /// Those of a [`crate::Notice`]; its reason is in the command.
+    DatabaseBehind = 14,
+    StateDivergence = 15,
+    DiskLow = 16,
+    DeadLetter = 17,
+    TableConflict = 18,
 }
 
 impl AlertKind {
@@ -74,6 +80,11 @@ impl AlertKind {
             AlertKind::StaleFeed => "stale_feed",
             AlertKind::DeadMan => "dead_man",
             AlertKind::JournalError => "journal_error",
+            AlertKind::DatabaseBehind => "database_behind",
+            AlertKind::StateDivergence => "state_divergence",
+            AlertKind::DiskLow => "disk_low",
+            AlertKind::DeadLetter => "dead_letter",
+            AlertKind::TableConflict => "table_conflict",
         }
     }
 
@@ -86,12 +97,17 @@ impl AlertKind {
             | AlertKind::OrderToTrade
             | AlertKind::OrderRateNearLimit
             | AlertKind::StaleFeed
-            | AlertKind::DeadMan => Severity::Warning,
+            | AlertKind::DeadMan
+            | AlertKind::DatabaseBehind
+            | AlertKind::DiskLow
+            | AlertKind::DeadLetter => Severity::Warning,
             AlertKind::PositionLossLimit
             | AlertKind::KillSwitchDailyLoss
             | AlertKind::KillSwitchDrawdown
             | AlertKind::KillSwitchManual
-            | AlertKind::JournalError => Severity::Critical,
+            | AlertKind::JournalError
+            | AlertKind::StateDivergence
+            | AlertKind::TableConflict => Severity::Critical,
             AlertKind::KillSwitchDeactivated => Severity::Info,
         }
     }
@@ -113,8 +129,23 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// An alert without numbers, about the engine as a whole.
+    pub(crate) const fn bare(kind: AlertKind) -> Alert {
+        Alert {
+            kind,
+            account: None,
+            position: None,
+            instrument: None,
+            amount: Money::ZERO,
+            basis: Money::ZERO,
+            realised: Money::ZERO,
+            unrealised: Money::ZERO,
+            limit: Ratio::ZERO,
+        }
+    }
+
     /// The sentence of CONTRACT.md section 5. `symbol` is that of the alert's instrument; `reason` is the command's
-    /// text for a manual kill (or the author for a deactivation), already safe to show.
+    /// text for a manual kill and a notice (or the author for a deactivation), already safe to show.
     pub fn message<'a>(&'a self, symbol: Symbol, reason: &'a str) -> impl fmt::Display + 'a {
         Message {
             alert: self,
@@ -188,6 +219,11 @@ impl fmt::Display for Message<'_> {
                 alert.amount.paise()
             ),
             AlertKind::JournalError => write!(f, "Trading stopped: {reason}"),
+            AlertKind::DatabaseBehind => write!(f, "The database is behind: {reason}"),
+            AlertKind::StateDivergence => write!(f, "State divergence: {reason}"),
+            AlertKind::DiskLow => write!(f, "Disk space is low: {reason}"),
+            AlertKind::DeadLetter => write!(f, "The database refused rows: {reason}"),
+            AlertKind::TableConflict => write!(f, "The tables contradict the journal: {reason}"),
             AlertKind::StaleFeed => write!(f, "No price of {symbol} for {} ms", alert.amount.paise()),
         }
     }

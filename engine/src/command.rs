@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 
+use crate::alert::AlertKind;
 use crate::charge_rates::ChargeRates;
 use crate::engine::Capacity;
 use crate::ids::{AccountId, InstrumentId, OrderId, PositionId, Seq, StrategyId};
@@ -39,6 +40,8 @@ pub enum Command {
     Rearm(Rearm),
     AdjustCash(AdjustCash),
     Heartbeat(Heartbeat),
+    /// Something outside of the engine is in trouble: it becomes an alert, and changes nothing.
+    Notice(Box<Notice>),
     DefineInstrument(Box<InstrumentDefinition>),
     DefineAccount(Box<AccountDefinition>),
     DefineStrategy(Box<StrategyDefinition>),
@@ -51,6 +54,50 @@ pub enum Command {
     SetCapacity(Capacity),
     /// The sequencer's own [`crate::Engine::state_hash`] after the previous command. Every fold compares.
     HashCheck(u64),
+}
+
+/// What the process has to tell its operators, by way of the journal, so that every consumer has it, once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notice {
+    pub kind: NoticeKind,
+    /// For a person; never holds a credential.
+    pub reason: Text<200>,
+}
+
+/// What is in trouble. Raised once when it begins, and again only after it was over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoticeKind {
+    /// The tables are far behind the journal, or are not written any more.
+    DatabaseBehind,
+    /// A fold of the journal disagrees with the sequencer's state hash, or breaks an invariant.
+    StateDivergence,
+    /// The journal's disk is nearly full.
+    DiskLow,
+    /// The database refused rows for what they hold.
+    DeadLetter,
+    /// Rows that never change stood in the tables with other content.
+    TableConflict,
+}
+
+impl NoticeKind {
+    pub const ALL: [NoticeKind; 5] = [
+        NoticeKind::DatabaseBehind,
+        NoticeKind::StateDivergence,
+        NoticeKind::DiskLow,
+        NoticeKind::DeadLetter,
+        NoticeKind::TableConflict,
+    ];
+
+    /// The alert that it becomes.
+    pub const fn alert(self) -> AlertKind {
+        match self {
+            NoticeKind::DatabaseBehind => AlertKind::DatabaseBehind,
+            NoticeKind::StateDivergence => AlertKind::StateDivergence,
+            NoticeKind::DiskLow => AlertKind::DiskLow,
+            NoticeKind::DeadLetter => AlertKind::DeadLetter,
+            NoticeKind::TableConflict => AlertKind::TableConflict,
+        }
+    }
 }
 
 /// On whose authority a command acts.

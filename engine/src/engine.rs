@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use crate::account::Account;
 use crate::account_names::AccountNames;
 use crate::agenda::Agenda;
+use crate::alert::Alert;
 use crate::arena::{Slots, index};
 use crate::book::ladder::Nodes;
 use crate::charges::Tariff;
@@ -48,7 +49,7 @@ pub struct Capacity {
     pub instruments: u32,
     /// Orders open at once.
     pub orders: u32,
-    /// Position keys ever used.
+    /// Position keys: those that were ever filled or have orders; others give way to new ones.
     pub positions: u32,
     /// `client_order_id`s remembered for one trading day; orders with one are refused beyond.
     pub client_order_ids: u32,
@@ -358,6 +359,10 @@ impl Engine {
             Command::KillSwitch(kill) => self.kill_switch(kill, out),
             Command::Rearm(rearm) => self.rearm(rearm),
             Command::Heartbeat(heartbeat) => self.heartbeat(heartbeat, out),
+            Command::Notice(notice) => {
+                out.push(Event::Alert(Alert::bare(notice.kind.alert())));
+                Ok(())
+            }
             Command::AdjustCash(cash) => self.adjust_cash(cash, out),
             Command::DefineInstrument(definition) => self.define_instrument(definition, out),
             Command::DefineAccount(definition) => self.define_account(definition, out),

@@ -85,7 +85,7 @@ pub use charge_rates::{ChargeRate, ChargeRates, ProductRates};
 pub use command::{
     AccountDefinition, Actor, AdjustCash, CancelAll, CancelOrder, ClosePosition, Command, Edit,
     EditConditions, Heartbeat, InstrumentDefinition, KillScope, KillSwitch, MarketPrice, ModifyOrder,
-    NewOrder, OrderRef, Rearm, Sequenced, SetLimits, StrategyDefinition,
+    NewOrder, Notice, NoticeKind, OrderRef, Rearm, Sequenced, SetLimits, StrategyDefinition,
 };
 pub use dead_man::DeadMan;
 pub use engine::{Capacity, Engine, Work};

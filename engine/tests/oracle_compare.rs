@@ -235,6 +235,7 @@ const EXPECTED_KINDS: &str = "
     OrderRejected:IntradayEnded OrderRejected:StaleReference OrderRejected:StaleProtection Alert:StaleFeed
     Alert:DeadMan OrderAccepted:Close OrderAccepted:Flatten OrderAccepted:SquareOff
     Alert:DailyLossWarning Alert:DrawdownWarning Alert:PositionLossLimit Alert:MissingStopLoss
+    Alert:DatabaseBehind Alert:StateDivergence Alert:DiskLow Alert:DeadLetter Alert:TableConflict Alert:JournalError
     Alert:MarginUsage Alert:OrderToTrade Alert:OrderRateNearLimit
     Alert:KillSwitchDailyLoss Alert:KillSwitchDrawdown Alert:KillSwitchManual Alert:KillSwitchDeactivated
     TradingStateChanged:Normal TradingStateChanged:Reducing TradingStateChanged:Halted

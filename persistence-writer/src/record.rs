@@ -25,10 +25,12 @@ mod tests;
 
 use engine::{
     AccountId, AdjustCash, CancelOrder, ClosePosition, Command, Heartbeat, InstrumentId, LimitFields,
-    MarketPrice, PositionId, Rearm, Seq, Sequenced, SetLimits, StrategyDefinition, StrategyId, Timestamp,
+    MarketPrice, Notice, PositionId, Rearm, Seq, Sequenced, SetLimits, StrategyDefinition, StrategyId,
+    Timestamp,
 };
 
 use charges_layout::{put_charge_rates, take_charge_rates};
+use codes::{notice, notice_code};
 use commands::{
     put_account, put_actor, put_cancel_all, put_capacity, put_edit_conditions, put_instrument,
     put_kill_switch, put_modify_order, put_new_order, put_order_ref, put_order_ref_tail, take_account,
@@ -89,10 +91,11 @@ pub enum Kind {
     SetSession = 18,
     Heartbeat = 19,
     EditConditions = 20,
+    Notice = 21,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 21] = [
         Kind::NewOrder,
         Kind::ModifyOrder,
         Kind::CancelOrder,
@@ -113,6 +116,7 @@ impl Kind {
         Kind::SetSession,
         Kind::Heartbeat,
         Kind::EditConditions,
+        Kind::Notice,
     ];
 
     pub const fn of(command: &Command) -> Kind {
@@ -137,6 +141,7 @@ impl Kind {
             Command::DefineCharges(_) => Kind::DefineCharges,
             Command::SetSession(_) => Kind::SetSession,
             Command::Heartbeat(_) => Kind::Heartbeat,
+            Command::Notice(_) => Kind::Notice,
         }
     }
 
@@ -172,6 +177,7 @@ impl Kind {
             Kind::DefineCharges => 64,
             Kind::SetSession => 43,
             Kind::Heartbeat => 8,
+            Kind::Notice => 2,
         }
     }
 }
@@ -271,6 +277,12 @@ pub fn encode(time: Timestamp, command: &Command, out: &mut Vec<u8>) {
             e.u32(account.get());
             e.u32(*timeout_ms);
         }
+        Command::Notice(notice) => {
+            let Notice { kind, reason } = &**notice;
+            e.u8(notice_code(*kind));
+            e.text_len(reason);
+            e.text(reason);
+        }
     }
 }
 
@@ -365,6 +377,12 @@ fn take_command(kind: Kind, d: &mut Decoder<'_>) -> Result<Command, RecordError>
             account: AccountId::new(d.u32()?),
             timeout_ms: d.u32()?,
         }),
+        Kind::Notice => {
+            let kind = notice(d.u8()?)?;
+            let len = d.u8()?;
+            let reason = d.text(len, "reason")?;
+            Command::Notice(Box::new(Notice { kind, reason }))
+        }
     })
 }
 

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use engine::{Command, Seq, Sequenced};
-use read_model::SharedReadModel;
+use engine::{Command, Notice, NoticeKind, Seq, Sequenced, Text};
+use read_model::{Divergence, SharedReadModel};
 
 use crate::journal::{JournalError, Position, Storage, Tailer};
 use crate::limits::{REPLICA_PACE, REPLICA_SLICE, REPLICA_WAIT};
@@ -26,7 +26,13 @@ pub struct Replica<S: Storage> {
     progress: Arc<Progress>,
     slice: Vec<Sequenced<Command>>,
     snapshots: Option<Snapshots>,
+    alarm: AlarmHook,
+    /// The model was found to differ, and that was told.
+    diverged: bool,
 }
+
+/// Told when the model is not what the sequencer has.
+pub type AlarmHook = Box<dyn FnMut(Notice) + Send>;
 
 impl<S: Storage> Replica<S> {
     /// Goes on from `position`, up to which `model` has been folded (by the visitor of recovery, say).
@@ -50,7 +56,15 @@ impl<S: Storage> Replica<S> {
             progress,
             slice: Vec::with_capacity(REPLICA_SLICE),
             snapshots: None,
+            alarm: Box::new(|_| ()),
+            diverged: false,
         })
+    }
+
+    /// Has somebody told, once, when the model is not what the sequencer has.
+    #[must_use]
+    pub fn with_alarm(self, alarm: AlarmHook) -> Replica<S> {
+        Replica { alarm, ..self }
     }
 
     /// Takes snapshots into `storage` from now on; `consumed` is where the slowest consumer of the journal is.
@@ -93,7 +107,7 @@ impl<S: Storage> Replica<S> {
     }
 
     /// Looks at the whole state, beside the readers; the write lock is only taken for bad news.
-    fn audit(&self) {
+    fn audit(&mut self) {
         if self.model.read().engine().audit().is_err() {
             self.model.advance(|model| {
                 if let Err(broken) = model.audit() {
@@ -101,12 +115,26 @@ impl<S: Storage> Replica<S> {
                 }
             });
         }
-        if let Some(divergence) = self.model.read().history().divergence() {
-            tracing::error!(
-                seq = divergence.seq.get(),
-                "the read model is not what the sequencer has: a bug or bad memory"
-            );
-        }
+        self.watch_model();
+    }
+
+    /// Tells, once, when the model is not what the sequencer has: a bug or bad memory.
+    fn watch_model(&mut self) {
+        let found = self.model.read().history().divergence();
+        let Some(Divergence {
+            seq, expected, found, ..
+        }) = found.filter(|_| !self.diverged)
+        else {
+            return;
+        };
+        self.diverged = true;
+        let why =
+            format!("the read model has hash {found:016x} where the engine had {expected:016x}, at {seq}");
+        tracing::error!(why, "state_divergence");
+        (self.alarm)(Notice {
+            kind: NoticeKind::StateDivergence,
+            reason: Text::cut(&why),
+        });
     }
 
     /// Copies the state and hands it to the thread that writes it.
@@ -150,6 +178,8 @@ impl<S: Storage> std::fmt::Debug for Replica<S> {
 /// The body of the `replica` thread. Returns when `stop` is set, after a last snapshot, or when the journal cannot be
 /// read.
 pub fn run<S: Storage>(mut replica: Replica<S>, stop: &AtomicBool) -> Result<(), JournalError> {
+    // What recovery folded may have differed already.
+    replica.watch_model();
     while !stop.load(Ordering::Acquire) {
         if replica.turn()? {
             if replica.tailer.seq().get() >= replica.progress.readable() {
@@ -324,10 +354,17 @@ mod tests {
                 .unwrap()
                 .with_snapshots(snapshots.clone(), Box::new(|| u64::MAX))
                 .unwrap();
+            let (tell, told) = std::sync::mpsc::channel();
+            let replica = replica.with_alarm(Box::new(move |notice| tell.send(notice).unwrap()));
             run(replica, &AtomicBool::new(true)).unwrap();
             let divergence = model.read().history().divergence().map(|found| found.seq.get());
             assert_eq!(divergence, Some(10), "bit {flipped_bit} at {at}");
-            assert_eq!(model.read().history().last_alerts(None, 10).len(), 2);
+            let told: Vec<_> = told.try_iter().map(|notice| notice.kind).collect();
+            assert_eq!(
+                told,
+                [NoticeKind::StateDivergence],
+                "once, though two checks differ"
+            );
             assert_eq!(snapshot::list(&snapshots).unwrap(), []);
         }
     }

@@ -19,23 +19,16 @@ pub struct AlertRecord {
 
 /// What an alert is about.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
-pub enum AlertSubject {
-    /// Raised by the engine's monitor.
-    Monitor {
-        alert: Alert,
-        /// Of the kill command, as its sender wrote it; empty for any other.
-        reason: Box<str>,
-        /// Who sent the kill or rearm command; empty for any other.
-        author: Box<str>,
-        /// Signed open quantity of the alert's position when it was raised.
-        quantity: i64,
-        /// Signed cost of that quantity.
-        cost: Money,
-    },
-    /// This fold disagrees with the sequencer's state hash.
-    StateDivergence { expected: u64, found: u64 },
-    /// The tables are far behind the journal, or are not written any more.
-    DatabaseBehind { reason: Box<str> },
+pub struct AlertSubject {
+    pub alert: Alert,
+    /// Of the kill command or the notice, as its sender wrote it; empty for any other.
+    pub reason: Box<str>,
+    /// Who sent the kill or rearm command; empty for any other.
+    pub author: Box<str>,
+    /// Signed open quantity of the alert's position when it was raised.
+    pub quantity: i64,
+    /// Signed cost of that quantity.
+    pub cost: Money,
 }
 
 /// A ring of [`ALERTS_KEPT`] per account, and one for the engine.

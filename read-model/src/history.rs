@@ -275,10 +275,10 @@ impl History {
     fn alerted(&mut self, command: &Sequenced<Command>, alert: &Alert) {
         let (reason, author) = kill_texts(&command.command);
         let position = alert.position.and_then(|id| self.positions.open_position(id));
-        let subject = AlertSubject::Monitor {
+        let subject = AlertSubject {
             alert: *alert,
-            reason: reason.as_str().into(),
-            author: author.as_str().into(),
+            reason: reason.into(),
+            author: author.into(),
             quantity: position.map_or(0, |position| position.quantity),
             cost: position.map_or(Money::ZERO, |position| position.cost),
         };
@@ -287,10 +287,11 @@ impl History {
 
     fn trading_state_changed(&mut self, command: &Sequenced<Command>, event: &TradingStateChanged) {
         let (reason, author) = kill_texts(&command.command);
-        self.kills.change(event, reason, author, command.time);
+        self.kills
+            .change(event, Text::cut(reason), Text::cut(author), command.time);
     }
 
-    /// The fold is not what the sequencer has. Only the first time is kept, every time is alarmed.
+    /// The fold is not what the sequencer has. Only the first time is kept.
     pub(crate) fn diverged(&mut self, seq: Seq, at: Timestamp, expected: u64, found: u64) {
         self.divergence.get_or_insert(Divergence {
             seq,
@@ -298,14 +299,6 @@ impl History {
             expected,
             found,
         });
-        let subject = AlertSubject::StateDivergence { expected, found };
-        self.alerts.raise(None, subject, at);
-    }
-
-    pub(crate) fn database_behind(&mut self, reason: &str, now: Timestamp) {
-        let reason = reason.into();
-        self.alerts
-            .raise(None, AlertSubject::DatabaseBehind { reason }, now);
     }
 
     fn count_order(&mut self, account: AccountId) {
@@ -351,10 +344,11 @@ fn sent_order(command: &Sequenced<Command>) -> Option<&NewOrder> {
 }
 
 /// Reason and author of a kill or rearm command; empty for any other.
-fn kill_texts(command: &Command) -> (Text<100>, Text<50>) {
+fn kill_texts(command: &Command) -> (&str, &str) {
     match command {
-        Command::KillSwitch(kill) => (kill.reason, kill.triggered_by),
-        Command::Rearm(rearm) => (Text::EMPTY, rearm.deactivated_by),
-        _ => (Text::EMPTY, Text::EMPTY),
+        Command::KillSwitch(kill) => (kill.reason.as_str(), kill.triggered_by.as_str()),
+        Command::Rearm(rearm) => ("", rearm.deactivated_by.as_str()),
+        Command::Notice(notice) => (notice.reason.as_str(), ""),
+        _ => ("", ""),
     }
 }

@@ -76,7 +76,7 @@ impl ReadModel {
         &self.definitions
     }
 
-    /// Recomputes what the engine keeps incrementally, and raises the alarm where the two differ: a bug or bad
+    /// Recomputes what the engine keeps incrementally, and notes a divergence where the two differ: a bug or bad
     /// memory. Costs a pass over the whole state, so it belongs to every some ten thousand commands.
     pub fn audit(&mut self) -> Result<(), &'static str> {
         self.engine.audit().inspect_err(|_| {
@@ -84,11 +84,6 @@ impl ReadModel {
             self.history
                 .diverged(self.engine.last_seq(), self.engine.time(), expected, found);
         })
-    }
-
-    /// Notes an operational alert about the tables. It is not of the journal: another fold does not have it.
-    pub fn raise_database_behind(&mut self, reason: &str, now: Timestamp) {
-        self.history.database_behind(reason, now);
     }
 
     pub fn capacity(&self) -> Capacity {

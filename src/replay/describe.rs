@@ -140,6 +140,9 @@ pub(super) fn command(engine: &Engine, command: &Command) -> Facts {
         Command::Heartbeat(beat) => names
             .of("heartbeat", beat.account)
             .with("timeout_ms", beat.timeout_ms),
+        Command::Notice(notice) => kind("notice")
+            .with("alert_type", notice.kind.alert().as_str())
+            .with("reason", notice.reason.as_str()),
         Command::HashCheck(expected) => kind("hash_check").with("state_hash", hash(*expected)),
     }
 }

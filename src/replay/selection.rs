@@ -205,6 +205,7 @@ fn command_subject(command: &Command) -> Subject {
         | Command::DefineCharges(_)
         | Command::SetCapacity(_)
         | Command::SetSession(_)
+        | Command::Notice(_)
         | Command::HashCheck(_) => none,
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use engine::Timestamp;
 use engine::lane::{Input, Request};
+use engine::{Command, Notice, Text, Timestamp};
 use mio::Registry;
 use rtrb::Producer;
 
@@ -25,7 +25,7 @@ use super::{AckMode, Durability, Settings};
 use crate::auth::{Authenticator, Principal};
 use crate::latency::{Latency, Recorder};
 use crate::limits::{DOWNLOADS_MAX, READ_BYTES, RELAYS_MAX, UPLOADS_MAX};
-use crate::wire::HttpDate;
+use crate::wire::{HttpDate, alert_safe};
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -150,6 +150,27 @@ impl Core {
         Ok(())
     }
 
+    /// Whether only what reduces positions is taken, because the journal's disk is nearly full.
+    pub(crate) fn is_disk_low(&self) -> bool {
+        self.durability.disk_low.load(Ordering::Relaxed)
+    }
+
+    /// Sends a notice to the engine, which nobody waits for. `false` where there is no room now.
+    pub(crate) fn submit_notice(&mut self, notice: &Notice) -> bool {
+        if self.replies.is_full() || self.requests.is_full() {
+            return false;
+        }
+        let reason = Text::cut(&alert_safe(notice.reason.as_str()));
+        let token = self.replies.register_unasked(Action::Notice { reason });
+        let input = Input::Command(Command::Notice(Box::new(notice.clone())));
+        if self.requests.push(Request { token, input }).is_err() {
+            self.replies.take(token);
+            return false;
+        }
+        (self.durability.nudge)();
+        true
+    }
+
     /// Sends a request to the engine; its answer will go to `to`. `Err` is the answer where it could not be sent.
     pub(crate) fn submit(&mut self, decoded: Decoded, mut to: ReplyTo) -> Result<(), Answer> {
         if self.requests.is_abandoned() {
@@ -162,8 +183,7 @@ impl Core {
         let input = match input {
             // Whether it reduces a position only the engine knows.
             Input::Command(command)
-                if matches!(action, Action::Place | Action::Modify { .. })
-                    && self.durability.disk_low.load(Ordering::Relaxed) =>
+                if matches!(action, Action::Place | Action::Modify { .. }) && self.is_disk_low() =>
             {
                 Input::Reducing(command)
             }

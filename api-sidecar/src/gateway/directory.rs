@@ -9,7 +9,7 @@ use engine::{
 };
 
 use read_model::limits::ALERTS_KEPT;
-use read_model::{AlertRecord, AlertSubject, ReadModel};
+use read_model::{AlertRecord, ReadModel};
 
 use super::replies::Action;
 use crate::wire::{alert_safe, average_price, drawdown_reason, loss_reason};
@@ -98,11 +98,8 @@ impl Directory {
         let engine_wide = active.iter().find(|kill| kill.scope == KillScope::Engine);
         self.journal_error = engine_wide.and_then(|kill| {
             let alerts = model.history().last_alerts(None, ALERTS_KEPT);
-            let of_journal = |record: &&&AlertRecord| match &record.subject {
-                AlertSubject::Monitor { alert, .. } => {
-                    alert.kind == AlertKind::JournalError && record.raised >= kill.triggered
-                }
-                _ => false,
+            let of_journal = |record: &&&AlertRecord| {
+                record.subject.alert.kind == AlertKind::JournalError && record.raised >= kill.triggered
             };
             alerts
                 .iter()

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use engine::{Notice, NoticeKind, Text};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use rtrb::Consumer;
@@ -22,6 +23,7 @@ use super::core::Core;
 use super::deadlines::{self, Due};
 use super::doorbell::Doorbell;
 use super::figures::Figure;
+use super::notices::Notices;
 use super::outbound::Decisions;
 use super::relay::Pumped;
 use super::serve_http::{self, Peer, Served};
@@ -53,6 +55,10 @@ pub(crate) struct EventLoop {
     decisions: Decisions,
     /// What the publisher found in the read model.
     figures: Option<Consumer<Figure>>,
+    /// What other threads have to tell.
+    notices: Notices,
+    /// The alert `disk_low` has been raised and the disk has not recovered.
+    disk_alerted: bool,
     /// The last message that was pushed.
     cursor: Cursor,
     connections: Slab<Connection>,
@@ -82,11 +88,14 @@ impl EventLoop {
         core: Core,
         decisions: Decisions,
         figures: Option<Consumer<Figure>>,
+        notices: Notices,
     ) -> EventLoop {
         let now = core.now;
         EventLoop {
             cursor: core.history.last(),
             figures,
+            notices,
+            disk_alerted: false,
             poll,
             listener: Some(listener),
             accepting: true,
@@ -113,6 +122,10 @@ impl EventLoop {
         loop {
             self.core.now = Instant::now();
             let worked = self.take_decisions() | self.take_figures();
+            if self.notices.has_next() {
+                let core = &mut self.core;
+                self.notices.drain(|notice| core.submit_notice(notice));
+            }
             self.serve_ready();
             self.move_bulk();
             if self.core.now >= self.next_sweep {
@@ -139,7 +152,7 @@ impl EventLoop {
         } else {
             self.doorbell.note_taken(self.decisions.taken());
             self.doorbell.about_to_sleep();
-            if self.decisions.has_next() || self.has_figures() {
+            if self.decisions.has_next() || self.has_figures() || self.notices.has_next() {
                 Duration::ZERO
             } else {
                 timeout
@@ -497,6 +510,7 @@ impl EventLoop {
         self.core.renew_date();
         self.accepting = self.listener.is_some();
         self.accept_waiting();
+        self.watch_disk();
         while let Some(to) = self.core.replies.take_expired(self.core.now) {
             let answer = Answer::outcome_unknown();
             self.body.clear();
@@ -509,6 +523,18 @@ impl EventLoop {
             self.check_deadlines(index);
         }
         self.swept = indices;
+    }
+
+    /// Tells when the journal's disk begins to be nearly full.
+    fn watch_disk(&mut self) {
+        let low = self.core.is_disk_low();
+        if low && !self.disk_alerted {
+            self.notices.raise(Notice {
+                kind: NoticeKind::DiskLow,
+                reason: Text::cut("orders that could add to a position are refused"),
+            });
+        }
+        self.disk_alerted = low;
     }
 
     fn check_deadlines(&mut self, index: usize) {

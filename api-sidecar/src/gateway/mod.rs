@@ -27,6 +27,7 @@ mod head;
 mod heartbeat;
 mod http;
 mod market_data;
+mod notices;
 mod order_body;
 mod order_lane;
 mod outbound;
@@ -52,6 +53,7 @@ use rtrb::{Consumer, Producer};
 pub use self::directory::Directory;
 pub use self::doorbell::Doorbell;
 pub use self::figures::FigurePublisher;
+pub use self::notices::Notices;
 pub(crate) use self::order_body::{OrderError, parse_object, parse_order};
 
 use self::core::Core;
@@ -118,6 +120,7 @@ pub struct Gateway {
     doorbell: Doorbell,
     settings: Settings,
     durability: Durability,
+    notices: Notices,
     figures: Option<(Consumer<Figure>, Arc<FigureInterest>)>,
     latency: Arc<Latency>,
 }
@@ -139,6 +142,7 @@ impl Gateway {
             .register(&mut listener, LISTENER, Interest::READABLE)
             .map_err(GatewayError::Poll)?;
         Ok(Gateway {
+            notices: Notices::new(doorbell.clone()),
             poll,
             listener,
             address,
@@ -188,6 +192,11 @@ impl Gateway {
         self.doorbell.clone()
     }
 
+    /// Where other threads raise alerts. Those that come before [`Gateway::run`] wait for it.
+    pub fn notices(&self) -> Notices {
+        self.notices.clone()
+    }
+
     /// Serves until `stop` is set and what is in flight is answered (or [`crate::limits::STOP_TIME_MAX`] has passed),
     /// on the calling thread, which should carry the name `gateway`. Ring the doorbell after setting `stop`. The
     /// engine and the writer must outlive this call, or answers in flight are lost.
@@ -212,9 +221,17 @@ impl Gateway {
             registry,
         );
         let decisions = Decisions::new(lanes.outbound, lanes.released);
-        EventLoop::new(self.poll, self.listener, self.doorbell, core, decisions, figures)
-            .run(stop)
-            .map_err(GatewayError::Poll)
+        EventLoop::new(
+            self.poll,
+            self.listener,
+            self.doorbell,
+            core,
+            decisions,
+            figures,
+            self.notices,
+        )
+        .run(stop)
+        .map_err(GatewayError::Poll)
     }
 }
 

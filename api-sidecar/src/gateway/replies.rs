@@ -43,6 +43,10 @@ pub(crate) enum Action {
     SetLimits,
     AdjustCash,
     Heartbeat,
+    /// Nobody asked: the process tells something.
+    Notice {
+        reason: Text<200>,
+    },
     Validate,
 }
 
@@ -74,7 +78,7 @@ pub(crate) enum Address {
 struct Pending {
     token: Token,
     action: Action,
-    /// `None`: already answered with `outcome_unknown`. The entry stays until the engine's answer comes, because
+    /// `None`: nobody asked, or already answered with `outcome_unknown`. The entry stays until the engine's answer comes, because
     /// the token stays in use until then, and because a kill's reason is needed for its events.
     to: Option<ReplyTo>,
 }
@@ -102,17 +106,23 @@ impl Replies {
     /// A token for a request that is about to be sent. The low half is the slot, the high half a count, so that a
     /// token is not soon used again.
     pub(crate) fn register(&mut self, to: ReplyTo, action: Action, now: Instant) -> Token {
+        let token = self.enter(action, Some(to));
+        self.deadlines.push_back((now + HELD_TIME_MAX, token));
+        self.unanswered += 1;
+        token
+    }
+
+    /// A token for a command that no client waits for.
+    pub(crate) fn register_unasked(&mut self, action: Action) -> Token {
+        self.enter(action, None)
+    }
+
+    fn enter(&mut self, action: Action, to: Option<ReplyTo>) -> Token {
         self.serial = self.serial.wrapping_add(1);
         let entry = self.pending.vacant_entry();
         let slot = u32::try_from(entry.key()).unwrap_or(u32::MAX);
         let token = u64::from(self.serial) << 32 | u64::from(slot);
-        entry.insert(Pending {
-            token,
-            action,
-            to: Some(to),
-        });
-        self.deadlines.push_back((now + HELD_TIME_MAX, token));
-        self.unanswered += 1;
+        entry.insert(Pending { token, action, to });
         token
     }
 
@@ -319,6 +329,7 @@ pub(crate) fn encode_reply(
 fn success_fields(body: &mut Object<'_>, action: &Action, outcome: &Outcome, seq: Seq) -> Option<()> {
     match action {
         Action::Place | Action::Validate => return None,
+        Action::Notice { .. } => {}
         Action::Modify { .. } => {
             let modified = outcome.modified?;
             body.number("order_id", modified.order)

@@ -14,7 +14,7 @@ pub struct AlertContext<'a> {
     pub quantity: i64,
     /// Of the alert's position; `None` where it is flat.
     pub average_price: Option<Money>,
-    /// The command's text, for a manual kill.
+    /// The command's text, for a manual kill or a notice.
     pub reason: &'a str,
     /// Who triggered or deactivated the kill switch by command.
     pub author: &'a str,
@@ -89,7 +89,12 @@ fn details_of(details: &mut Object<'_>, alert: &Alert, context: &AlertContext<'_
         AlertKind::KillSwitchManual => {
             details.string("triggered_by", context.author);
         }
-        AlertKind::JournalError => {
+        AlertKind::JournalError
+        | AlertKind::DatabaseBehind
+        | AlertKind::StateDivergence
+        | AlertKind::DiskLow
+        | AlertKind::DeadLetter
+        | AlertKind::TableConflict => {
             details.string("reason", context.reason);
         }
         AlertKind::KillSwitchDeactivated => {
@@ -125,7 +130,12 @@ fn details_of(details: &mut Object<'_>, alert: &Alert, context: &AlertContext<'_
         | AlertKind::OrderRateNearLimit
         | AlertKind::StaleFeed
         | AlertKind::DeadMan
-        | AlertKind::JournalError => {}
+        | AlertKind::JournalError
+        | AlertKind::DatabaseBehind
+        | AlertKind::StateDivergence
+        | AlertKind::DiskLow
+        | AlertKind::DeadLetter
+        | AlertKind::TableConflict => {}
     }
 }
 

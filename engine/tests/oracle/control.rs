@@ -277,7 +277,7 @@ impl Oracle {
         }
     }
 
-    fn manual_alert(&self, kind: AlertKind, account: Option<AccountId>) -> Event {
+    pub(super) fn manual_alert(&self, kind: AlertKind, account: Option<AccountId>) -> Event {
         let (realised, unrealised) = match account {
             Some(id) => {
                 let account = self.account(id);

@@ -113,6 +113,10 @@ impl Oracle {
             Command::HashCheck(_) | Command::SetCapacity(_) => {}
             Command::SetSession(calendar) => self.set_session(calendar),
             Command::Heartbeat(beat) => self.heartbeat(beat),
+            Command::Notice(notice) => {
+                let alert = self.manual_alert(notice.kind.alert(), None);
+                self.events.push(alert);
+            }
             Command::KillSwitch(kill) => self.kill_switch(kill),
             Command::Rearm(rearm) => self.rearm(rearm),
             Command::AdjustCash(adjust) => self.adjust_cash(adjust),

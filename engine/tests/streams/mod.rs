@@ -7,9 +7,9 @@ use engine::{
     AccountDefinition, AccountId, AccountName, Actor, AdjustCash, ByClass, CancelAll, CancelOrder,
     ChargeRate, ChargeRates, ClientOrderId, ClosePosition, Command, Edit, EditConditions, Heartbeat,
     InstrumentDefinition, InstrumentId, KillScope, KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money,
-    NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product, ProductRates, Quantity, Ratio, Rearm,
-    RiskLimits, SelfTrade, Seq, Sequenced, SessionCalendar, SetLimits, Side, StrategyDefinition, StrategyId,
-    Symbol, Text, TimeInForce, Timestamp, Timetable, TradingState, Trailing,
+    NewOrder, Notice, NoticeKind, OrderId, OrderRef, OrderType, PositionId, Price, Product, ProductRates,
+    Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SessionCalendar, SetLimits, Side,
+    StrategyDefinition, StrategyId, Symbol, Text, TimeInForce, Timestamp, Timetable, TradingState, Trailing,
 };
 
 const MS: u64 = 1_000_000;
@@ -287,7 +287,11 @@ impl Stream {
             835..895 => Command::ClosePosition(close(random)),
             895..922 => Command::MarketPrice(market_price(random)),
             922..940 => Command::EditConditions(edit_conditions(random)),
-            940..950 => Command::Tick,
+            940..949 => Command::Tick,
+            949 => Command::Notice(Box::new(Notice {
+                kind: random.of(&NoticeKind::ALL),
+                reason: Text::cut("a test"),
+            })),
             950..956 => Command::KillSwitch(kill(random)),
             956..976 => Command::Rearm(Rearm {
                 actor: actor(random),

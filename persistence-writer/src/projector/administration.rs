@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use engine::{
     AccountId, Actor, Alert, AlertKind, ChargeRates, Command, KillScope, Money, Percent, ProductRates,
-    Refusal, RiskLimits, Symbol, Text, Timestamp,
+    Refusal, RiskLimits, Symbol, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -181,6 +181,7 @@ fn administered(command: &Command) -> Option<(Option<AccountId>, &'static str, J
         | Command::MarketPrice(_)
         | Command::Tick
         | Command::SetCapacity(_)
+        | Command::Notice(_)
         | Command::HashCheck(_) => return None,
     })
 }
@@ -255,14 +256,15 @@ fn number(decimal: impl std::fmt::Display) -> Json {
 
 /// A row of `alerts` for an alert of the engine's monitor.
 pub(crate) fn alert_row(alert: &Alert, command: &Command, names: &Names, place: Place) -> Row {
-    let (reason, author): (Text<100>, Text<50>) = match command {
-        Command::KillSwitch(kill) => (kill.reason, kill.triggered_by),
-        Command::Rearm(rearm) => (Text::EMPTY, rearm.deactivated_by),
-        _ => (Text::EMPTY, Text::EMPTY),
+    let (reason, author) = match command {
+        Command::KillSwitch(kill) => (kill.reason.as_str(), kill.triggered_by.as_str()),
+        Command::Rearm(rearm) => ("", rearm.deactivated_by.as_str()),
+        Command::Notice(notice) => (notice.reason.as_str(), ""),
+        _ => ("", ""),
     };
     let said = match alert.kind {
-        AlertKind::KillSwitchDeactivated => author.as_str(),
-        _ => reason.as_str(),
+        AlertKind::KillSwitchDeactivated => author,
+        _ => reason,
     };
     let symbol = alert.instrument.map_or("", |id| names.symbol_text(id));
     let details = json!({
@@ -274,7 +276,7 @@ pub(crate) fn alert_row(alert: &Alert, command: &Command, names: &Names, place: 
         "limit": number(alert.limit),
         "realized_pnl": number(alert.realised),
         "unrealized_pnl": number(alert.unrealised),
-        "author": (!author.is_empty()).then(|| author.as_str()),
+        "author": (!author.is_empty()).then_some(author),
     });
     vec![
         Value::id(place.seq),
@@ -284,21 +286,6 @@ pub(crate) fn alert_row(alert: &Alert, command: &Command, names: &Names, place: 
         Value::name(alert.kind.as_str()),
         Value::text(&alert.message(Symbol::cut(symbol), said).to_string()),
         Value::Json(details.to_string()),
-        Value::Time(place.time),
-    ]
-}
-
-/// A row of `alerts` where this fold disagrees with the engine that traded.
-pub(crate) fn divergence_row(expected: u64, found: u64, place: Place) -> Row {
-    let message = format!("State divergence: expected {expected:016x}, found {found:016x}");
-    vec![
-        Value::id(place.seq),
-        Value::id(place.ordinal),
-        Value::Null,
-        Value::name("CRITICAL"),
-        Value::name("state_divergence"),
-        Value::text(&message),
-        Value::Json(json!({}).to_string()),
         Value::Time(place.time),
     ]
 }

@@ -11,7 +11,7 @@ use engine::{
 use read_model::History;
 use serde::{Deserialize, Serialize};
 
-use super::administration::{Ledger, Place, alert_row, audit_row, divergence_row};
+use super::administration::{Ledger, Place, alert_row, audit_row};
 use super::batch::Batch;
 use super::day_stats::Days;
 use super::held::Held;
@@ -260,10 +260,6 @@ impl Fold {
                 let row = alert_row(alert, &command.command, &self.names, place);
                 self.put_placed(TableId::Alerts, place, row);
             }
-            Event::HashMismatch { expected, found } => {
-                let place = self.place(command);
-                self.put_placed(TableId::Alerts, place, divergence_row(*expected, *found, place));
-            }
             Event::Refused(refusal) => self.refusal = Some(*refusal),
             Event::OrderRepeated(_)
             | Event::CloseRepeated { .. }
@@ -272,6 +268,8 @@ impl Fold {
             | Event::Trade(_)
             | Event::TopOfBook(_)
             | Event::MassCancelled(_)
+            // The history notes it, and the projector has it told.
+            | Event::HashMismatch { .. }
             | Event::LimitsSet(..) => {}
         }
     }

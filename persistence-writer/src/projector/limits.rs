@@ -69,7 +69,10 @@ pub const READER_BUSY_TIME: Duration = Duration::from_secs(1);
 /// Connections at once, those included that were given up and hang.
 pub const SESSIONS_MAX: usize = 4;
 
-/// Lag from which the tables count as behind (alert `database_behind`).
+/// Rows that are refused after this long without any are told of again (alert `dead_letter`).
+pub const REFUSALS_OVER: Duration = Duration::from_secs(60);
+
+/// Lag from which the tables count as behind (alert `database_behind`), where nothing else is configured.
 pub const BEHIND: Duration = Duration::from_secs(60);
 
 const _: () = assert!(LIVE_ROWS <= CATCH_UP_ROWS);

@@ -32,7 +32,7 @@ pub use fold::{Fold, FoldRestoreError};
 pub use held::Held;
 pub use postgres::{PostgresSettings, PostgresStore, UrlError};
 pub use reconcile::Reconciler;
-pub use run::{BehindHook, Projector, Source, rebuild, run, to_the_end};
+pub use run::{AlarmHook, Projector, Source, rebuild, run, to_the_end};
 pub(crate) use snapshots::check as check_snapshot;
 pub use sqlite::SqliteStore;
 pub use status::{ProjectorStatus, State};

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use engine::{Seq, Timestamp};
+use engine::{Notice, NoticeKind, Seq, Text, Timestamp};
+use read_model::Divergence;
 use tracing::{error, info, warn};
 
 use super::batch::Batch;
@@ -16,7 +17,8 @@ use super::fold::Fold;
 use super::held::Held;
 use super::limits::{
     BACK_OFF_MAX, BACK_OFF_MIN, BEHIND, CATCH_UP_LAG, CATCH_UP_ROWS, COMMANDS_PER_BATCH, DRAIN_TIME,
-    FOLD_SLICE, GATHER_TIME, IDLE_WAIT, LIVE_ROWS, RECONCILE_WAIT, VERIFY_INTERVAL, WATERMARK_INTERVAL,
+    FOLD_SLICE, GATHER_TIME, IDLE_WAIT, LIVE_ROWS, RECONCILE_WAIT, REFUSALS_OVER, VERIFY_INTERVAL,
+    WATERMARK_INTERVAL,
 };
 use super::reconcile::{self, Capture, Report, Request, Requests, Standing};
 use super::snapshots::Snapshots;
@@ -34,8 +36,8 @@ pub struct Source<S: Storage> {
     pub status: Arc<ProjectorStatus>,
 }
 
-/// Told why, once each time that the tables fall behind by [`BEHIND`] or are given up.
-pub type BehindHook = Box<dyn FnMut(&str) + Send>;
+/// Told of each trouble with the tables, when it begins.
+pub type AlarmHook = Box<dyn FnMut(Notice) + Send>;
 
 /// The state of the projector's thread.
 pub struct Projector<S: Storage, T: TableStore> {
@@ -56,7 +58,13 @@ pub struct Projector<S: Storage, T: TableStore> {
     back_off: Duration,
     /// Nothing will be written any more.
     halted: bool,
-    on_behind: BehindHook,
+    alarm: AlarmHook,
+    /// Lag from which the tables count as behind.
+    behind_after: Duration,
+    /// When rows were last refused.
+    refused_rows: Option<Instant>,
+    /// The fold was found to differ, and that was told.
+    diverged: bool,
     behind: bool,
     requests: Option<Requests>,
     /// Waits for the tables to be up to date.
@@ -96,7 +104,10 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
             verified: Instant::now(),
             back_off: BACK_OFF_MIN,
             halted: false,
-            on_behind: Box::new(|_| ()),
+            alarm: Box::new(|_| ()),
+            behind_after: BEHIND,
+            refused_rows: None,
+            diverged: false,
             behind: false,
             requests: None,
             request: None,
@@ -118,9 +129,14 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
         Projector { requests, ..self }
     }
 
-    /// Has somebody told when the tables fall behind.
-    pub fn with_behind_hook(self, on_behind: BehindHook) -> Projector<S, T> {
-        Projector { on_behind, ..self }
+    /// Has somebody told when the tables fall behind by `behind_after` or are given up, when the database refuses rows,
+    /// and when the fold is not what the sequencer has.
+    pub fn with_alarm(self, alarm: AlarmHook, behind_after: Duration) -> Projector<S, T> {
+        Projector {
+            alarm,
+            behind_after,
+            ..self
+        }
     }
 
     /// What its thread writes, and any may read.
@@ -326,12 +342,24 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
                 rows = written.dead_letters,
                 "the database refused rows: see dead_letter"
             );
+            let before = self.refused_rows.replace(Instant::now());
+            if before.is_none_or(|before| before.elapsed() >= REFUSALS_OVER) {
+                self.tell(
+                    NoticeKind::DeadLetter,
+                    "see the table dead_letter for which and why",
+                );
+            }
         }
         if written.conflicts > 0 {
             error!(
                 rows = written.conflicts,
                 "rows that never change stood there otherwise: see dead_letter"
             );
+            let why = format!(
+                "{} rows stood there otherwise, see dead_letter",
+                written.conflicts
+            );
+            self.tell(NoticeKind::TableConflict, &why);
         }
         let state = if lag > CATCH_UP_LAG {
             State::CatchingUp
@@ -481,7 +509,7 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
             // Nobody may have come to fold what waits, as while the database is away.
             status.waits_since(now());
         }
-        let late = status.lag(now()).is_some_and(|lag| lag >= BEHIND);
+        let late = status.lag(now()).is_some_and(|lag| lag >= self.behind_after);
         if !late && !self.halted {
             self.behind &= status.pending_since().is_some();
             return;
@@ -495,8 +523,33 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
                 reason => format!("{} commands behind ({}): {reason}", lag, state.as_str()),
             };
             warn!(backend = self.store.backend(), why, "database_behind");
-            (self.on_behind)(&why);
+            self.tell(NoticeKind::DatabaseBehind, &why);
         }
+    }
+
+    /// Tells, once, when the fold is not what the sequencer has.
+    fn watch_fold(&mut self) {
+        let found = self
+            .following
+            .as_ref()
+            .and_then(|following| following.fold.history().divergence());
+        let Some(Divergence {
+            seq, expected, found, ..
+        }) = found.filter(|_| !self.diverged)
+        else {
+            return;
+        };
+        self.diverged = true;
+        let why = format!(
+            "the fold of the tables has hash {found:016x} where the engine had {expected:016x}, at {seq}"
+        );
+        error!(why, "state_divergence");
+        self.tell(NoticeKind::StateDivergence, &why);
+    }
+
+    fn tell(&mut self, kind: NoticeKind, reason: &str) {
+        let reason = Text::cut(reason);
+        (self.alarm)(Notice { kind, reason });
     }
 
     fn pause(&mut self, step: &Step, stop: &AtomicBool) {
@@ -580,6 +633,7 @@ pub fn run<S: Storage, T: TableStore>(
     loop {
         let step = projector.step()?;
         projector.watch_lag();
+        projector.watch_fold();
         projector.answer_requests()?;
         if stop.load(Ordering::Acquire) {
             let since = *stopping.get_or_insert_with(Instant::now);

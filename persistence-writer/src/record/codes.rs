@@ -1,6 +1,6 @@
 //! The codes of the closed vocabularies. They are part of the format: a code is never changed or used again.
 
-use engine::{Product, SelfTrade, Side, TradingState};
+use engine::{NoticeKind, Product, SelfTrade, Side, TradingState};
 
 use super::RecordError;
 
@@ -44,4 +44,12 @@ codes!(TradingState, "state", trading_state_code, trading_state, {
     0 => TradingState::Normal,
     1 => TradingState::Reducing,
     2 => TradingState::Halted,
+});
+
+codes!(NoticeKind, "kind", notice_code, notice, {
+    0 => NoticeKind::DatabaseBehind,
+    1 => NoticeKind::StateDivergence,
+    2 => NoticeKind::DiskLow,
+    3 => NoticeKind::DeadLetter,
+    4 => NoticeKind::TableConflict,
 });

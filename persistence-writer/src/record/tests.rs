@@ -1,10 +1,10 @@
 use engine::{
     AccountDefinition, AccountId, Actor, AdjustCash, ByClass, CancelAll, CancelOrder, Capacity, ChargeRate,
     ChargeRates, ClosePosition, Command, Edit, EditConditions, Heartbeat, InstrumentDefinition, InstrumentId,
-    KillScope, KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef,
-    OrderType, PositionId, Price, Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq,
-    Sequenced, SessionCalendar, SetLimits, Side, StrategyDefinition, StrategyId, Text, TimeInForce,
-    Timestamp, Timetable, TradingState, Trailing,
+    KillScope, KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money, NewOrder, NoticeKind, OrderId,
+    OrderRef, OrderType, PositionId, Price, Product, ProductRates, Quantity, Ratio, Rearm, RiskLimits,
+    SelfTrade, Seq, Sequenced, SessionCalendar, SetLimits, Side, StrategyDefinition, StrategyId, Text,
+    TimeInForce, Timestamp, Timetable, TradingState, Trailing,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -315,6 +315,8 @@ fn session() -> impl Strategy<Value = Command> {
         ),
         (account(), any::<u32>())
             .prop_map(|(account, timeout_ms)| Command::Heartbeat(Heartbeat { account, timeout_ms })),
+        (proptest::sample::select(&NoticeKind::ALL[..]), text())
+            .prop_map(|(kind, reason)| Command::Notice(Box::new(Notice { kind, reason }))),
     ]
 }
 
@@ -699,6 +701,13 @@ fn golden() -> Vec<(Command, &'static str)> {
                 timeout_ms: 5_000,
             }),
             "13 01 0807060504030201  01000000 88130000",
+        ),
+        (
+            Command::Notice(Box::new(Notice {
+                kind: NoticeKind::DiskLow,
+                reason: Text::cut("full"),
+            })),
+            "15 01 0807060504030201  02 04 66756c6c",
         ),
     ]
 }

@@ -433,11 +433,12 @@ fn balance(data: &mut Object<'_>, changed: &AccountChanged) {
         .number("current_value", changed.balance.saturating_add(total));
 }
 
-/// The texts of a kill or rearm command: its reason and its author.
+/// The texts of a kill or rearm command or a notice: its reason and its author.
 fn texts<'a>(context: &PushContext<'a>) -> (&'a str, &'a str) {
     match context.action {
         Some(Action::Kill { reason, author, .. }) => (reason.as_str(), author.as_str()),
         Some(Action::Rearm { author }) => ("", author.as_str()),
+        Some(Action::Notice { reason }) => (reason.as_str(), ""),
         _ => ("Kill switch command", "system"),
     }
 }

@@ -10,15 +10,12 @@ use crate::wire::{AlertContext, Object, alert_fields, alert_safe};
 
 /// As a `risk:alert`. It moves nobody's place in the stream: `cursor` is where the client is.
 pub(crate) fn standing_alert(out: &mut Vec<u8>, record: &AlertRecord, cursor: Cursor) {
-    let AlertSubject::Monitor {
+    let AlertSubject {
         alert,
         reason,
         author,
         ..
-    } = &record.subject
-    else {
-        return;
-    };
+    } = &record.subject;
     let context = AlertContext {
         symbol: Symbol::EMPTY,
         quantity: 0,
