@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test sim soak golden fuzz mutants setup lint instructions instructions-baseline
+.PHONY: help run build test sim soak golden fuzz mutants setup lint instructions instructions-baseline risk-instructions
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -53,6 +53,9 @@ instructions: setup ## Count the instructions of the engine's hot paths under ca
 
 instructions-baseline: setup ## Write benches/instructions.txt anew
 	CARGO="$(CARGO)" ./scripts/instructions.sh baseline
+
+risk-instructions: setup ## Count the instructions of the risk pass, by check, under callgrind
+	CARGO="$(CARGO)" ./scripts/risk_instructions.sh
 
 lint: ## Check formatting and lints
 	$(CARGO) fmt --all --check

@@ -14,6 +14,7 @@ use crate::bench::journal_bench::{JournalBenchArgs, RecoveryBenchArgs};
 use crate::bench::loop_bench::LoopBenchArgs;
 use crate::bench::postgres_bench::PostgresBenchArgs;
 use crate::bench::ring_bench::RingBenchArgs;
+use crate::bench::risk_bench::RiskBenchArgs;
 use crate::diff::DiffArgs;
 use crate::repair::RepairArgs;
 use crate::replay::ReplayArgs;
@@ -109,6 +110,8 @@ pub enum BenchCommand {
     Curves(CurvesBenchArgs),
     /// Handing items from one thread to another, one at a time and in a stream.
     Ring(RingBenchArgs),
+    /// What the pre-trade checks cost a command of workload D, by profile.
+    Risk(RiskBenchArgs),
     /// A command into the real engine thread, its events out.
     Loop(LoopBenchArgs),
     /// Order entry over HTTP and WebSocket, beside a bare echo of the same bytes.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use pinion::bench::{
     curves, engine_bench, fan_out, gateway_bench, journal_bench, loop_bench, postgres_bench, ring_bench,
+    risk_bench,
 };
 use pinion::cli::{BenchCommand, Cli, Command, KeysCommand};
 use pinion::keys::NewKey;
@@ -36,6 +37,12 @@ fn main() -> ExitCode {
             .map(|report| match args.json {
                 true => println!("{}", report.json()),
                 false => print!("{report}"),
+            })
+            .map_err(|error| error.to_string()),
+        Command::Bench(BenchCommand::Risk(args)) => risk_bench::run(&args)
+            .map(|report| match args.json {
+                true => println!("{}", report.json()),
+                false => println!("{report}"),
             })
             .map_err(|error| error.to_string()),
         Command::Bench(BenchCommand::Loop(args)) => loop_bench::run(&args)

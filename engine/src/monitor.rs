@@ -243,9 +243,12 @@ impl Engine {
             return;
         };
         let messages = Money::from_paise(i64::from(account.messages_today));
-        let fills = Money::from_paise(i64::from(account.fills_today.max(1)));
+        let fills = account.fills_today;
+        // Without a fill every message counts as if there were one.
+        let against = Money::from_paise(i64::from(fills.max(1)));
         let ratio = Ratio::from_ppm(limit.saturating_mul(1_000_000));
-        if edge(&mut account.ratio_alerted, messages, fills, ratio, 100) {
+        if edge(&mut account.ratio_alerted, messages, against, ratio, 100) {
+            let fills = Money::from_paise(i64::from(fills));
             let alert = self.count_alert(id, AlertKind::OrderToTrade, messages, fills);
             out.push(Event::Alert(Alert {
                 limit: ratio,

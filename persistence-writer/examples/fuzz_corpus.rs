@@ -36,7 +36,10 @@ const CHOICES: usize = 6_400;
 fn main() -> std::io::Result<()> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     let folder = folder.expect("usage: fuzz_corpus FOLDER");
-    for (target, input) in [("engine_commands", stream as fn(u64) -> Vec<u8>), ("engine_oracle", choices)] {
+    for (target, input) in [
+        ("engine_commands", stream as fn(u64) -> Vec<u8>),
+        ("engine_oracle", choices),
+    ] {
         let folder = folder.join(target);
         std::fs::create_dir_all(&folder)?;
         for seed in 1..=STREAMS {

@@ -17,7 +17,7 @@ pub struct Order {
     pub account: AccountId,
     pub strategy: StrategyId,
     pub instrument: InstrumentId,
-    /// `None` for a rejected order.
+    /// `None` for an order that was rejected, or ended without a fill.
     pub position: Option<PositionId>,
     pub side: Side,
     pub product: Product,

@@ -50,7 +50,7 @@ pub(super) struct FullRun<'a> {
     netting: bool,
     /// Of workload D: by the stream's id, the one that the engine gave. They part because the engine numbers its own
     /// exits, too. Filled by the checked pass; empty where both are the same.
-    order_ids: Vec<u32>,
+    pub(super) order_ids: Vec<u32>,
 }
 
 impl<'a> FullRun<'a> {
@@ -213,7 +213,7 @@ impl<'a> FullRun<'a> {
 
     /// Time between two commands: of a thousand dashboard accounts each sends an order in about two seconds; makers
     /// send as fast as their rate allows.
-    const fn interval_ns(&self) -> u64 {
+    pub(super) const fn interval_ns(&self) -> u64 {
         match self.workload.name {
             Name::D => 1_000_000,
             _ => 1_000,

@@ -19,6 +19,7 @@ pub mod postgres_bench;
 mod reference_market;
 mod rig;
 pub mod ring_bench;
+pub mod risk_bench;
 mod steady_flow;
 mod svg;
 pub mod swings;

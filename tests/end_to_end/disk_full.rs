@@ -9,6 +9,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::alerts;
 use crate::life_of_an_order::{id_of, limit, trade};
 use crate::support::http::Client;
 use crate::support::server::{COUNTER, QUIET, Site};
@@ -107,7 +108,8 @@ fn a_full_disk_stops_new_orders_and_nothing_else() {
     let server = site.start(QUIET);
     trade(&server, &site);
     let mut client = server.client_of(&site, "counter");
-    for _ in 0..cycles {
+    let mut hears = server.socket();
+    for cycle in 1..=usize::try_from(cycles).unwrap() {
         let resting = place(&mut client).unwrap();
         let filler = disk.fill_up_to(2 * MIB);
         let refusal = wait_for("the refusal of an order", || match place(&mut client) {
@@ -118,12 +120,17 @@ fn a_full_disk_stops_new_orders_and_nothing_else() {
             Err(refusal) => Some(refusal),
         });
         assert!(refusal.contains("disk_low"), "{refusal}");
+        // Told once each time, on every way out; the row comes when there is space for it.
+        let alert = alerts::pushed(&mut hears, "disk_low");
+        assert_eq!(alert["severity"], "WARNING", "{alert}");
+        assert_eq!(alerts::listed(&server, "disk_low").len(), cycle);
         reduce_only(&mut client, resting);
         cancel(&mut client, resting);
         client.get("/api/oms/orders/active").expect(200);
         fs::remove_file(filler).unwrap();
         let order = wait_for("the next order", || place(&mut client).ok());
         cancel(&mut client, order);
+        assert_eq!(alerts::rows(&site, "disk_low", cycle).len(), cycle);
     }
     let hash = server.stop_with_hash();
     assert_eq!(site.replay().state_hash, hash);

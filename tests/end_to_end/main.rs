@@ -8,6 +8,7 @@
 )]
 
 mod administration;
+mod alerts;
 mod authority;
 mod bad_input;
 mod browser;

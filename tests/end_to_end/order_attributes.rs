@@ -136,9 +136,8 @@ fn every_attribute_is_meant_on_both_ways_in() {
         assert_eq!(status, "OPEN");
 
         let mut client = server.client_of(&site, "counter");
-        let row = |client: &mut Client, order: u64| {
-            client.get(&format!("/api/oms/orders/{order}")).expect(200)
-        };
+        let row =
+            |client: &mut Client, order: u64| client.get(&format!("/api/oms/orders/{order}")).expect(200);
         assert_fields(
             &row(&mut client, iceberg),
             &[

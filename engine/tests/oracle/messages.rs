@@ -95,11 +95,11 @@ impl Oracle {
         self.watch_margin(id);
         let account = self.account_mut(id);
         account.messages_today += 1;
-        let (messages, fills) = (account.messages_today, account.fills_today.max(1));
+        let (messages, fills) = (account.messages_today, account.fills_today);
         if let Some(limit) = account.limits.order_to_trade_alert {
             let limit = Ratio::from_ppm(limit * 1_000_000);
             let raised = &mut self.account_mut(id).warned_ratio;
-            if super::monitor::rises(raised, messages, fills, limit, 100) {
+            if super::monitor::rises(raised, messages, fills.max(1), limit, 100) {
                 self.count_alert(id, AlertKind::OrderToTrade, messages, fills, limit);
             }
         }
