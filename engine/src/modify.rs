@@ -222,7 +222,7 @@ impl Engine {
         let order = self.orders.at(slot);
         let (before, trigger) = (order.leaves, order.order_type.trigger());
         let (pending, venue, account_id) = (order.is_pending(), order.venue, order.account);
-        let changes = requeues || leaves != before || change.quantity != order.quantity;
+        let changes = requeues || leaves != before;
         if requeues {
             self.requeue(slot, change, leaves);
         } else if leaves < before {
@@ -304,10 +304,8 @@ impl Engine {
         }
         let (instrument, side, leaves) = (order.instrument, order.side, order.leaves);
         let visible = self.nodes.at(slot).visible.min(leaves);
-        if visible > 0 {
-            let sides = &mut self.instruments.as_mut_slice().at_mut(instrument.get()).sides;
-            sides.set_visible(&mut self.nodes, side, slot, visible);
-        }
+        let sides = &mut self.instruments.as_mut_slice().at_mut(instrument.get()).sides;
+        sides.set_visible(&mut self.nodes, side, slot, visible);
         self.touch(instrument);
     }
 

@@ -1,5 +1,5 @@
 //! Work is bounded per call: sweeps and mass cancels of 100,000 orders, and 100,000 triggers or conditions that one print
-//! reaches, come in calls of at most 4,096 events, complete and in order.
+//! reaches, come in calls of at most 4,096 events, complete and in order; and so are the levels of a book.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -13,9 +13,9 @@
 use engine::limits::EVENTS_PER_CALL;
 use engine::{
     AccountDefinition, AccountId, AccountName, Actor, CancelAll, Capacity, ClientOrderId, Command, Engine,
-    Event, EventBuffer, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice, Money,
-    NewOrder, OrderType, Price, Product, Quantity, Ratio, RiskLimits, Seq, Sequenced, Side, StrategyId,
-    Symbol, Text, TimeInForce, Timestamp, TradingState, Work,
+    Event, EventBuffer, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice, ModifyOrder,
+    Money, NewOrder, OrderId, OrderRef, OrderType, Price, Product, Quantity, Ratio, Refusal, RejectCode,
+    RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp, TradingState, Work,
 };
 
 const ORDERS: u32 = 100_000;
@@ -47,6 +47,10 @@ impl Market {
 
     /// With two accounts and as many more, and no orders.
     fn empty(holders: u32) -> Market {
+        Market::of(holders, price(5), price(10_000))
+    }
+
+    fn of(holders: u32, tick_size: Price, reference_price: Price) -> Market {
         let mut market = Market {
             engine: Engine::new(Capacity {
                 accounts: 2 + holders,
@@ -62,10 +66,10 @@ impl Market {
         market.apply(Command::DefineInstrument(Box::new(InstrumentDefinition {
             symbol: Symbol::cut("ACME"),
             exchange: Text::cut("NSE"),
-            tick_size: price(5),
+            tick_size,
             lot_size: shares(1),
             freeze_quantity: shares(ORDERS),
-            reference_price: price(10_000),
+            reference_price,
             price_band: Ratio::from_ppm(200_000),
             mis_allowed: true,
             banned: false,
@@ -347,4 +351,44 @@ fn conditions_of_a_hundred_thousand_positions_that_one_print_reaches_fire_in_bou
         u64::from(ORDERS)
     );
     assert_eq!(market.engine.audit(), Ok(()));
+}
+
+/// A side of a book has room for so many price levels. Beyond, an order comes or moves only to where others rest.
+#[test]
+fn a_side_full_of_levels_takes_no_further_price() {
+    const LEVELS: u32 = 65_535;
+    const LOWEST: u32 = 160_000;
+    let mut market = Market::of(0, price(1), price(200_000));
+    for level in 0..LEVELS {
+        let rested = market.apply(order(MAKER, Side::Buy, LOWEST + level, 1)).events;
+        assert!(matches!(rested[0], Event::OrderAccepted(_)), "{rested:?}");
+    }
+    let further = LOWEST + LEVELS;
+    let first_moves_to = |market: &mut Market, paise| {
+        let modify = ModifyOrder {
+            actor: ADMIN,
+            order: OrderRef::Id(OrderId::new(1)),
+            quantity: None,
+            price: Some(price(paise)),
+            trigger: None,
+        };
+        market.apply(Command::ModifyOrder(modify)).events
+    };
+    let full = |events: &[Event]| match events {
+        [Event::OrderRejected(rejected)] => rejected.rejection.code == RejectCode::OrderCapacity,
+        [Event::Refused(Refusal::Rejected(rejection))] => rejection.code == RejectCode::OrderCapacity,
+        _ => false,
+    };
+    let events = market.apply(order(MAKER, Side::Buy, further, 1)).events;
+    assert!(full(&events), "{events:?}");
+    let events = first_moves_to(&mut market, further);
+    assert!(full(&events), "{events:?}");
+    let events = market.apply(order(MAKER, Side::Buy, LOWEST, 1)).events;
+    assert!(matches!(events[0], Event::OrderAccepted(_)), "{events:?}");
+    let events = first_moves_to(&mut market, LOWEST + 1);
+    assert!(matches!(events[0], Event::OrderModified(_)), "{events:?}");
+    let depth = market.engine.depth(InstrumentId::new(0), Side::Buy, usize::MAX);
+    let last = |back: usize| (depth[depth.len() - back].price, depth[depth.len() - back].orders);
+    assert_eq!(depth.len(), LEVELS as usize);
+    assert_eq!([last(2), last(1)], [(price(LOWEST + 1), 2), (price(LOWEST), 1)]);
 }

@@ -139,7 +139,7 @@ fn long_streams_agree() {
 
 fn check_seed(seed: u64, length: usize, positions: u32) {
     let seeds = streams::seeds(seed, length);
-    let interval = if seed % CLOSE_LOOKS == 0 {
+    let interval = if seed.is_multiple_of(CLOSE_LOOKS) {
         1
     } else {
         STATE_INTERVAL

@@ -200,7 +200,11 @@ mod tests {
             "ceiling of {probe}"
         );
         if tick > 0 {
-            assert_eq!(domain.on_tick(of), probe % tick == 0, "{probe} on {tick}");
+            assert_eq!(
+                domain.on_tick(of),
+                probe.is_multiple_of(tick),
+                "{probe} on {tick}"
+            );
             assert_eq!(domain.first_tick(), at(0) / tick);
         }
         for side in [Side::Buy, Side::Sell] {

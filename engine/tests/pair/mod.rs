@@ -150,7 +150,10 @@ fn promises_are_kept(order: &NewOrder, events: &[Event]) -> Result<(), String> {
         Event::Fill(fill) if fill.order == id => Some(fill),
         _ => None,
     });
-    let filled = fills.clone().last().map_or(0, |fill| fill.cum_quantity.shares());
+    let filled = fills
+        .clone()
+        .next_back()
+        .map_or(0, |fill| fill.cum_quantity.shares());
     let ended = events.iter().any(|event| match event {
         Event::Fill(fill) => fill.order == id && !fill.status.is_active(),
         Event::OrderCancelled(cancelled) => cancelled.order == id && !cancelled.status.is_active(),

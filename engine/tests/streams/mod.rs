@@ -36,7 +36,7 @@ impl Random {
     pub fn chosen(bytes: &[u8]) -> Random {
         Random {
             state: 0,
-            chosen: Some(bytes.to_vec().into_iter()),
+            chosen: Some(Vec::from(bytes).into_iter()),
         }
     }
 
