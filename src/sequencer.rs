@@ -186,7 +186,7 @@ impl Sequencer {
         command: Command,
         token: Option<Token>,
         now: Timestamp,
-        mut idle: impl FnMut(),
+        idle: impl FnMut(),
     ) {
         // Only what a client waits for is timed.
         let taken = self.decided.take();
@@ -198,35 +198,54 @@ impl Sequencer {
             command,
         };
         self.events.clear();
-        let mut work = self.engine.apply(&command, &mut self.events);
+        let work = self.engine.apply(&command, &mut self.events);
         let urgent = token.is_some() || work == Work::More || self.events.iter().any(concerns_a_client);
         // A call may have collected triggers only, and has its events to come.
-        let mut begin = (urgent || !self.events.is_empty()).then_some(Outbound::Begin {
-            seq,
-            time: command.time,
-            token,
-            dequeued,
-        });
-        let speaks = begin.is_some();
-        let mut entry = JournalEntry::Command { command, urgent };
-        while work == Work::More {
-            // Its events may fill the ring, and none leaves it before the journal covers the command: so that comes
-            // first, and once they are all there whoever sends them on is woken.
-            self.publish(begin.take(), None);
-            self.enter(core::mem::replace(&mut entry, JournalEntry::Sync));
-            self.wait_for_room(&mut idle);
-            self.events.clear();
-            work = self.engine.resume(&mut self.events);
-        }
+        let speaks = urgent || !self.events.is_empty();
         if speaks {
-            let decided = token.map_or(0, |_| self.clock.stamp());
-            self.decided = token.map(|_| decided);
-            self.publish(begin, Some(Outbound::End { seq, decided }));
+            self.send(Outbound::Begin {
+                seq,
+                time: command.time,
+                token,
+                dequeued,
+            });
         }
-        self.enter(entry);
+        self.publish_events();
+        // The events of a long command may fill the ring, and none leaves it before the journal covers the command: so
+        // the entry comes first, and once they are all there whoever sends them on is woken.
+        if work == Work::More {
+            self.enter(JournalEntry::Command { command, urgent });
+            self.work_off(idle);
+            self.end(seq, token);
+            self.enter(JournalEntry::Sync);
+        } else {
+            if speaks {
+                self.end(seq, token);
+            }
+            self.enter(JournalEntry::Command { command, urgent });
+        }
         if seq.get().is_multiple_of(HASH_CHECK_INTERVAL) {
             self.check_hash(now);
         }
+    }
+
+    /// The rest of a long command, run by run.
+    #[cold]
+    fn work_off(&mut self, mut idle: impl FnMut()) {
+        let mut work = Work::More;
+        while work == Work::More {
+            self.wait_for_room(&mut idle);
+            self.events.clear();
+            work = self.engine.resume(&mut self.events);
+            self.publish_events();
+        }
+    }
+
+    #[inline]
+    fn end(&mut self, seq: Seq, token: Option<Token>) {
+        let decided = token.map_or(0, |_| self.clock.stamp());
+        self.decided = token.map(|_| decided);
+        self.send(Outbound::End { seq, decided });
     }
 
     fn check_hash(&mut self, now: Timestamp) {
@@ -256,14 +275,13 @@ impl Sequencer {
         }
     }
 
-    /// One run of events, with what goes before and after it, in one step of the ring.
+    /// One run of events in one step of the ring.
     #[inline]
-    fn publish(&mut self, before: Option<Outbound>, after: Option<Outbound>) {
-        let count = self.events.len() + usize::from(before.is_some()) + usize::from(after.is_some());
+    fn publish_events(&mut self) {
+        let count = self.events.len();
         match self.outbound.write_chunk_uninit(count) {
             Ok(chunk) => {
-                let events = self.events.iter().map(|event| Outbound::Event(*event));
-                chunk.fill_from_iter(before.into_iter().chain(events).chain(after));
+                chunk.fill_from_iter(self.events.iter().map(|event| Outbound::Event(*event)));
             }
             Err(_) => debug_assert!(
                 self.outbound.is_abandoned(),
@@ -273,6 +291,7 @@ impl Sequencer {
         self.outbound_free = self.outbound_free.saturating_sub(count);
     }
 
+    #[inline]
     fn send(&mut self, item: Outbound) {
         let sent = self.outbound.push(item);
         debug_assert!(
@@ -282,6 +301,7 @@ impl Sequencer {
         self.outbound_free = self.outbound_free.saturating_sub(1);
     }
 
+    #[inline]
     fn enter(&mut self, entry: JournalEntry) {
         let entered = self.journal.push(entry);
         debug_assert!(

@@ -61,13 +61,13 @@ pub(crate) struct Executions {
     limit: u32,
 }
 
+/// The fields stand in the order of their use: what every order and fill touches fills the first [`HOT_BYTES`], the limits
+/// that they compare follow, and what few commands need is behind.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[repr(C, align(64))]
 pub(crate) struct Account {
-    pub(crate) name: AccountName,
-    pub(crate) profile: Text<32>,
-    pub(crate) limits: RiskLimits,
-    pub(crate) venue: bool,
     pub(crate) state: TradingState,
+    pub(crate) venue: bool,
     /// Some strategy of the account is not in the normal state.
     pub(crate) strategy_killed: bool,
     /// Some strategy of the account has limits of its own.
@@ -79,30 +79,6 @@ pub(crate) struct Account {
     pub(crate) drawdown_alerted: bool,
     /// On the list of accounts whose P&L changed in this command.
     pub(crate) under_review: bool,
-    /// Opening balance of the day.
-    pub(crate) balance: Money,
-    /// Today's, before charges.
-    pub(crate) realised: Money,
-    pub(crate) charges: Money,
-    /// Σ over its positions, as of `mark` (see [`crate::marking`]).
-    pub(crate) marks: Marks,
-    pub(crate) held: Held,
-    pub(crate) spread: Spread,
-    /// Price and number of the mark of its one instrument that `marks` and `peak` include.
-    pub(crate) mark: Option<Price>,
-    pub(crate) marked_at: u64,
-    /// The prices of its one instrument between which it needs no review.
-    pub(crate) band: Option<Band>,
-    /// Margin × leverage × 100 up to which no alert is due anywhere in the band.
-    pub(crate) margin_room: i128,
-    /// Highest balance + total P&L of the day (or since the last re-arm).
-    pub(crate) peak: Money,
-    /// Day's P&L at the last re-arm or day roll; checks and monitor subtract it.
-    pub(crate) loss_base: Money,
-    /// Σ |cost| of open positions.
-    pub(crate) position_cost: ByProduct,
-    /// Σ limit × entry quantity of open orders.
-    pub(crate) entry_value: ByProduct,
     pub(crate) open_positions: u32,
     /// Flat keys with entry orders working.
     pub(crate) pending_positions: u32,
@@ -112,27 +88,58 @@ pub(crate) struct Account {
     /// Orders, modifications and cancels of the day, and fills, for the order-to-trade ratio.
     pub(crate) messages_today: u32,
     pub(crate) fills_today: u32,
-    /// Digest and time of the last orders, newest at `recent_next` − 1, for duplicate bursts.
-    pub(crate) recent_orders: [(u64, Timestamp); RECENT_ORDERS],
-    pub(crate) recent_next: u8,
-    /// Fills by strategy and side, for repeated executions.
-    pub(crate) executions: [Executions; EXECUTION_KEYS],
+    /// Price and number (`marked_at`) of the mark of its one instrument that `marks` and `peak` include.
+    pub(crate) mark: Option<Price>,
+    pub(crate) spread: Spread,
+    /// Σ limit × entry quantity of open orders.
+    pub(crate) entry_value: ByProduct,
+    /// Σ |cost| of open positions.
+    pub(crate) position_cost: ByProduct,
+    /// Opening balance of the day.
+    pub(crate) balance: Money,
+    /// Today's, before charges.
+    pub(crate) realised: Money,
+    pub(crate) charges: Money,
+    /// Day's P&L at the last re-arm or day roll; checks and monitor subtract it.
+    pub(crate) loss_base: Money,
     /// Token bucket as its theoretical arrival time (GCRA), in nanoseconds.
     pub(crate) rate_horizon: Timestamp,
+    /// Margin × leverage × 100 up to which no alert is due anywhere in the band.
+    pub(crate) margin_room: i128,
+    #[serde(skip)]
+    pub(crate) digested: Digested,
     /// What the limit on the rate means for the bucket. Worked out again from a snapshot.
     #[serde(skip, default = "unlimited")]
     pub(crate) pace: Pace,
     /// The limits as the short way of the risk pass compares them.
     #[serde(skip, default = "no_bounds")]
     pub(crate) bounds: Bounds,
-    /// The heartbeat that is waited for.
-    pub(crate) dead_man: Option<DeadMan>,
+    /// Σ over its positions, as of `mark` (see [`crate::marking`]).
+    pub(crate) marks: Marks,
+    pub(crate) held: Held,
+    pub(crate) marked_at: u64,
+    /// Highest balance + total P&L of the day (or since the last re-arm).
+    pub(crate) peak: Money,
+    /// The prices of its one instrument between which it needs no review.
+    pub(crate) band: Option<Band>,
+    pub(crate) limits: RiskLimits,
     /// Ends of the list of its position keys, the oldest first.
     pub(crate) first_position: u32,
     pub(crate) last_position: u32,
-    #[serde(skip)]
-    pub(crate) digested: Digested,
+    /// Fills by strategy and side, for repeated executions.
+    pub(crate) executions: [Executions; EXECUTION_KEYS],
+    /// Digest and time of the last orders, newest at `recent_next` − 1, for duplicate bursts.
+    pub(crate) recent_orders: [(u64, Timestamp); RECENT_ORDERS],
+    pub(crate) recent_next: u8,
+    /// The heartbeat that is waited for.
+    pub(crate) dead_man: Option<DeadMan>,
+    pub(crate) name: AccountName,
+    pub(crate) profile: Text<32>,
 }
+
+/// Five cache lines, and the first of the limits.
+const HOT_BYTES: usize = 320;
+const _: () = assert!(core::mem::offset_of!(Account, limits) <= HOT_BYTES);
 
 fn unlimited() -> Pace {
     Pace::new(None)
@@ -284,7 +291,7 @@ impl Account {
                 .checked_add(intraday)?
                 .checked_mul(100)
         };
-        match narrow(i64::from(self.limits.mis_leverage.max(1))) {
+        match narrow(self.bounds.leverage) {
             Some(held) => i128::from(held) <= self.margin_room,
             None => self.held_leveraged().wrapping_mul(100) <= self.margin_room,
         }
@@ -293,7 +300,7 @@ impl Account {
     /// Counts an accepted order: the day's orders, the open ones, the rate, and those that look alike.
     #[inline(always)]
     pub(crate) fn count_order(&mut self, order: &NewOrder, limit: Price, now: Timestamp) {
-        if self.limits.duplicate_burst_max.is_some() | self.strategy_limited {
+        if self.bounds.counts_bursts | self.strategy_limited {
             self.note_order(risk::likeness(order, limit), now);
         }
         self.orders_today = self.orders_today.wrapping_add(1);

@@ -50,7 +50,7 @@ impl Engine {
             return Step::Stop;
         };
         if self.orders.at(head.slot).account == account {
-            let policy = self.account_of(account).limits.self_trade;
+            let policy = self.account_of(account).bounds.self_trade;
             if policy != SelfTrade::Off {
                 return self.prevent_self_trade(slot, head, policy, out);
             }

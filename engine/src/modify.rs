@@ -54,13 +54,10 @@ impl Engine {
         if quantity < order.cum {
             return Err(Refusal::BelowFilled(order.filled_quantity()));
         }
-        let strategy = self.positions.at(order.position).strategy;
-        if let Some(limit) = self.limits_for(order.account, strategy).modifications_max {
-            let count = order.modifications.saturating_add(1);
-            if count > limit {
-                let rejection = Rejection::new(RejectCode::ModifyCap, i64::from(count), i64::from(limit));
-                return Err(Refusal::Rejected(rejection));
-            }
+        let (count, limit) = (order.modifications.saturating_add(1), self.modifications_max(order));
+        if count > limit {
+            let rejection = Rejection::new(RejectCode::ModifyCap, i64::from(count), i64::from(limit));
+            return Err(Refusal::Rejected(rejection));
         }
         let order_type = self.order_type_after(order, modify).map_err(Refusal::Rejected)?;
         let change = self.change(order, quantity, order_type)?;
@@ -76,6 +73,18 @@ impl Engine {
         self.message_of = Some(self.orders.at(slot).account);
         self.carry_out(slot, &change, leaves, requeues, out);
         Ok(())
+    }
+
+    /// `modify_cap` of whoever the order belongs to; the largest number where there is none.
+    #[inline(always)]
+    fn modifications_max(&self, order: &Order) -> u32 {
+        let account = self.account_of(order.account);
+        if !account.strategy_limited {
+            return account.bounds.modifications;
+        }
+        let strategy = self.positions.at(order.position).strategy;
+        let limits = self.limits_for(order.account, strategy);
+        limits.modifications_max.unwrap_or(u32::MAX)
     }
 
     /// What kind of order it becomes: a pending stop order stays one, anything else a limit order.

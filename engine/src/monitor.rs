@@ -220,7 +220,7 @@ impl Engine {
             return;
         }
         account.messages_today = account.messages_today.saturating_add(1);
-        let watched = account.limits.order_to_trade_alert.is_some()
+        let watched = account.bounds.counts_messages
             || account.rate_alerted
             || !account.pace.is_quiet(account.rate_horizon, now);
         if !account.has_margin_room() {

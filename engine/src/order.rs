@@ -11,8 +11,10 @@ use crate::state_hash::{Digest, Digested, Entity};
 use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce};
 use crate::units::{Money, Price, Quantity};
 
-/// An order from acceptance until it is finished.
+/// An order from acceptance until it is finished. The fields stand in the order of their use: the first cache line is what
+/// matching and modifying touch, the last what only fills do.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[repr(C, align(64))]
 pub(crate) struct Order {
     pub(crate) id: OrderId,
     pub(crate) account: AccountId,
@@ -31,29 +33,29 @@ pub(crate) struct Order {
     pub(crate) exit_leaves: u32,
     /// Iceberg slice; 0 shows everything.
     pub(crate) disclosed: u32,
+    /// Its trigger's node while it is a pending stop order, else [`NIL`]. Built again from a snapshot.
+    #[serde(skip, default = "no_trigger")]
+    pub(crate) trigger: u32,
     pub(crate) modifications: u32,
-    pub(crate) cum_notional: Money,
-    pub(crate) charged: Charges,
-    /// Generation of the rates that `charged` was computed by.
-    pub(crate) charged_by: u32,
-    pub(crate) order_type: OrderType,
-    pub(crate) time_in_force: TimeInForce,
-    pub(crate) stop_loss: Option<Price>,
-    pub(crate) take_profit: Option<Price>,
     pub(crate) side: Side,
     pub(crate) product: Product,
     pub(crate) post_only: bool,
     pub(crate) venue: bool,
     /// In the book (rather than on its way into it).
     pub(crate) resting: bool,
-    /// Its trigger's node while it is a pending stop order, else [`NIL`]. Built again from a snapshot.
-    #[serde(skip, default = "no_trigger")]
-    pub(crate) trigger: u32,
     /// Neighbours in the list of its position's open orders, by acceptance.
     pub(crate) older: u32,
     pub(crate) newer: u32,
     #[serde(skip)]
     pub(crate) digested: Digested,
+    pub(crate) order_type: OrderType,
+    pub(crate) stop_loss: Option<Price>,
+    pub(crate) take_profit: Option<Price>,
+    pub(crate) time_in_force: TimeInForce,
+    /// Generation of the rates that `charged` was computed by.
+    pub(crate) charged_by: u32,
+    pub(crate) cum_notional: Money,
+    pub(crate) charged: Charges,
 }
 
 const fn no_trigger() -> u32 {

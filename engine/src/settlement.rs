@@ -3,7 +3,7 @@
 use crate::arena::{NIL, Slots};
 use crate::engine::Engine;
 use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionChanged};
-use crate::ids::{AccountId, StrategyId, TradeId};
+use crate::ids::{AccountId, TradeId};
 use crate::marking::Marks;
 use crate::position::{Position, Positions};
 use crate::reservation;
@@ -31,12 +31,8 @@ impl Engine {
             self.rehash_order(slot);
             return Charges::default();
         }
-        let (account, strategy, side) = (
-            order.account,
-            self.positions.at(order.position).strategy,
-            order.side,
-        );
-        self.count_execution(account, strategy, side);
+        let (account, position, side) = (order.account, order.position, order.side);
+        self.count_execution(account, position, side);
         let order = self.orders.at_mut(slot);
         let charges = self.tariff.charge(order, price.notional(quantity));
         out.push(Event::Fill(Fill {
@@ -64,13 +60,14 @@ impl Engine {
 
     /// Counts a fill of the day, and of its strategy's minute where that is limited.
     #[inline]
-    fn count_execution(&mut self, id: AccountId, strategy: StrategyId, side: Side) {
-        let now = self.time;
-        let limit = self.limits_for(id, strategy).repeated_executions_max;
+    fn count_execution(&mut self, id: AccountId, position: u32, side: Side) {
         let account = self.account_mut(id);
         account.fills_today = account.fills_today.saturating_add(1);
-        if let Some(limit) = limit {
-            account.note_execution(strategy, side, limit, now);
+        if account.bounds.counts_executions | account.strategy_limited {
+            let (now, strategy) = (self.time, self.positions.at(position).strategy);
+            if let Some(limit) = self.limits_for(id, strategy).repeated_executions_max {
+                self.account_mut(id).note_execution(strategy, side, limit, now);
+            }
         }
     }
 

@@ -12,8 +12,8 @@ use crate::limits::{ORDER_VALUE_CAP, POSITION_QUANTITY_MAX};
 use crate::order::Order;
 use crate::position::Position;
 use crate::risk_limits::RiskLimits;
-use crate::terms::{OrderType, Product, Side, TimeInForce};
-use crate::units::{Money, Price, Quantity, Timestamp};
+use crate::terms::{OrderType, Product, SelfTrade, Side, TimeInForce};
+use crate::units::{Money, Price, Quantity, Ratio, Timestamp};
 
 /// As much further from the last price draws a warning: 3 %.
 const COLLAR_PPM: u64 = 30_000;
@@ -90,18 +90,26 @@ pub(crate) struct Released {
     pub(crate) exits: i64,
 }
 
-/// An account's limits as the short way compares them: a limit that is off is one that nothing exceeds.
+/// An account's limits as the hot paths compare them, in one cache line: a limit that is off is one that nothing exceeds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Bounds {
-    /// No limit is on that the short way does not know.
-    knows_all: bool,
-    order_quantity: u32,
-    positions: u32,
     order_value: i64,
     open_value: i64,
     sanity_ppm: u64,
-    leverage: i64,
+    pub(crate) leverage: i64,
+    /// Of the balance; `u32::MAX` where there is none.
+    daily_loss_ppm: u32,
+    order_quantity: u32,
+    positions: u32,
+    pub(crate) modifications: u32,
+    /// No limit is on that the short way does not know.
+    knows_all: bool,
     checks_funds: bool,
+    /// Orders that look alike are counted, or fills of a minute, or messages against fills.
+    pub(crate) counts_bursts: bool,
+    pub(crate) counts_executions: bool,
+    pub(crate) counts_messages: bool,
+    pub(crate) self_trade: SelfTrade,
 }
 
 impl Bounds {
@@ -130,7 +138,13 @@ impl Bounds {
                 .price_sanity_max
                 .map_or(1 << 32, |share| u64::from(share.ppm())),
             leverage: i64::from(limits.mis_leverage.max(1)),
+            daily_loss_ppm: limits.daily_loss_max.map_or(u32::MAX, Ratio::ppm),
+            modifications: limits.modifications_max.unwrap_or(u32::MAX),
             checks_funds: limits.balance_check,
+            counts_bursts: limits.duplicate_burst_max.is_some(),
+            counts_executions: limits.repeated_executions_max.is_some(),
+            counts_messages: limits.order_to_trade_alert.is_some(),
+            self_trade: limits.self_trade,
         }
     }
 }
@@ -255,14 +269,12 @@ fn has_funds(ground: &Ground<'_>, value: i64, released: &Released) -> Option<boo
 #[inline(always)]
 fn has_not_lost(ground: &Ground<'_>) -> Option<bool> {
     let account = ground.account;
-    let Some(limit) = account.limits.daily_loss_max else {
-        return Some(true);
-    };
+    let limit = account.bounds.daily_loss_ppm;
     let pnl = account.counted_pnl(ground.unrealised).paise();
     let balance = account.balance.paise();
-    if (pnl >= 0) & (balance >= 0) {
+    if (limit == u32::MAX) | ((pnl >= 0) & (balance >= 0)) {
         return Some(true);
     }
-    let allowed = balance.checked_mul(i64::from(limit.ppm()))?;
+    let allowed = balance.checked_mul(i64::from(limit))?;
     Some(pnl.checked_neg()?.checked_mul(1_000_000)? <= allowed)
 }
