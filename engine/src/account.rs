@@ -6,6 +6,7 @@ use crate::command::{AccountDefinition, NewOrder};
 use crate::dead_man::DeadMan;
 use crate::event::AccountChanged;
 use crate::ids::{AccountId, StrategyId};
+use crate::legs::Reach;
 use crate::marking::{Held, Marks, Spread};
 use crate::risk::{self, Bounds, Pace};
 use crate::risk_limits::RiskLimits;
@@ -79,6 +80,8 @@ pub(crate) struct Account {
     pub(crate) drawdown_alerted: bool,
     /// On the list of accounts whose P&L changed in this command.
     pub(crate) under_review: bool,
+    /// It holds several instruments, and each leg waits in a band (see [`crate::legs`]).
+    pub(crate) banded: bool,
     pub(crate) open_positions: u32,
     /// Flat keys with entry orders working.
     pub(crate) pending_positions: u32,
@@ -123,6 +126,11 @@ pub(crate) struct Account {
     /// The prices of its one instrument between which it needs no review.
     pub(crate) band: Option<Band>,
     pub(crate) limits: RiskLimits,
+    /// Between what its legs are worth while it is banded; how many of them are in no band at this moment.
+    pub(crate) reach: Reach,
+    pub(crate) loose_legs: u32,
+    /// Its legs did not fit into bands: when to try again.
+    pub(crate) settles_from: Timestamp,
     /// Ends of the list of its position keys, the oldest first.
     pub(crate) first_position: u32,
     pub(crate) last_position: u32,
@@ -181,6 +189,10 @@ impl Account {
             ratio_alerted: false,
             drawdown_alerted: false,
             under_review: false,
+            banded: false,
+            reach: Reach::default(),
+            loose_legs: 0,
+            settles_from: Timestamp::ZERO,
             balance: definition.opening_balance,
             realised: Money::ZERO,
             charges: Money::ZERO,

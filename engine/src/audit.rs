@@ -8,6 +8,7 @@ use crate::arena::{NIL, Slots, index, slot_of};
 use crate::conditions::Kind;
 use crate::engine::Engine;
 use crate::ids::{AccountId, InstrumentId};
+use crate::legs::Reach;
 use crate::marking::{Held, Marks, Spread};
 use crate::position::{Position, Standing};
 use crate::state_hash::Entity;
@@ -94,6 +95,14 @@ impl Engine {
             ensure(account.marks == expected.marks, "an account's marks drifted")?;
             ensure(account.held == expected.shares, "an account miscounts its shares")?;
             self.audit_band(account)?;
+            ensure(
+                !account.banded || self.worst_of_legs(account).is_some(),
+                "a banded account could cross a limit in its bands",
+            )?;
+            ensure(
+                !account.banded || account.reach == expected.reach,
+                "an account's reach drifted",
+            )?;
         }
         ensure(
             self.recomputed_hash() == self.state_hash(),
@@ -288,8 +297,36 @@ impl Engine {
             "a flat position has a cost",
         )?;
         self.audit_conditions(position)?;
-        totals.add_position(position);
+        self.audit_leg(position)?;
+        totals.add_position(position, self.reach_of(position));
         Ok(())
+    }
+
+    /// A leg of an account in several instruments is followed, or waits in a band around its instrument's mark.
+    fn audit_leg(&self, position: &Position) -> Result<(), &'static str> {
+        let account = self.account_of(position.account);
+        let is_leg = account.spread == Spread::Several && position.quantity != 0 && !position.venue;
+        let instrument = self.instrument_of(position.instrument);
+        ensure(
+            position.spread == (is_leg && !account.banded),
+            "a leg is not followed, or something else is",
+        )?;
+        ensure(
+            !position.spread || position.mark == instrument.marked_price,
+            "a leg that is followed has an old mark",
+        )?;
+        let (Some(band), Some(mark)) = (position.band, instrument.marked_price) else {
+            return ensure(!(is_leg && account.banded), "a leg is in no band");
+        };
+        ensure(is_leg && account.banded, "what is no leg is in a band")?;
+        let domain = instrument.bands.domain();
+        let (_, orders) = instrument.bands.level_at(Side::Buy, band.low);
+        let (_, others) = instrument.bands.level_at(Side::Sell, band.high);
+        ensure(orders > 0 && others > 0, "the end of a leg's band is in no list")?;
+        ensure(
+            (domain.price_of(band.low)..=domain.price_of(band.high)).contains(&mark),
+            "a mark is outside the band of a leg",
+        )
     }
 
     /// Whoever holds one instrument waits in a band around its last mark.
@@ -351,6 +388,7 @@ struct AccountTotals {
     held: i64,
     marks: Marks,
     shares: Held,
+    reach: Reach,
     open_orders: u32,
     entry_orders: u32,
     open: u32,
@@ -374,12 +412,13 @@ impl Totals {
         self.accounts.as_mut_slice().at_mut(account.get())
     }
 
-    fn add_position(&mut self, position: &Position) {
+    fn add_position(&mut self, position: &Position, reach: Reach) {
         let account = self.of(position.account);
         account.held = account.held.saturating_add(position.held());
         if !position.venue {
             account.marks.exchange(&Marks::default(), &Marks::of(position));
             account.shares.exchange(0, position.quantity);
+            account.reach.exchange(&Reach::default(), &reach);
         }
         match position.standing {
             Standing::Flat => {}

@@ -26,7 +26,7 @@ pub(crate) struct Band {
 }
 
 /// What a band leaves an account in the worst case.
-struct Worst {
+pub(crate) struct Worst {
     /// Funds × leverage × [`WARN_PERCENT`]: margin × leverage × 100 up to this raises no alert.
     margin_room: i128,
 }
@@ -34,8 +34,12 @@ struct Worst {
 impl Engine {
     /// Takes everyone whose band ends before `price` out of it, to be looked at.
     pub(crate) fn leave_bands(&mut self, instrument: InstrumentId, price: Price) {
-        while let Some(account) = self.first_beyond(instrument, price) {
-            let id = AccountId::new(account);
+        while let Some(node) = self.first_beyond(instrument, price) {
+            if let Some(leg) = node.checked_sub(self.capacity.accounts) {
+                self.leave_leg_band_at(leg);
+                continue;
+            }
+            let id = AccountId::new(node);
             self.leave_band(id, instrument);
             if self.account_of(id).held.gross == 0 {
                 continue;
@@ -85,8 +89,11 @@ impl Engine {
     pub(crate) fn stays_quiet(&mut self, id: AccountId) -> bool {
         let account = self.account_of(id);
         let worst = match (account.spread, account.band) {
-            (Spread::Several, _) => None,
-            _ if account.held.gross == 0 => worst_between(account, None),
+            (Spread::Several, _) if account.banded => self.worst_of_legs(account),
+            _ if account.held.gross == 0 => {
+                let now = account.marks.unrealised;
+                worst_between(account, now, now)
+            }
             (Spread::One(instrument), Some(band)) => self.worst_within(id, instrument, band),
             _ => None,
         };
@@ -98,8 +105,10 @@ impl Engine {
     /// Gives an account the widest band in which it stays quiet, or the one price that is marked now.
     pub(crate) fn renew_band(&mut self, id: AccountId) {
         let account = self.account_of(id);
-        let Spread::One(instrument) = account.spread else {
-            return;
+        let instrument = match account.spread {
+            Spread::One(instrument) => instrument,
+            Spread::Several => return self.settle_legs(id),
+            Spread::None => return,
         };
         if account.held.gross == 0 {
             return;
@@ -110,7 +119,7 @@ impl Engine {
         // Beside the grid or outside it no band would end where the price is.
         let Some(here) = domain.tick_of(mark) else {
             self.leave_band(id, instrument);
-            self.mark_on_every_print(id, instrument);
+            self.split_into_legs(id, instrument);
             return;
         };
         let point = Band {
@@ -137,7 +146,7 @@ impl Engine {
         if can_rest {
             self.enter_band(id, instrument, band);
         } else {
-            self.mark_on_every_print(id, instrument);
+            self.split_into_legs(id, instrument);
         }
     }
 
@@ -153,22 +162,21 @@ impl Engine {
             }
             slot = position.next_alike;
         }
-        worst_between(account, Some(ends))
+        let now = account.marks.unrealised;
+        let at = |price: Price| match account.mark {
+            Some(mark) => {
+                let moved = account.held.net.saturating_mul(paise_between(mark, price));
+                now.saturating_add(Money::from_paise(moved))
+            }
+            None => now,
+        };
+        let (low, high) = (at(ends.0), at(ends.1));
+        worst_between(account, low.min(high), low.max(high))
     }
 }
 
-/// What is left of an account at the worse of two prices; `None` where an alert is up or could go up.
-fn worst_between(account: &Account, ends: Option<(Price, Price)>) -> Option<Worst> {
-    let now = account.marks.unrealised;
-    let at = |price: Price| match account.mark {
-        Some(mark) => {
-            let moved = account.held.net.saturating_mul(paise_between(mark, price));
-            now.saturating_add(Money::from_paise(moved))
-        }
-        None => now,
-    };
-    let (low, high) = ends.map_or((now, now), |(low, high)| (at(low), at(high)));
-    let (worst, best) = (low.min(high), low.max(high));
+/// What is left of an account whose positions gain between `worst` and `best`; `None` where an alert is up or could go up.
+pub(crate) fn worst_between(account: &Account, worst: Money, best: Money) -> Option<Worst> {
     if account.state == TradingState::Normal && !keeps_its_limits(account, worst, best) {
         return None;
     }
@@ -205,7 +213,7 @@ fn keeps_its_limits(account: &Account, worst: Money, best: Money) -> bool {
 }
 
 /// Whether a position's own loss stays within its limit at both ends.
-fn is_quiet(position: &Position, account: &Account, (low, high): (Price, Price)) -> bool {
+pub(crate) fn is_quiet(position: &Position, account: &Account, (low, high): (Price, Price)) -> bool {
     let Some(limit) = account.limits.position_loss_max else {
         return true;
     };

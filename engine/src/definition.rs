@@ -72,10 +72,22 @@ impl Engine {
         let Some(domain) = price_domain(&instrument.definition) else {
             return;
         };
-        let banded: Vec<u32> = instrument.bands.queue(&self.band_nodes[0], Side::Buy).collect();
-        for &account in &banded {
-            self.refresh(AccountId::new(account));
-            self.leave_band(AccountId::new(account), id);
+        let ends: Vec<u32> = instrument.bands.queue(&self.band_nodes[0], Side::Buy).collect();
+        let mut banded = Vec::with_capacity(ends.len());
+        for node in ends {
+            // A leg's account is followed until its next review.
+            let account = match node.checked_sub(self.capacity.accounts) {
+                Some(leg) => self.positions.at(leg).account,
+                None => AccountId::new(node),
+            };
+            self.refresh(account);
+            if account.get() == node {
+                self.leave_band(account, id);
+                banded.push(account);
+            } else {
+                self.follow(account);
+                self.review_later(account);
+            }
         }
         let instrument = self.instruments.as_mut_slice().at_mut(id.get());
         instrument.bands = Sides::new(domain);
@@ -92,7 +104,7 @@ impl Engine {
             }
         }
         for account in banded {
-            self.renew_band(AccountId::new(account));
+            self.renew_band(account);
         }
     }
 

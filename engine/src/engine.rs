@@ -164,7 +164,7 @@ pub struct Engine {
     pub(crate) heartbeats: Deadlines<AccountId>,
     /// Pending stop orders and conditions; each instrument has its trees in it.
     pub(crate) triggers: Triggers,
-    /// Places of the accounts in the lists of lower and of upper ends of bands.
+    /// Places of the accounts, and behind them of the legs, in the lists of lower and of upper ends of bands.
     pub(crate) band_nodes: [Nodes; 2],
     /// Instruments whose positions' marks wait to be published, and when the first of them is due.
     pub(crate) marks_pending: Vec<u32>,
@@ -228,7 +228,7 @@ impl Engine {
             good_till: Deadlines::new(capacity.orders),
             triggers: Triggers::new(capacity.orders, capacity.positions),
             heartbeats: Deadlines::new(capacity.accounts),
-            band_nodes: [(); 2].map(|()| Nodes::new(capacity.accounts)),
+            band_nodes: [(); 2].map(|()| Nodes::new(capacity.accounts.saturating_add(capacity.positions))),
             marks_pending: Vec::with_capacity(index(capacity.instruments)),
             marks_due: None,
             digests: Digests::new(),

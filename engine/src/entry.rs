@@ -183,7 +183,7 @@ impl Engine {
             account: holder,
             instrument: self.instrument_of(instrument),
             position: position.map(|slot| self.positions.at(slot)),
-            unrealised: self.marks_of(holder).unrealised,
+            unrealised: self.least_unrealised(holder),
             now,
         })
     }

@@ -48,6 +48,7 @@ mod ids;
 mod instrument;
 mod kill;
 pub mod lane;
+mod legs;
 pub mod limits;
 mod marking;
 mod matching;

@@ -5,7 +5,7 @@
 //! instrument's price. So it is marked only when somebody needs to know, and it waits in a *band* of prices (see
 //! [`crate::bands`]) in which none of its limits can be crossed; a mark outside the band brings it up to date. Its peak
 //! is exact because the instrument remembers the extremes of its marks ([`crate::extremes`]). An account that holds
-//! several instruments is marked on every print of each of them, until it is flat.
+//! several instruments is one of legs ([`crate::legs`]), until it is flat.
 
 use crate::account::Account;
 use crate::arena::{NIL, Slots};
@@ -30,9 +30,15 @@ impl Marks {
     /// What one position contributes to its account. Venue accounts are not marked.
     #[inline]
     pub(crate) fn of(position: &Position) -> Marks {
-        let (Some(mark), false) = (position.mark, position.venue) else {
-            return Marks::default();
-        };
+        match position.mark {
+            Some(mark) if !position.venue => Marks::at(position, mark),
+            _ => Marks::default(),
+        }
+    }
+
+    /// The same at another price.
+    #[inline]
+    pub(crate) fn at(position: &Position, mark: Price) -> Marks {
         let net = position.value_at(mark);
         Marks {
             unrealised: net.saturating_sub(position.cost),
@@ -136,7 +142,7 @@ impl Engine {
             instrument.extremes.begin(mark, price);
         }
         self.publish_later(slot);
-        self.mark_spread_holders(slot, price);
+        self.mark_followed(slot, price);
         self.leave_bands(InstrumentId::new(slot), price);
     }
 
@@ -151,39 +157,32 @@ impl Engine {
             .get_or_insert(self.time.saturating_add_nanos(MARK_INTERVAL_NS));
     }
 
-    /// Marks the positions of accounts that hold several instruments.
-    fn mark_spread_holders(&mut self, instrument: u32, price: Price) {
-        let mut slot = self.instruments.as_slice().at(instrument).first_spread;
-        while slot != NIL {
-            let position = self.positions.at_mut(slot);
-            let next = position.next_spread;
-            if position.mark != Some(price) {
-                let before = Marks::of(position);
-                position.mark = Some(price);
-                let (account, after) = (position.account, Marks::of(position));
-                self.account_mut(account).marks.exchange(&before, &after);
-                self.watch_later(slot);
-                self.review_later(account);
-            }
-            slot = next;
-        }
-    }
-
     /// Brings everyone who holds an instrument up to date.
     fn refresh_holders(&mut self, instrument: u32) {
         let mut slot = self.instruments.as_slice().at(instrument).first_open;
         while slot != NIL {
             let position = self.positions.at(slot);
             let (account, next) = (position.account, position.next_open);
-            self.refresh(account);
+            self.refresh_one(account);
             self.digests.accounts.trim(&mut self.accounts);
             slot = next;
         }
     }
 
-    /// Brings an account's marks up to the last mark of its one instrument, and its peak up to the best mark since.
-    #[inline]
+    /// Brings an account's marks up to the last marks, and its peak up to the best since.
     pub(crate) fn refresh(&mut self, id: AccountId) {
+        let account = self.account_of(id);
+        if account.spread != Spread::Several {
+            self.refresh_one(id);
+        } else if account.banded {
+            self.mark_legs(id);
+        }
+    }
+
+    /// Brings an account's marks up to the last mark of its one instrument, and its peak up to the best mark since. Of an
+    /// account of legs, those that are looked at are marked on their own.
+    #[inline]
+    pub(crate) fn refresh_one(&mut self, id: AccountId) {
         let account = self.account_of(id);
         if let Spread::One(instrument) = account.spread
             && account.marked_at != self.instrument_of(instrument).marks
@@ -222,11 +221,21 @@ impl Engine {
     #[inline]
     pub(crate) fn marks_of(&self, account: &Account) -> Marks {
         let Spread::One(instrument) = account.spread else {
-            return account.marks;
+            return self.marks_of_legs(account);
         };
         match (account.mark, self.instrument_of(instrument).marked_price) {
             (Some(then), Some(now)) => account.marks.moved(account.held, paise_between(then, now)),
             _ => account.marks,
+        }
+    }
+
+    /// The least that an account's positions may gain at the last marks: without a walk over its legs.
+    #[inline]
+    pub(crate) fn least_unrealised(&self, account: &Account) -> Money {
+        match account.spread {
+            Spread::One(_) => self.marks_of(account).unrealised,
+            _ if account.banded => account.reach.worst,
+            _ => account.marks.unrealised,
         }
     }
 
@@ -278,8 +287,11 @@ impl Engine {
             self.positions.at_mut(first).previous_open = slot;
         }
         self.spread_to(account, instrument_id);
-        if self.account_of(account).spread == Spread::Several {
-            self.list_spread(slot);
+        let holder = self.account_of(account);
+        match (holder.spread, holder.banded) {
+            (Spread::Several, true) => self.open_loose(account),
+            (Spread::Several, false) => self.list_spread(slot),
+            _ => {}
         }
     }
 
@@ -293,7 +305,7 @@ impl Engine {
             Spread::One(held) if held == instrument => {}
             Spread::One(held) if !was_flat => {
                 self.leave_band(id, held);
-                self.mark_on_every_print(id, held);
+                self.split_into_legs(id, held);
             }
             Spread::Several if !was_flat => {}
             spread => {
@@ -302,33 +314,9 @@ impl Engine {
                 }
                 let account = self.account_mut(id);
                 account.spread = Spread::One(instrument);
+                account.banded = false;
                 (account.mark, account.marked_at) = (mark, marks);
             }
-        }
-    }
-
-    /// Marks an up-to-date account, whose open positions are all in one instrument, with every print from now on.
-    pub(crate) fn mark_on_every_print(&mut self, id: AccountId, instrument: InstrumentId) {
-        let mut slot = self.positions.first_alike(id, instrument);
-        while slot != NIL {
-            if self.positions.at(slot).quantity != 0 {
-                self.list_spread(slot);
-            }
-            slot = self.positions.at(slot).next_alike;
-        }
-        self.account_mut(id).spread = Spread::Several;
-    }
-
-    /// Puts a position on its instrument's list of those that are marked on every print.
-    fn list_spread(&mut self, slot: u32) {
-        let position = self.positions.at_mut(slot);
-        let instrument = self.instruments.as_mut_slice().at_mut(position.instrument.get());
-        let first = core::mem::replace(&mut instrument.first_spread, slot);
-        position.spread = true;
-        position.next_spread = first;
-        position.previous_spread = NIL;
-        if first != NIL {
-            self.positions.at_mut(first).previous_spread = slot;
         }
     }
 
@@ -336,11 +324,9 @@ impl Engine {
     pub(crate) fn unlist_open(&mut self, slot: u32) {
         let Position {
             venue,
-            spread,
+            account,
             previous_open,
             next_open,
-            previous_spread,
-            next_spread,
             instrument,
             ..
         } = *self.positions.at(slot);
@@ -355,17 +341,10 @@ impl Engine {
         if next_open != NIL {
             self.positions.at_mut(next_open).previous_open = previous_open;
         }
-        if !spread {
-            return;
-        }
-        self.positions.at_mut(slot).spread = false;
-        if previous_spread == NIL {
-            self.instrument_mut(instrument).first_spread = next_spread;
+        if self.account_of(account).banded {
+            self.close_leg(slot);
         } else {
-            self.positions.at_mut(previous_spread).next_spread = next_spread;
-        }
-        if next_spread != NIL {
-            self.positions.at_mut(next_spread).previous_spread = previous_spread;
+            self.unlist_spread(slot);
         }
     }
 

@@ -63,15 +63,21 @@ impl Engine {
         }
     }
 
-    /// `position_loss_limit`: one position's loss against a share of the balance.
+    /// Looks at a position that was filled or marked.
     pub(crate) fn watch_position(&mut self, slot: u32, out: &mut EventBuffer) {
         let position = self.positions.at_mut(slot);
         position.watched = false;
-        if position.quantity == 0 {
-            return;
+        if position.quantity != 0 {
+            self.watch_loss(slot, out);
+            self.settle_leg(slot);
         }
+    }
+
+    /// `position_loss_limit`: one position's loss against a share of the balance.
+    fn watch_loss(&mut self, slot: u32, out: &mut EventBuffer) {
+        let position = self.positions.at(slot);
         let account = position.account;
-        self.refresh(account);
+        self.refresh_one(account);
         let unrealised = self.unrealised_of(self.positions.at(slot));
         let position = self.positions.at_mut(slot);
         let account = self.accounts.as_slice().at(position.account.get());
@@ -120,9 +126,13 @@ impl Engine {
     /// Peak, daily loss, drawdown and margin of an account that changed.
     pub(crate) fn review_account(&mut self, slot: u32, out: &mut EventBuffer) {
         let id = AccountId::new(slot);
+        self.account_mut(id).under_review = false;
+        if self.account_of(id).banded && self.stays_quiet(id) {
+            self.rehash_account(id);
+            return;
+        }
         self.refresh(id);
         let account = self.account_mut(id);
-        account.under_review = false;
         account.peak = account.peak.max(account.current_value(account.marks.unrealised));
         if !self.stays_quiet(id) {
             if self.account_of(id).state == TradingState::Normal {

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::arena::{NIL, Slots, index, slot_of};
+use crate::bands::Band;
 use crate::closing::Requested;
 use crate::conditions::Armed;
 use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
@@ -38,6 +39,8 @@ pub(crate) struct Position {
     pub(crate) watched: bool,
     /// On the list of positions that are marked on every print.
     pub(crate) spread: bool,
+    /// The prices between which nobody has to look at it, while its account is banded (see [`crate::legs`]).
+    pub(crate) band: Option<Band>,
     /// Signed: negative is short.
     pub(crate) quantity: i64,
     /// Signed cost of the open quantity.
@@ -110,6 +113,7 @@ impl Position {
             loss_alerted: false,
             watched: false,
             spread: false,
+            band: None,
             quantity: 0,
             cost: Money::ZERO,
             realised: Money::ZERO,

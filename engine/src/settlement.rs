@@ -4,8 +4,9 @@ use crate::arena::{NIL, Slots};
 use crate::engine::Engine;
 use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionChanged};
 use crate::ids::{AccountId, TradeId};
+use crate::legs::Reach;
 use crate::marking::Marks;
-use crate::position::{Position, Positions};
+use crate::position::Positions;
 use crate::reservation;
 use crate::terms::{OrderStatus, Product, Side, TimeInForce};
 use crate::units::{Money, Price, Quantity};
@@ -89,7 +90,7 @@ impl Engine {
             take_profit: order.take_profit,
             first: order.cum == shares,
         };
-        self.refresh(account);
+        self.refresh_one(account);
         let position = self.positions.at(position_slot);
         let open = position.quantity.unsigned_abs();
         let closes = position.closing_side() == Some(side);
@@ -131,8 +132,8 @@ impl Engine {
         charges: Money,
         out: &mut EventBuffer,
     ) {
+        let before = self.carried(slot);
         let position = self.positions.at_mut(slot);
-        let before = Carried::of(position);
         let released = released_cost(position.cost, i64::from(shares), position.quantity.wrapping_abs());
         let paid = price
             .notional(Quantity::clamped(i64::from(shares)))
@@ -171,8 +172,8 @@ impl Engine {
         out: &mut EventBuffer,
     ) {
         let day = self.day;
+        let before = self.carried(slot);
         let position = self.positions.at_mut(slot);
-        let before = Carried::of(position);
         let opens = position.quantity == 0;
         if opens {
             position.realised = Money::ZERO;
@@ -213,17 +214,34 @@ impl Engine {
         }
     }
 
+    #[inline(always)]
+    fn carried(&self, slot: u32) -> Carried {
+        let position = self.positions.at(slot);
+        let banded = self.account_of(position.account).banded;
+        Carried {
+            held: position.held(),
+            quantity: position.quantity,
+            marks: Marks::of(position),
+            reach: if banded {
+                self.reach_of(position)
+            } else {
+                Reach::default()
+            },
+        }
+    }
+
     /// Brings the account's sums up to date after a position changed, marking it at the print.
     fn carry(&mut self, slot: u32, before: Carried, price: Price, realised: Money, charges: Money) {
-        let position = self.positions.at_mut(slot);
-        position.mark = Some(price);
-        let after = Carried::of(position);
+        self.positions.at_mut(slot).mark = Some(price);
+        let after = self.carried(slot);
+        let position = self.positions.at(slot);
         let (account_id, product, venue) = (position.account, position.product, position.venue);
         let account = self.account_mut(account_id);
         let held = account.position_cost.of(product);
         *held = held.saturating_add(after.held).saturating_sub(before.held);
         if !venue {
             account.marks.exchange(&before.marks, &after.marks);
+            account.reach.exchange(&before.reach, &after.reach);
             account.held.exchange(before.quantity, after.quantity);
         }
         account.realised = account.realised.saturating_add(realised);
@@ -312,16 +330,8 @@ struct Carried {
     held: i64,
     quantity: i64,
     marks: Marks,
-}
-
-impl Carried {
-    fn of(position: &Position) -> Carried {
-        Carried {
-            held: position.held(),
-            quantity: position.quantity,
-            marks: Marks::of(position),
-        }
-    }
+    /// Nothing, unless its account is banded.
+    reach: Reach,
 }
 
 /// The share of `cost` that `shares` of `open` carry, rounded half away from zero; the whole cost for all of them.

@@ -28,7 +28,7 @@ use crate::triggers::{Direction, Owner};
 use crate::units::{Price, Timestamp};
 
 /// Layout of the bytes. Another layout is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why bytes are not a snapshot of an engine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -267,6 +267,9 @@ impl Engine {
             engine.put_into_band(AccountId::new(slot))?;
         }
         for slot in 0..engine.positions.len() {
+            engine.put_leg_into_band(slot)?;
+        }
+        for slot in 0..engine.positions.len() {
             engine.restore_conditions(slot);
         }
         for slot in engine.orders.open_slots() {
@@ -342,6 +345,22 @@ impl Engine {
             return None;
         }
         self.enter_band(id, instrument, band);
+        Some(())
+    }
+
+    /// The same for a position whose account is banded.
+    fn put_leg_into_band(&mut self, slot: u32) -> Option<()> {
+        let position = self.positions.at_mut(slot);
+        let (Some(band), id, instrument) = (position.band.take(), position.account, position.instrument) else {
+            return Some(());
+        };
+        let bands = &self.instruments.get(index(instrument.get()))?.bands;
+        let last = bands.domain().last_tick();
+        let fits = band.low <= last && band.high <= last && self.account_of(id).banded;
+        if !fits || !bands.can_rest(Side::Buy, band.low) || !bands.can_rest(Side::Sell, band.high) {
+            return None;
+        }
+        self.link_leg(slot, band);
         Some(())
     }
 

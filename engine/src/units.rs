@@ -167,6 +167,10 @@ impl Money {
     pub const ZERO: Money = Money(0);
     pub const MAX: Money = Money(i64::MAX);
 
+    pub(crate) const fn doubled(self) -> Money {
+        Money(self.0.saturating_mul(2))
+    }
+
     pub const fn from_paise(paise: i64) -> Money {
         Money(paise)
     }

@@ -74,7 +74,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) instrument: &'a Instrument,
     /// `None` where the key has never been used.
     pub(crate) position: Option<&'a Position>,
-    /// What the account's positions would gain at the last marks.
+    /// The least that the account's positions would gain at the last marks.
     pub(crate) unrealised: Money,
     pub(crate) now: Timestamp,
 }
