@@ -146,7 +146,7 @@ impl Engine {
                 }
                 let account = self.accounts.as_slice().at(sweep.account);
                 let skip = account.venue && sweep.filter.intraday_of.is_some();
-                if account.open_orders > 0 && account.first_position != NIL && !skip {
+                if account.open_orders > 0 && !skip {
                     sweep.position = account.first_position;
                 } else {
                     self.next_account(sweep);
