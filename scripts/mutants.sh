@@ -23,7 +23,7 @@ pass() {
     done
     shift
     # shellcheck disable=SC2086
-    "${CARGO:-cargo}" mutants --jobs 1 --baseline skip --no-shuffle --timeout "$timeout" --output "$out" \
+    "${CARGO:-cargo}" mutants --package engine --jobs 1 --baseline skip --no-shuffle --timeout "$timeout" --output "$out" \
         $options $targets "$@" -- -- --skip streams_reach
 }
 
