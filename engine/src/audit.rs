@@ -9,6 +9,7 @@ use crate::conditions::Kind;
 use crate::engine::Engine;
 use crate::ids::{AccountId, InstrumentId};
 use crate::legs::Reach;
+use crate::lists::List;
 use crate::marking::{Held, Marks, Spread};
 use crate::position::{Position, Standing};
 use crate::state_hash::Entity;
@@ -245,17 +246,35 @@ impl Engine {
         Ok(())
     }
 
+    /// The lists of a position's orders are whole, and each order is in the one that it belongs to.
+    fn audit_lists(&self, position: u32) -> Result<(), &'static str> {
+        for (list, ends) in self.positions.at(position).lists.ends() {
+            let (mut older, mut slot) = (NIL, ends.oldest);
+            while slot != NIL {
+                let order = self.orders.at(slot);
+                ensure(
+                    order.older == older
+                        && order.position == position
+                        && order.list == list
+                        && List::of(order) == list,
+                    "a position's list of orders is broken",
+                )?;
+                (older, slot) = (slot, order.newer);
+            }
+            ensure(older == ends.newest, "a position's list of orders is broken")?;
+        }
+        Ok(())
+    }
+
     fn audit_position(&self, slot: u32, totals: &mut Totals) -> Result<(), &'static str> {
         let position = self.positions.at(slot);
-        let (mut buy, mut sell, mut exits, mut entries, mut older) = (0_i64, 0_i64, 0_i64, 0_u32, NIL);
-        let mut order_slot = position.oldest;
+        let (mut buy, mut sell, mut entries) = (0_i64, 0_i64, 0_u32);
+        let (mut exits, mut pending_exits, mut market_exits) = (0_i64, 0_i64, 0_i64);
+        self.audit_lists(slot)?;
+        let mut order_slot = position.lists.first_after(None);
         while order_slot != NIL {
             let account = totals.of(position.account);
             let order = self.orders.at(order_slot);
-            ensure(
-                order.older == older && order.position == slot,
-                "a position's list of orders is broken",
-            )?;
             ensure(
                 order.exit_leaves == 0 || position.closing_side() == Some(order.side),
                 "an exit would add to its position",
@@ -264,7 +283,13 @@ impl Engine {
                 Side::Buy => buy = buy.saturating_add(i64::from(order.leaves)),
                 Side::Sell => sell = sell.saturating_add(i64::from(order.leaves)),
             }
-            exits = exits.saturating_add(i64::from(order.exit_leaves));
+            let exit = i64::from(order.exit_leaves);
+            exits = exits.saturating_add(exit);
+            match (order.is_pending(), order.is_market()) {
+                (true, _) => pending_exits = pending_exits.saturating_add(exit),
+                (false, true) => market_exits = market_exits.saturating_add(exit),
+                (false, false) => {}
+            }
             if order.entry_leaves() > 0 {
                 entries = entries.saturating_add(1);
                 account.entry_orders = account.entry_orders.saturating_add(1);
@@ -278,15 +303,18 @@ impl Engine {
             };
             *held = held.saturating_add(value);
             account.open_orders = account.open_orders.saturating_add(1);
-            (older, order_slot) = (order_slot, order.newer);
+            order_slot = self.order_after(order_slot);
             totals.orders = totals.orders.saturating_add(1);
         }
-        ensure(older == position.newest, "a position's list of orders is broken")?;
         ensure(
             (buy, sell) == (position.open_buy, position.open_sell),
             "a position miscounts its open quantity",
         )?;
-        ensure(exits == position.exits, "a position miscounts its exits")?;
+        ensure(
+            (exits, pending_exits, market_exits)
+                == (position.exits, position.pending_exits, position.market_exits),
+            "a position miscounts its exits",
+        )?;
         ensure(
             exits <= position.quantity.saturating_abs(),
             "resting exits exceed the position",
@@ -364,10 +392,10 @@ impl Engine {
         for slot in 0..self.positions.len() {
             let position = self.positions.at(slot);
             add(position.compute_digest());
-            let mut order = position.oldest;
+            let mut order = position.lists.first_after(None);
             while order != NIL {
                 add(self.orders.at(order).compute_digest());
-                order = self.orders.at(order).newer;
+                order = self.order_after(order);
             }
         }
         self.accounts

@@ -1,11 +1,11 @@
 //! Cancellation: by request, in part, and of exits that a smaller position no longer needs.
 
-use crate::arena::{NIL, Slots};
+use crate::arena::Slots;
 use crate::command::{Actor, CancelOrder, OrderRef};
 use crate::engine::Engine;
 use crate::event::{CancelReason, Event, EventBuffer, OrderCancelled};
 use crate::ids::OrderId;
-use crate::order::{Lookup, Order};
+use crate::order::Lookup;
 use crate::rejection::Refusal;
 use crate::terms::OrderStatus;
 use crate::units::Quantity;
@@ -114,20 +114,14 @@ impl Engine {
             self.excess_exits.pop();
             return;
         }
-        let excess = position.exits.saturating_sub(position.quantity.saturating_abs());
-        let closing_side = position.closing_side();
-        let mut slot = position.newest;
-        let in_the_way = |order: &Order| (order.resting || order.is_pending()) && order.exit_leaves > 0;
-        while slot != NIL && !in_the_way(self.orders.at(slot)) {
-            slot = self.orders.at(slot).older;
-        }
-        if slot == NIL {
+        let Some(slot) = self.newest_exit(position_slot) else {
             // The rest of it is the incoming order's, which consumes its own exit part as it fills.
             self.excess_exits.pop();
             return;
-        }
+        };
+        let excess = position.exits.saturating_sub(position.quantity.saturating_abs());
         let order = self.orders.at(slot);
-        let exit = if closing_side == Some(order.side) {
+        let exit = if position.closing_side() == Some(order.side) {
             let excess = u32::try_from(excess.max(0)).unwrap_or(u32::MAX);
             order.exit_leaves.min(excess)
         } else {

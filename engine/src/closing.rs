@@ -43,6 +43,8 @@ pub(crate) struct Closing {
 pub(crate) struct Requested {
     pub(crate) first: OrderId,
     last: OrderId,
+    /// The first of them that was open when somebody last asked.
+    open: OrderId,
     /// Shares that got an exit.
     pub(crate) quantity: u32,
 }
@@ -147,7 +149,9 @@ impl Engine {
         }
         let remaining = u32::try_from(wanted.min(closable)).unwrap_or(0);
         if remaining == 0 {
-            return Err(Refusal::AlreadyClosing(self.newest_exit(slot)));
+            let covering = self.newest_exit(slot);
+            let covering = covering.map_or(OrderId::default(), |exit| self.orders.at(exit).id);
+            return Err(Refusal::AlreadyClosing(covering));
         }
         if !self.orders.has_room() {
             return Err(Refusal::Rejected(order_capacity(self.orders.capacity())));
@@ -166,17 +170,19 @@ impl Engine {
         Ok(())
     }
 
-    /// The close that was asked for last, while one of its exits is open.
-    fn working_close(&self, position: u32) -> Option<Requested> {
-        let close = self.positions.at(position).closing?;
-        let works = |id| match self.orders.find(OrderId::new(id)) {
-            Lookup::Open(slot) => {
-                let order = self.orders.at(slot);
-                order.position == position && order.exit_leaves > 0
+    /// The close that was asked for last, while one of its exits is open. Those that were found finished are not looked at
+    /// again.
+    fn working_close(&mut self, position: u32) -> Option<Requested> {
+        let mut close = self.positions.at(position).closing?;
+        while close.open <= close.last {
+            let at = self.orders.find(close.open);
+            if matches!(at, Lookup::Open(slot) if self.orders.at(slot).position == position) {
+                break;
             }
-            _ => false,
-        };
-        (close.first.get()..=close.last.get()).any(works).then_some(close)
+            close.open = OrderId::new(close.open.get().wrapping_add(1));
+        }
+        self.positions.at_mut(position).closing = Some(close);
+        (close.open <= close.last).then_some(close)
     }
 
     /// Shares of a position that an exit could close now.
@@ -185,60 +191,18 @@ impl Engine {
         let closable = position
             .closing_side()
             .map_or(0, |side| position.closable_by(side));
-        closable.saturating_add(self.pending_exits(slot))
-    }
-
-    /// Shares of a position that exits still waiting for their trigger would close. They make way for a close.
-    fn pending_exits(&self, position: u32) -> i64 {
-        let mut sum = 0_i64;
-        let mut slot = self.newest_pending_exit(position);
-        while let Some(pending) = slot {
-            let order = self.orders.at(pending);
-            sum = sum.saturating_add(i64::from(order.exit_leaves));
-            slot = self.pending_exit_from(order.older);
-        }
-        sum
-    }
-
-    fn newest_pending_exit(&self, position: u32) -> Option<u32> {
-        let position = self.positions.at(position);
-        if position.exits == 0 {
-            return None;
-        }
-        self.pending_exit_from(position.newest)
-    }
-
-    fn pending_exit_from(&self, mut slot: u32) -> Option<u32> {
-        while slot != NIL {
-            let order = self.orders.at(slot);
-            if order.is_pending() && order.exit_leaves > 0 {
-                return Some(slot);
-            }
-            slot = order.older;
-        }
-        None
+        closable.saturating_add(position.pending_exits)
     }
 
     /// Takes what a close lacks off the newest exit that still waits for its trigger; `false` where there is none.
     fn make_way(&mut self, position: u32, lacking: u32, out: &mut EventBuffer) -> bool {
-        let Some(slot) = self.newest_pending_exit(position) else {
+        let slot = self.positions.at(position).lists.pending_exits.newest;
+        if slot == NIL {
             return false;
-        };
+        }
         let exit = self.orders.at(slot).exit_leaves.min(lacking);
         self.cancel_exit(slot, exit, out);
         true
-    }
-
-    fn newest_exit(&self, position: u32) -> OrderId {
-        let mut slot = self.positions.at(position).newest;
-        while slot != NIL {
-            let order = self.orders.at(slot);
-            if order.exit_leaves > 0 {
-                return order.id;
-            }
-            slot = order.older;
-        }
-        OrderId::default()
     }
 
     /// Places the next exit and has it matched, or reports a position as done and moves on.
@@ -269,6 +233,7 @@ impl Engine {
             self.positions.at_mut(closing.position).closing = Some(Requested {
                 first: closing.first,
                 last: closing.last,
+                open: closing.first,
                 quantity: closing.placed,
             });
             self.rehash_position(closing.position);

@@ -7,6 +7,7 @@ use crate::event::{Event, EventBuffer, OrderAccepted, OrderRejected, OrderRepeat
 use crate::idempotency::{Remembered, payload_digest};
 use crate::ids::{AccountId, InstrumentId, OrderId};
 use crate::lane::{Verdict, Warnings};
+use crate::lists::List;
 use crate::order::{Lookup, Order};
 use crate::position::Positions;
 use crate::rejection::{Refusal, RejectCode, Rejection};
@@ -429,8 +430,12 @@ impl Engine {
         let position = self.positions.at_mut(position_slot);
         let account = self.accounts.as_mut_slice().at_mut(order.account.get());
         let venue = account.venue;
-        let newest = position.newest;
         let was_vacant = position.is_vacant();
+        let list = if plan.exit_quantity > 0 {
+            List::Exits
+        } else {
+            List::Entries
+        };
         let slot = self.orders.insert(Order {
             id,
             account: order.account,
@@ -457,16 +462,12 @@ impl Engine {
             venue,
             resting: false,
             trigger: NIL,
-            older: newest,
+            list,
+            older: NIL,
             newer: NIL,
             digested: Digested::default(),
         });
-        position.newest = slot;
-        if newest == NIL {
-            position.oldest = slot;
-        } else {
-            self.orders.at_mut(newest).newer = slot;
-        }
+        position.lists.link(&mut self.orders, slot);
         let accepted = self.orders.at_mut(slot);
         let entry = quantity.wrapping_sub(plan.exit_quantity);
         reservation::reserve(accepted, position, account, entry, plan.exit_quantity);

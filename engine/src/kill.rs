@@ -19,6 +19,9 @@ pub(crate) struct Rearming {
     account: u32,
     engine_done: bool,
     account_done: bool,
+    /// The engine was not in the normal state, or the account or one of its strategies.
+    engine_lifted: bool,
+    account_lifted: bool,
 }
 
 impl Engine {
@@ -164,6 +167,8 @@ impl Engine {
             account,
             engine_done: !actor.admin,
             account_done: false,
+            engine_lifted: false,
+            account_lifted: false,
         }));
         Ok(())
     }
@@ -173,6 +178,7 @@ impl Engine {
         let admin = rearming.actor.admin;
         if !core::mem::replace(&mut rearming.engine_done, true) {
             if core::mem::take(&mut self.state) != TradingState::Normal {
+                rearming.engine_lifted = true;
                 self.say_rearmed(KillScope::Engine, out);
             }
             return Some(Task::Rearm(rearming));
@@ -187,6 +193,7 @@ impl Engine {
         if !core::mem::replace(&mut rearming.account_done, true) && may_lift(self.account_of(account).state) {
             self.account_mut(account).state = TradingState::Normal;
             self.rebase_losses(account);
+            rearming.account_lifted = true;
             self.say_rearmed(KillScope::Account(account), out);
             return Some(Task::Rearm(rearming));
         }
@@ -199,11 +206,14 @@ impl Engine {
                 .retain(|entry| (entry.0, entry.1) != (account, strategy));
             let left = self.strategy_states.iter().any(|entry| entry.0 == account);
             self.account_mut(account).strategy_killed = left;
+            rearming.account_lifted = true;
             self.say_rearmed(KillScope::Strategy(account, strategy), out);
             return Some(Task::Rearm(rearming));
         }
         self.account_mut(account).forget_executions();
-        self.unblock_account(account);
+        if core::mem::take(&mut rearming.account_lifted) || rearming.engine_lifted {
+            self.unblock_account(account);
+        }
         rearming.account = rearming.account.saturating_add(1);
         rearming.account_done = false;
         admin.then_some(Task::Rearm(rearming))

@@ -50,6 +50,7 @@ mod kill;
 pub mod lane;
 mod legs;
 pub mod limits;
+mod lists;
 mod marking;
 mod matching;
 mod modify;

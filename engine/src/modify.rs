@@ -231,18 +231,21 @@ impl Engine {
         let order = self.orders.at(slot);
         let (before, trigger) = (order.leaves, order.order_type.trigger());
         let (pending, venue, account_id) = (order.is_pending(), order.venue, order.account);
+        let order_type = order.order_type;
         let changes = requeues || leaves != before;
         if requeues {
             self.requeue(slot, change, leaves);
         } else if leaves < before {
             self.shrink(slot, before.wrapping_sub(leaves));
         }
+        if changes && order_type != change.order_type {
+            self.reclassify(slot, |engine| {
+                engine.orders.at_mut(slot).order_type = change.order_type;
+            });
+        }
         let order = self.orders.at_mut(slot);
         order.quantity = change.quantity;
-        if changes {
-            order.modifications = order.modifications.saturating_add(1);
-            order.order_type = change.order_type;
-        }
+        order.modifications = order.modifications.saturating_add(u32::from(changes));
         self.digests.orders.note_one(order, slot);
         if !venue {
             out.push(Event::OrderModified(OrderModified {
@@ -266,8 +269,7 @@ impl Engine {
             self.unlink_from_book(slot);
             self.finish(slot, OrderStatus::Filled);
         } else if changes && pending && change.order_type.trigger() != trigger {
-            self.disarm_order(slot);
-            self.arm_order(slot);
+            self.rearm_order(slot);
         } else if requeues && !pending {
             self.active = Some(Task::Match(slot));
         }
@@ -301,6 +303,7 @@ impl Engine {
         if exit > 0 {
             self.unblock_later(position_slot);
         }
+        self.relist(slot);
     }
 
     /// Takes quantity off an order where it stands: hidden quantity first, and the entry part first.

@@ -7,6 +7,7 @@ use crate::arena::{Arena, NIL, Slots, index, slot_of};
 use crate::event::Charges;
 use crate::ids::{AccountId, InstrumentId, OrderId};
 use crate::limits::EXIT_RESERVE_DIVISOR;
+use crate::lists::List;
 use crate::state_hash::{Digest, Digested, Entity};
 use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce};
 use crate::units::{Money, Price, Quantity};
@@ -43,7 +44,8 @@ pub(crate) struct Order {
     pub(crate) venue: bool,
     /// In the book (rather than on its way into it).
     pub(crate) resting: bool,
-    /// Neighbours in the list of its position's open orders, by acceptance.
+    /// Which list of its position's open orders it is in, and its neighbours there.
+    pub(crate) list: List,
     pub(crate) older: u32,
     pub(crate) newer: u32,
     #[serde(skip)]
@@ -79,6 +81,11 @@ impl Order {
     /// A stop order whose trigger has not been reached.
     pub(crate) const fn is_pending(&self) -> bool {
         self.trigger != NIL
+    }
+
+    /// Works (or will work, once it is triggered) at a protected price.
+    pub(crate) const fn is_market(&self) -> bool {
+        matches!(self.order_type, OrderType::Market | OrderType::StopMarket { .. })
     }
 }
 

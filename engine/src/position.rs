@@ -8,6 +8,8 @@ use crate::bands::Band;
 use crate::closing::Requested;
 use crate::conditions::Armed;
 use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
+use crate::lists::OrderLists;
+use crate::order::Order;
 use crate::state_hash::{Digest, Digested, Entity};
 use crate::terms::{Product, Side, Trailing};
 use crate::units::{Money, Price};
@@ -73,11 +75,13 @@ pub(crate) struct Position {
     pub(crate) open_sell: i64,
     /// Σ `exit_leaves` of its orders; never above `|quantity|` between steps.
     pub(crate) exits: i64,
+    /// Of `exits`, those that wait for their trigger, and those that work at a protected price.
+    pub(crate) pending_exits: i64,
+    pub(crate) market_exits: i64,
     /// Orders with an entry part.
     pub(crate) entries: u32,
-    /// Ends of the list of its open orders, by acceptance.
-    pub(crate) oldest: u32,
-    pub(crate) newest: u32,
+    /// Its open orders.
+    pub(crate) lists: OrderLists,
     /// Neighbours in the list of keys of the same account and instrument, the newest first.
     pub(crate) previous_alike: u32,
     pub(crate) next_alike: u32,
@@ -132,9 +136,10 @@ impl Position {
             open_buy: 0,
             open_sell: 0,
             exits: 0,
+            pending_exits: 0,
+            market_exits: 0,
             entries: 0,
-            oldest: NIL,
-            newest: NIL,
+            lists: OrderLists::EMPTY,
             previous_alike: NIL,
             next_alike: NIL,
             previous_of_account: NIL,
@@ -156,7 +161,7 @@ impl Position {
     /// Never filled, and without an order: nothing but the key itself.
     #[inline(always)]
     pub(crate) fn is_vacant(&self) -> bool {
-        self.newest == NIL && self.was_never_filled()
+        self.lists.is_empty() && self.was_never_filled()
     }
 
     /// What an order of `side` could still close: the open quantity less other resting exits.
@@ -169,6 +174,17 @@ impl Position {
             self.quantity.wrapping_abs().wrapping_sub(self.exits).max(0)
         } else {
             0
+        }
+    }
+
+    /// Counts `shares` of the exit part of an order as it is now; negative ones are taken off.
+    #[inline(always)]
+    pub(crate) fn count_exit(&mut self, order: &Order, shares: i64) {
+        self.exits = self.exits.wrapping_add(shares);
+        if order.is_pending() {
+            self.pending_exits = self.pending_exits.wrapping_add(shares);
+        } else if order.is_market() {
+            self.market_exits = self.market_exits.wrapping_add(shares);
         }
     }
 

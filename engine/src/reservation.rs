@@ -16,7 +16,9 @@ pub(crate) fn reserve(order: &Order, position: &mut Position, account: &mut Acco
     let open = position.open_of(order.side);
     // A side's open quantity stays below orders × largest quantity, 2^57.
     *open = open.wrapping_add(i64::from(entry)).wrapping_add(i64::from(exit));
-    position.exits = position.exits.wrapping_add(i64::from(exit));
+    if exit > 0 {
+        position.count_exit(order, i64::from(exit));
+    }
     if entry > 0 {
         let value = order.limit.notional(Quantity::clamped(i64::from(entry))).paise();
         let held = account.entry_value.of(order.product);
@@ -42,7 +44,9 @@ pub(crate) fn release(
     order.exit_leaves = order.exit_leaves.wrapping_sub(exit);
     let open = position.open_of(order.side);
     *open = open.wrapping_sub(i64::from(entry)).wrapping_sub(i64::from(exit));
-    position.exits = position.exits.wrapping_sub(i64::from(exit));
+    if exit > 0 {
+        position.count_exit(order, i64::from(exit).wrapping_neg());
+    }
     if entry > 0 {
         let value = order.limit.notional(Quantity::clamped(i64::from(entry))).paise();
         let held = account.entry_value.of(order.product);
@@ -97,7 +101,11 @@ impl Engine {
         let account = self.accounts.as_mut_slice().at_mut(order.account.get());
         release(order, position, account, entry, exit);
         if exit > 0 {
+            let used_up = order.exit_leaves == 0 && order.leaves > 0;
             self.unblock_later(position_slot);
+            if used_up {
+                self.relist(slot);
+            }
         }
     }
 }

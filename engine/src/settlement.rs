@@ -1,6 +1,6 @@
 //! Settlement: what a fill does to its order, position and account.
 
-use crate::arena::{NIL, Slots};
+use crate::arena::Slots;
 use crate::engine::Engine;
 use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionChanged};
 use crate::ids::{AccountId, TradeId};
@@ -281,8 +281,7 @@ impl Engine {
     /// Takes an order that is no longer in the book out of everything else.
     pub(crate) fn finish(&mut self, slot: u32, status: OrderStatus) {
         let order = self.orders.at_mut(slot);
-        let (older, newer, account_id) = (order.older, order.newer, order.account);
-        let position_slot = order.position;
+        let (position_slot, account_id) = (order.position, order.account);
         if matches!(order.time_in_force, TimeInForce::Gtd(_)) {
             self.good_till.remove(slot);
         }
@@ -293,23 +292,10 @@ impl Engine {
         let account = self.accounts.as_mut_slice().at_mut(account_id.get());
         account.open_orders = account.open_orders.wrapping_sub(1);
         self.digests.accounts.note_one(account, account_id.get());
-        if older != NIL && newer != NIL {
-            self.orders.at_mut(older).newer = newer;
-            self.orders.at_mut(newer).older = older;
-        } else if older == NIL {
-            let position = self.positions.at_mut(position_slot);
-            position.oldest = newer;
-            if newer != NIL {
-                self.orders.at_mut(newer).older = NIL;
-            } else {
-                position.newest = NIL;
-                if position.was_never_filled() {
-                    self.positions.vacate(position_slot);
-                }
-            }
-        } else {
-            self.positions.at_mut(position_slot).newest = older;
-            self.orders.at_mut(older).newer = NIL;
+        let position = self.positions.at_mut(position_slot);
+        position.lists.unlink(&mut self.orders, slot);
+        if position.is_vacant() {
+            self.positions.vacate(position_slot);
         }
         self.orders.remove(slot, status);
     }

@@ -306,8 +306,11 @@ impl Engine {
                 && key(position.next_open)
                 && key(position.previous_spread)
                 && key(position.next_spread)
-                && order(position.oldest)
-                && order(position.newest)
+                && position
+                    .lists
+                    .ends()
+                    .iter()
+                    .all(|(_, ends)| order(ends.oldest) && order(ends.newest))
                 && known(position.account.get(), accounts.len())
                 && known(position.instrument.get(), instruments.len())
         });

@@ -180,6 +180,14 @@ impl Engine {
     /// Lets a stop order wait for its trigger; an exit whose trigger is crossed already goes at once.
     pub(crate) fn arm_order(&mut self, slot: u32) {
         let sequence = self.triggers.take_sequence();
+        self.reclassify(slot, |engine| engine.arm_order_as(slot, sequence));
+        self.rehash_account_of(slot);
+    }
+
+    /// Lets a pending stop order wait for another trigger, at the end of the sequence.
+    pub(crate) fn rearm_order(&mut self, slot: u32) {
+        self.disarm_order(slot);
+        let sequence = self.triggers.take_sequence();
         self.arm_order_as(slot, sequence);
         self.rehash_account_of(slot);
     }
@@ -213,7 +221,7 @@ impl Engine {
         self.rehash_order(slot);
     }
 
-    /// Takes an order's trigger away, where it has one.
+    /// Takes an order's trigger away, where it has one; the caller gives it another, or the order goes.
     pub(crate) fn disarm_order(&mut self, slot: u32) {
         let order = self.orders.at_mut(slot);
         let node = core::mem::replace(&mut order.trigger, NIL);
@@ -228,8 +236,8 @@ impl Engine {
     /// A stop order's price came: an SL goes on as a limit order, an SL-M as a market order protected from the last
     /// price. Its margin follows the new limit without another check, because it passed them all when it came.
     fn trigger_order(&mut self, slot: u32, fired: &Fired, out: &mut EventBuffer) {
-        let order = self.orders.at_mut(slot);
-        order.trigger = NIL;
+        self.reclassify(slot, |engine| engine.orders.at_mut(slot).trigger = NIL);
+        let order = self.orders.at(slot);
         let (id, side, old) = (order.instrument, order.side, order.limit);
         let (account, venue) = (order.account, order.venue);
         let market = matches!(order.order_type, OrderType::StopMarket { .. });

@@ -86,7 +86,7 @@ impl Engine {
     pub(crate) fn sweep(&mut self, mut sweep: Sweep, out: &mut EventBuffer) -> Option<Task> {
         while self.seek(&mut sweep) {
             let slot = sweep.order;
-            sweep.order = self.orders.at(slot).newer;
+            sweep.order = self.order_after(slot);
             if sweep.order == NIL {
                 self.next_key(&mut sweep);
             }
@@ -117,7 +117,7 @@ impl Engine {
                 if self.matches(sweep.order, &sweep.filter) {
                     return true;
                 }
-                sweep.order = self.orders.at(sweep.order).newer;
+                sweep.order = self.order_after(sweep.order);
                 if sweep.order == NIL {
                     self.next_key(sweep);
                 }
@@ -135,10 +135,11 @@ impl Engine {
                         .filter
                         .intraday_of
                         .is_some_and(|class| !self.is_intraday_of(position, class));
-                if skip || position.oldest == NIL {
+                let first = position.lists.first_after(None);
+                if skip || first == NIL {
                     self.next_key(sweep);
                 } else {
-                    sweep.order = position.oldest;
+                    sweep.order = first;
                 }
             } else {
                 if sweep.account >= slot_of(self.accounts.len()) {

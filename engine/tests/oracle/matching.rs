@@ -139,10 +139,11 @@ impl Oracle {
             OrderStatus::Open
         };
         let (account, product, side) = (order.request.account, order.request.product, order.request.side);
+        let turnover = order.cum_notional;
+        self.relist(id);
         if self.accounts[account.get() as usize].venue {
             return engine::Charges::default();
         }
-        let turnover = order.cum_notional;
         let rates = self.rates_in_force();
         let so_far = ChargeTotals::of(&rates, product, side, turnover);
         let before = turnover - traded * i128::from(price.paise());
@@ -352,6 +353,7 @@ impl Oracle {
             reason,
         });
         let account = order.request.account;
+        self.relist(id);
         if !self.account(account).venue {
             self.events.push(event);
         }

@@ -79,6 +79,8 @@ pub struct Oracle {
     /// Books whose positions were marked since marks were last published, and when they are due.
     marks_pending: Vec<InstrumentId>,
     marks_due: Option<Timestamp>,
+    /// Orders that joined a list so far.
+    joinings: u64,
     /// Positions opened so far.
     opened: u64,
     /// Whose message the command was, where it was not refused.
@@ -274,6 +276,27 @@ impl Oracle {
     /// What counts against the daily loss limit; negative for a gain.
     fn loss_today(&self, id: AccountId) -> Paise {
         self.account(id).loss_base - self.pnl_today(id)
+    }
+
+    /// Has an order that is another kind of order now join the list of that kind.
+    fn relist(&mut self, id: OrderId) {
+        let order = self.orders.get_mut(&id).expect("a known order");
+        if order.leaves > 0 && order.listed.0 != order.list() {
+            self.joinings += 1;
+            order.listed = (order.list(), self.joinings);
+        }
+    }
+
+    /// The exits of a position in the order in which they are given up: those that rest, the last to join first, then those
+    /// that wait for a trigger.
+    fn exits_to_give_up(&self, id: PositionId) -> Vec<(OrderId, Shares)> {
+        let mut exits: Vec<_> = self
+            .open()
+            .filter(|(_, order)| order.position == id && order.exit_leaves > 0)
+            .map(|(order, o)| (o.listed.0, std::cmp::Reverse(o.listed.1), order, o.exit_leaves))
+            .collect();
+        exits.sort();
+        exits.into_iter().map(|exit| (exit.2, exit.3)).collect()
     }
 
     /// The strictest state that covers a strategy.

@@ -18,19 +18,19 @@ impl Oracle {
     /// side. The incoming order's own exit part counts, but is never cut.
     pub(super) fn trim_exits(&mut self, id: PositionId, incoming: OrderId) {
         let position = self.position(id);
-        let (account, held) = (position.account, position.quantity);
+        let held = position.quantity;
         let closes = |order: &Order| held.signum() == -i128::from(order.request.side.sign());
         let own = Some(&self.orders[&incoming]).filter(|own| own.position == id && closes(own));
         let incoming_exit = own.map_or(0, |own| own.exit_leaves);
         let resting: Vec<_> = self
-            .open_orders(account)
-            .filter(|(_, order)| order.position == id)
-            .map(|(order, o)| (order, o.exit_leaves, closes(o)))
+            .exits_to_give_up(id)
+            .into_iter()
+            .map(|(order, exit)| (order, exit, closes(&self.orders[&order])))
             .collect();
         let fitting = resting.iter().filter(|(_, _, closes)| *closes);
         let exits: Shares = fitting.map(|(_, exit, _)| exit).sum();
         let mut excess = exits + incoming_exit - held.abs();
-        for (order, exit, closes) in resting.into_iter().rev() {
+        for (order, exit, closes) in resting {
             let cut = if closes { excess.min(exit) } else { exit };
             if cut > 0 {
                 excess -= if closes { cut } else { 0 };

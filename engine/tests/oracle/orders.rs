@@ -8,7 +8,7 @@ use engine::{
 };
 
 use super::risk::{Candidate, rejection};
-use super::state::{ClientUse, Order, Shares, client_key};
+use super::state::{ClientUse, List, Order, Shares, client_key};
 use super::{Oracle, quantity};
 
 impl Oracle {
@@ -129,6 +129,8 @@ impl Oracle {
         order.take_profit = request.take_profit;
         order.position = position;
         order.exit_leaves = candidate.exit;
+        self.joinings += 1;
+        order.listed = (order.list(), self.joinings);
         self.orders.push(order);
         self.account_mut(request.account).orders_today += 1;
         self.take_rate_token(request.account, request.strategy);
@@ -273,6 +275,7 @@ impl Oracle {
         } else {
             self.shrink(id, total);
         }
+        self.relist(id);
         self.message_of = Some(self.orders[&id].request.account);
         self.report_modified(id, !requeues);
         if requeues {
@@ -455,7 +458,7 @@ impl Oracle {
         }
     }
 
-    /// Open orders in the order of mass cancels: by account, position, acceptance.
+    /// Open orders in the order of mass cancels: by account, position, list.
     pub(super) fn matching_orders(
         &self,
         account: Option<AccountId>,
@@ -465,10 +468,13 @@ impl Oracle {
             .open()
             .filter(|(_, order)| account.is_none_or(|account| order.request.account == account))
             .filter(|(_, order)| matches(order))
-            .map(|(id, order)| (order.request.account, self.position(order.position).made, id))
+            .map(|(id, order)| {
+                let made = self.position(order.position).made;
+                (order.request.account, made, order.listed, id)
+            })
             .collect();
         found.sort();
-        found.into_iter().map(|(_, _, id)| id).collect()
+        found.into_iter().map(|(_, _, _, id)| id).collect()
     }
 
     pub(super) fn close_position(&mut self, command: &ClosePosition) {
@@ -501,7 +507,7 @@ impl Oracle {
         let free = held.abs() - self.working_exits(command.position);
         if command.quantity.is_some() || free == 0 {
             let (exits, shares) = &self.position(command.position).asked_close;
-            let works = |id: &OrderId| self.resting.contains(id) && self.orders[id].exit_leaves > 0;
+            let works = |id: &OrderId| self.resting.contains(id);
             if exits.iter().any(works) {
                 let repeated = Event::CloseRepeated {
                     position: command.position,
@@ -517,13 +523,9 @@ impl Oracle {
             return Err(Refusal::AboveOpenQuantity(quantity(held.abs())));
         }
         if free < 1 {
-            let working = self
-                .open_orders(account)
-                .filter(|(_, o)| o.position == command.position && o.exit_leaves > 0)
-                .last()
-                .map(|(id, _)| id);
+            let covering = self.exits_to_give_up(command.position).first().map(|exit| exit.0);
             return Err(Refusal::AlreadyClosing(
-                working.expect("the exits that cover the position"),
+                covering.expect("the exits that cover the position"),
             ));
         }
         self.place_exits(command.position, wanted.min(free), Cause::Close, None);
@@ -541,12 +543,9 @@ impl Oracle {
     /// Exits that wait for a trigger give way to a close of `wanted` shares, newest first.
     fn make_way(&mut self, id: PositionId, wanted: Shares) {
         let mut lacking = wanted - (self.position(id).quantity.abs() - self.resting_exits(id));
-        let waiting: Vec<_> = self
-            .open()
-            .filter(|(_, o)| o.position == id && o.pending.is_some())
-            .map(|(order, o)| (order, o.exit_leaves))
-            .collect();
-        for (order, exit) in waiting.into_iter().rev() {
+        let mut giving_up = self.exits_to_give_up(id);
+        giving_up.retain(|(order, _)| self.orders[order].pending.is_some());
+        for (order, exit) in giving_up {
             let cut = lacking.min(exit);
             if cut > 0 {
                 lacking -= cut;
@@ -648,6 +647,7 @@ fn blank(request: &NewOrder, limit: Price) -> Order {
         status: OrderStatus::Submitted,
         first_status: OrderStatus::Submitted,
         rejection: None,
+        listed: (List::Entries, 0),
         pending: None,
     }
 }

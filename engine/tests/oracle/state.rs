@@ -344,6 +344,8 @@ pub struct Order {
     pub take_profit: Option<Price>,
     pub modifications: u32,
     pub status: OrderStatus,
+    /// Which of its position's lists it is in, and when it joined that among all joinings.
+    pub listed: (List, u64),
     /// Place in the sequence of triggers while it waits for its own.
     pub pending: Option<u64>,
     /// What the sender was first answered.
@@ -351,7 +353,23 @@ pub struct Order {
     pub rejection: Option<Rejection>,
 }
 
+/// What an open order is to its position.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum List {
+    Entries,
+    Exits,
+    PendingExits,
+}
+
 impl Order {
+    pub fn list(&self) -> List {
+        match (self.exit_leaves > 0, self.pending) {
+            (false, _) => List::Entries,
+            (true, None) => List::Exits,
+            (true, Some(_)) => List::PendingExits,
+        }
+    }
+
     pub fn entry_leaves(&self) -> Shares {
         self.leaves - self.exit_leaves
     }

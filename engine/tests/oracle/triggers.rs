@@ -42,6 +42,8 @@ impl Oracle {
         let order = self.orders.get_mut(&id).expect("a known order");
         order.status = engine::OrderStatus::Open;
         order.pending = Some(sequence);
+        self.relist(id);
+        let order = &self.orders[&id];
         let (request, trigger) = (&order.request, order.order_type.trigger().expect("a stop order"));
         let (instrument, side) = (request.instrument, request.side);
         self.resting.insert(id);
@@ -231,6 +233,8 @@ impl Oracle {
         let order = self.orders.get_mut(&id).expect("a known order");
         order.pending = None;
         order.limit = protected.unwrap_or(order.limit);
+        self.relist(id);
+        let order = &self.orders[&id];
         let event = OrderTriggered {
             order: id,
             account: order.request.account,
