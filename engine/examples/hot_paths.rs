@@ -14,9 +14,9 @@ use std::hint::black_box;
 use engine::book::{Book, BookSettings};
 use engine::{
     AccountDefinition, AccountId, Actor, CancelOrder, Capacity, ClientOrderId, Command, Engine, EventBuffer,
-    InstrumentDefinition, InstrumentId, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, Price,
-    Product, Quantity, Ratio, RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text, TimeInForce,
-    Timestamp, Work,
+    InstrumentDefinition, InstrumentId, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef,
+    OrderType, Price, Product, Quantity, Ratio, RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text,
+    TimeInForce, Timestamp, Work,
 };
 
 /// Operations that are counted, and orders that rest before.
@@ -26,6 +26,8 @@ const RESTING: u32 = 1_000;
 const MID: u32 = 32_768;
 const DEPTH: u32 = 200;
 const MAKERS: u32 = 100;
+/// Stop orders that wait for their triggers.
+const WAITING: u32 = 100_000;
 
 fn main() {
     let path = std::env::args().nth(1).unwrap_or_default();
@@ -38,6 +40,9 @@ fn main() {
         "full_cancel" => full_cancel(&mut Desk::new()),
         "full_modify" => full_modify(&mut Desk::new()),
         "full_take" => full_take(&mut Desk::new()),
+        "print_beside_stops" => print_beside_stops(&mut Desk::with_stops()),
+        "stop_fires" => stop_fires(&mut Desk::with_stops()),
+        "condition_fires" => condition_fires(&mut Desk::with_conditions()),
         other => {
             eprintln!("no path is called {other:?}");
             std::process::exit(2);
@@ -164,6 +169,27 @@ fn aggressive(n: u32) -> (Side, Price) {
     }
 }
 
+/// The `n`th order, a limit order.
+fn request(n: u32, side: Side, limit: Price, time_in_force: TimeInForce, quantity: u32) -> NewOrder {
+    NewOrder {
+        account: AccountId::new(n % MAKERS),
+        strategy: StrategyId::new(1),
+        instrument: InstrumentId::new(0),
+        side,
+        product: Product::Mis,
+        order_type: OrderType::Limit(limit),
+        time_in_force,
+        quantity: shares(quantity),
+        post_only: false,
+        disclosed: None,
+        minimum: None,
+        stop_loss: None,
+        take_profit: None,
+        client_order_id: ClientOrderId::EMPTY,
+        metadata: None,
+    }
+}
+
 /// An engine with accounts under the maker profile and the same resting orders.
 struct Desk {
     engine: Engine,
@@ -173,11 +199,58 @@ struct Desk {
 
 impl Desk {
     fn new() -> Desk {
+        let mut desk = Desk::empty(4 * RESTING, MAKERS);
+        for n in 0..RESTING {
+            desk.rest(n);
+        }
+        // A last price, so that every check has what it compares with.
+        desk.order(RESTING, Side::Buy, price(MID + DEPTH), TimeInForce::Ioc, 1);
+        desk
+    }
+
+    /// With `WAITING` stop orders above the last price: one at each of the next `OPERATIONS` prices, the others beyond.
+    fn with_stops() -> Desk {
+        let mut desk = Desk::empty(2 * WAITING, MAKERS);
+        desk.print(MID);
+        for n in 0..WAITING {
+            let above = if n < OPERATIONS {
+                1 + n
+            } else {
+                OPERATIONS + 1 + mixed(n, 2 * OPERATIONS)
+            };
+            desk.apply(Command::NewOrder(NewOrder {
+                order_type: OrderType::StopMarket {
+                    trigger: price(MID + above),
+                },
+                ..request(n, Side::Buy, price(MID), TimeInForce::Day, 1)
+            }));
+        }
+        desk
+    }
+
+    /// With `OPERATIONS` positions of one share, each with a stop one tick below that of the one before.
+    fn with_conditions() -> Desk {
+        let mut desk = Desk::empty(4 * OPERATIONS, 2 * OPERATIONS);
+        desk.order(0, Side::Sell, price(MID), TimeInForce::Day, OPERATIONS);
+        for n in 0..OPERATIONS {
+            desk.apply(Command::NewOrder(NewOrder {
+                // Every one a position of its own.
+                strategy: StrategyId::new(2 + n / (MAKERS - 1)),
+                stop_loss: Some(price(MID - 1 - n)),
+                ..request(1 + n % (MAKERS - 1), Side::Buy, price(MID), TimeInForce::Day, 1)
+            }));
+        }
+        let open = desk.engine.positions().filter(|position| position.quantity > 0);
+        assert_eq!(open.count(), 1_000, "a position each");
+        desk
+    }
+
+    fn empty(orders: u32, positions: u32) -> Desk {
         let capacity = Capacity {
             accounts: MAKERS,
             instruments: 1,
-            orders: 4 * RESTING,
-            positions: MAKERS,
+            orders,
+            positions,
             client_order_ids: 16,
         };
         let mut desk = Desk {
@@ -206,12 +279,15 @@ impl Desk {
                 venue: false,
             })));
         }
-        for n in 0..RESTING {
-            desk.rest(n);
-        }
-        // A last price, so that every check has what it compares with.
-        desk.order(RESTING, Side::Buy, price(MID + DEPTH), TimeInForce::Ioc, 1);
         desk
+    }
+
+    /// A last price from outside.
+    fn print(&mut self, paise: u32) {
+        self.apply(Command::MarketPrice(MarketPrice {
+            instrument: InstrumentId::new(0),
+            price: price(paise),
+        }));
     }
 
     fn rest(&mut self, n: u32) {
@@ -220,23 +296,13 @@ impl Desk {
     }
 
     fn order(&mut self, n: u32, side: Side, limit: Price, time_in_force: TimeInForce, quantity: u32) {
-        self.apply(Command::NewOrder(NewOrder {
-            account: AccountId::new(n % MAKERS),
-            strategy: StrategyId::new(1),
-            instrument: InstrumentId::new(0),
+        self.apply(Command::NewOrder(request(
+            n,
             side,
-            product: Product::Mis,
-            order_type: OrderType::Limit(limit),
+            limit,
             time_in_force,
-            quantity: shares(quantity),
-            post_only: false,
-            disclosed: None,
-            minimum: None,
-            stop_loss: None,
-            take_profit: None,
-            client_order_id: ClientOrderId::EMPTY,
-            metadata: None,
-        }));
+            quantity,
+        )));
     }
 
     fn apply(&mut self, command: Command) {
@@ -308,5 +374,29 @@ fn full_take(desk: &mut Desk) {
         let (side, limit) = aggressive(n);
         // Another account than that of the order at the head, mostly.
         desk.order(n * 31 + 7, side, limit, TimeInForce::Ioc, 1 + mixed(n, 60));
+    }
+}
+
+/// Prints that reach none of the stop orders beside them.
+#[inline(never)]
+fn print_beside_stops(desk: &mut Desk) {
+    for n in 0..OPERATIONS {
+        desk.print(MID - mixed(n, DEPTH));
+    }
+}
+
+/// Prints that set off one of them each, which rests as a protected market order.
+#[inline(never)]
+fn stop_fires(desk: &mut Desk) {
+    for n in 0..OPERATIONS {
+        desk.print(MID + 1 + n);
+    }
+}
+
+/// Prints that reach the stop of one position each, whose exit rests.
+#[inline(never)]
+fn condition_fires(desk: &mut Desk) {
+    for n in 0..OPERATIONS {
+        desk.print(MID - 1 - n);
     }
 }

@@ -194,12 +194,19 @@ impl Engine {
         closable.saturating_add(position.pending_exits)
     }
 
-    /// Takes what a close lacks off the newest exit that still waits for its trigger; `false` where there is none.
-    fn make_way(&mut self, position: u32, lacking: u32, out: &mut EventBuffer) -> bool {
-        let slot = self.positions.at(position).lists.pending_exits.newest;
-        if slot == NIL {
+    /// Takes what a closing lacks off the newest exit that makes way for it; `false` where there is none. Exits that wait for
+    /// their trigger make way for every closing; for a stop those that rest do too, because a limit far away must not keep
+    /// it from protecting the position.
+    fn make_way(&mut self, closing: &Closing, lacking: u32, out: &mut EventBuffer) -> bool {
+        let pending = self.positions.at(closing.position).lists.pending_exits.newest;
+        let giving_up = if closing.cause.is_stop() && closing.placed == 0 {
+            self.newest_exit(closing.position)
+        } else {
+            (pending != NIL).then_some(pending)
+        };
+        let Some(slot) = giving_up else {
             return false;
-        }
+        };
         let exit = self.orders.at(slot).exit_leaves.min(lacking);
         self.cancel_exit(slot, exit, out);
         true
@@ -210,7 +217,7 @@ impl Engine {
         // A fill of an earlier slice may have shrunk the position or freed nothing: look at it as it is now.
         let closable = self.closable(closing.position);
         let lacking = closing.remaining.saturating_sub(closable);
-        if lacking > 0 && closing.position != NIL && self.make_way(closing.position, lacking, out) {
+        if lacking > 0 && closing.position != NIL && self.make_way(&closing, lacking, out) {
             return Some(Task::Close(closing));
         }
         let slice = closing.remaining.min(closable);
@@ -263,7 +270,20 @@ impl Engine {
         if matches!(closing.scope, Scope::One) {
             return None;
         }
-        let mut slot = closing.position.wrapping_add(1);
+        let account = match closing.scope {
+            Scope::All {
+                scope: KillScope::Account(account) | KillScope::Strategy(account, _),
+                ..
+            } => Some(account),
+            _ => None,
+        };
+        // Those of one account are in a list, by id as well.
+        let after = |slot: u32| match account {
+            Some(account) if slot == NIL => self.account_of(account).first_position,
+            Some(_) => self.positions.at(slot).next_of_account,
+            None => slot.wrapping_add(1),
+        };
+        let mut slot = after(closing.position);
         while slot < self.positions.len() {
             let position = self.positions.at(slot);
             if self.is_to_close(position, closing.scope) {
@@ -275,7 +295,7 @@ impl Engine {
                     ..closing
                 });
             }
-            slot = slot.wrapping_add(1);
+            slot = after(slot);
         }
         None
     }

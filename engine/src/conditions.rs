@@ -1,9 +1,12 @@
 //! Conditions of positions: stop-loss, take-profit and trailing stop (RISK.md, sixth rule).
 //!
 //! They belong to the position, not to a quantity, so they cover whatever is open. They hold nothing and are no orders
-//! until the last price reaches them; then they become reduce-only exits for what other exits leave open, and one firing
-//! ends the others. While nothing is left for an exit (others cover the position, trading is halted, or the market is not
-//! open) a condition that is reached stays set, *blocked*, and is looked at again when that changes.
+//! until the last price reaches them; then they become reduce-only exits, and one firing ends the others. A stop's exit is
+//! for all that is open: whatever else rests to close the position makes way for it. A target's is for what other exits
+//! leave, because they take profit as it does. While there is nothing to exit (others cover the target), or an exit may not
+//! be (trading is halted, or the market is not open), a condition that is reached stays set, *blocked*, and is looked at
+//! again when that changes. What fired is over: where its exit goes without having closed the position, nothing is set
+//! again, and the monitor says that the position has no stop.
 //!
 //! An entry sets the conditions that it names when it opens the position and with its first fill; the newest wins. What an
 //! aggressor's fills set counts from the last price after its sweep: crossed already, it fires at once.
@@ -121,7 +124,8 @@ impl Engine {
         let position = self.positions.at(slot);
         if stop_loss.is_some() && stop_loss != position.stop_loss {
             self.disarm(slot, Kind::StopLoss);
-            self.positions.at_mut(slot).stop_loss = stop_loss;
+            let position = self.positions.at_mut(slot);
+            (position.stop_loss, position.stop_missing) = (stop_loss, false);
             self.arm_later(slot);
         }
         if take_profit.is_some() && take_profit != self.positions.at(slot).take_profit {
@@ -151,11 +155,16 @@ impl Engine {
         }
     }
 
-    /// Something that may have kept a reached condition from firing has changed.
+    /// Something that may have kept a reached condition from firing has changed, or what covered the position.
     #[inline]
     pub(crate) fn unblock_later(&mut self, slot: u32) {
-        if self.positions.at(slot).is_blocked() {
+        let position = self.positions.at(slot);
+        let in_doubt = position.lacks_stop() && !position.stop_missing && !position.venue;
+        if position.is_blocked() {
             self.arm_later(slot);
+        }
+        if in_doubt {
+            self.doubt_later(slot);
         }
     }
 
@@ -182,7 +191,7 @@ impl Engine {
         for kind in Kind::ALL {
             let position = self.positions.at(slot);
             let armed = *position.armed(kind);
-            if position.is_set(kind) && armed.node == NIL && (!armed.blocked || self.may_exit(slot)) {
+            if position.is_set(kind) && armed.node == NIL && (!armed.blocked || self.may_exit(slot, kind)) {
                 self.arm(slot, kind);
             }
         }
@@ -209,7 +218,7 @@ impl Engine {
             if kind == Kind::Trailing {
                 self.positions.at_mut(slot).extreme = Some(extreme);
             }
-            if self.may_exit(slot) {
+            if self.may_exit(slot, kind) {
                 let (owner, print) = (kind.owner(slot), Print::outside(last));
                 let node = self
                     .triggers
@@ -331,10 +340,10 @@ impl Engine {
         self.triggers.remove_trail(trees, member, true);
     }
 
-    /// Whether an exit of a position would have anything to close, and may.
-    fn may_exit(&self, slot: u32) -> bool {
+    /// Whether the exit that a condition of an open position becomes would have anything to close, and may.
+    fn may_exit(&self, slot: u32, kind: Kind) -> bool {
         let position = self.positions.at(slot);
-        self.closable_now(slot) > 0
+        (kind != Kind::TakeProfit || self.closable_now(slot) > 0)
             && self.orders.has_room()
             && self.is_continuous(position.instrument)
             && self.state_for(position.account, position.strategy) != TradingState::Halted
@@ -343,7 +352,7 @@ impl Engine {
     /// A condition's turn has come: it becomes an exit and ends the others, or stays blocked.
     pub(crate) fn fire_condition(&mut self, slot: u32, kind: Kind, fired: &Fired, out: &mut EventBuffer) {
         self.positions.at_mut(slot).armed_mut(kind).node = NIL;
-        if !self.may_exit(slot) {
+        if !self.may_exit(slot, kind) {
             self.positions.at_mut(slot).armed_mut(kind).blocked = true;
             return;
         }
@@ -358,8 +367,13 @@ impl Engine {
             Kind::Trailing => Cause::TrailingStop,
         };
         let limit = (kind == Kind::TakeProfit).then_some(fired.trigger);
-        let remaining = u32::try_from(self.closable_now(slot)).unwrap_or(u32::MAX);
+        let wanted = match kind {
+            Kind::TakeProfit => self.closable_now(slot),
+            Kind::StopLoss | Kind::Trailing => self.positions.at(slot).quantity.saturating_abs(),
+        };
+        let remaining = u32::try_from(wanted).unwrap_or(u32::MAX);
         self.clear_conditions(slot);
+        self.doubt_later(slot);
         self.rehash_position(slot);
         self.say_conditions(slot, false, Some(reached), out);
         self.active = Some(Task::Close(Closing::of_condition(slot, remaining, cause, limit)));
@@ -380,7 +394,6 @@ impl Engine {
             return Err(Refusal::UnknownPosition);
         }
         let side = position.closing_side().ok_or(Refusal::PositionClosed)?;
-        let was_protected = position.stop_loss.is_some() || position.trailing.is_some();
         let before = (position.stop_loss, position.take_profit, position.trailing);
         // What triggers earlier: a long's stop further up, its target further down.
         let is_long = side == Side::Sell;
@@ -423,10 +436,10 @@ impl Engine {
         self.rehash_position(slot);
         self.arm_later(slot);
         self.say_conditions(slot, rounded, None, out);
-        if was_protected {
-            self.refresh(self.positions.at(slot).account);
-            self.alert_missing_stop(slot, out);
+        if !self.positions.at(slot).lacks_stop() {
+            self.positions.at_mut(slot).stop_missing = false;
         }
+        self.watch_stop(slot, out);
         Ok(())
     }
 

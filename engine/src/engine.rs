@@ -192,6 +192,8 @@ pub struct Engine {
     pub(crate) watches: Agenda,
     /// Accounts for the monitor to look at.
     pub(crate) reviews: Agenda,
+    /// Positions that may have lost what stops their losses.
+    pub(crate) doubts: Agenda,
     /// The account whose message this command was, where it was accepted.
     pub(crate) message_of: Option<AccountId>,
     /// The order whose outcome will be remembered under its `client_order_id`.
@@ -244,6 +246,7 @@ impl Engine {
             arming_sorted: true,
             watches: Agenda::new(capacity.positions),
             reviews: Agenda::new(capacity.accounts),
+            doubts: Agenda::new(capacity.positions),
             message_of: None,
             remembering: None,
         }
@@ -414,6 +417,8 @@ impl Engine {
                 self.active = self.waiting.pop_front();
             } else if self.triggers.has_fired() {
                 self.fire_next(out);
+            } else if let Some(position) = self.doubts.take_first() {
+                self.resolve_doubt(position, out);
             } else {
                 self.next_due(out);
             }
@@ -440,6 +445,7 @@ impl Engine {
             & self.unmarked.is_empty()
             & self.watches.is_empty()
             & self.reviews.is_empty()
+            & self.doubts.is_empty()
             & self.printed.is_empty()
             & self.arming.is_empty()
             & self.waiting.is_empty()

@@ -242,6 +242,7 @@ impl Engine {
             self.reclassify(slot, |engine| {
                 engine.orders.at_mut(slot).order_type = change.order_type;
             });
+            self.unblock_later(self.orders.at(slot).position);
         }
         let order = self.orders.at_mut(slot);
         order.quantity = change.quantity;

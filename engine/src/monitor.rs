@@ -104,15 +104,35 @@ impl Engine {
         }
     }
 
-    /// `missing_stop_loss`, once when a position opens without one.
-    pub(crate) fn alert_missing_stop(&mut self, slot: u32, out: &mut EventBuffer) {
-        let position = self.positions.at(slot);
-        if position.venue || position.stop_loss.is_some() || position.trailing.is_some() {
+    /// Has the monitor see, when everything else is done, whether a position still has what stops its losses.
+    #[cold]
+    pub(crate) fn doubt_later(&mut self, slot: u32) {
+        let position = self.positions.at_mut(slot);
+        if !position.venue && !core::mem::replace(&mut position.doubted, true) {
+            self.doubts.add(slot);
+        }
+    }
+
+    pub(crate) fn resolve_doubt(&mut self, slot: u32, out: &mut EventBuffer) {
+        self.positions.at_mut(slot).doubted = false;
+        self.watch_stop(slot, out);
+    }
+
+    /// `missing_stop_loss`: raised once when an open position has no stop, nor protected market exits for all of it (what a
+    /// stop became when it fired, or a close), and again only after a stop was set or the position was flat.
+    pub(crate) fn watch_stop(&mut self, slot: u32, out: &mut EventBuffer) {
+        let position = self.positions.at_mut(slot);
+        let open = position.quantity.saturating_abs();
+        let missing = position.lacks_stop() && open > position.market_exits && !position.venue;
+        if !missing || core::mem::replace(&mut position.stop_missing, true) {
             return;
         }
+        let account = position.account;
+        self.refresh(account);
+        let position = self.positions.at(slot);
         out.push(Event::Alert(Alert {
             kind: AlertKind::MissingStopLoss,
-            account: Some(position.account),
+            account: Some(account),
             position: Some(Positions::id(slot)),
             instrument: Some(position.instrument),
             amount: Money::ZERO,

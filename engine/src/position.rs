@@ -37,6 +37,10 @@ pub(crate) struct Position {
     pub(crate) venue: bool,
     /// `position_loss_limit` has been raised and the loss has not recovered.
     pub(crate) loss_alerted: bool,
+    /// `missing_stop_loss` has been raised, and no stop has been set since.
+    pub(crate) stop_missing: bool,
+    /// On the list of positions that may have lost what covered them.
+    pub(crate) doubted: bool,
     /// On the list of positions that this command filled.
     pub(crate) watched: bool,
     /// On the list of positions that are marked on every print.
@@ -115,6 +119,8 @@ impl Position {
             standing: Standing::Flat,
             venue,
             loss_alerted: false,
+            stop_missing: false,
+            doubted: false,
             watched: false,
             spread: false,
             band: None,
@@ -175,6 +181,11 @@ impl Position {
         } else {
             0
         }
+    }
+
+    /// Neither a stop-loss nor a trailing stop is set.
+    pub(crate) const fn lacks_stop(&self) -> bool {
+        self.stop_loss.is_none() && self.trailing.is_none()
     }
 
     /// Counts `shares` of the exit part of an order as it is now; negative ones are taken off.

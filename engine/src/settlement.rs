@@ -179,6 +179,7 @@ impl Engine {
             position.realised = Money::ZERO;
             position.charges = Money::ZERO;
             position.loss_alerted = false;
+            position.stop_missing = false;
         }
         let value = price
             .notional(Quantity::clamped(i64::from(shares)))
@@ -199,7 +200,9 @@ impl Engine {
         if (opens || named.first) && !self.positions.at(slot).venue {
             self.name_conditions(slot, named.stop_loss, named.take_profit);
         }
-        self.unblock_later(slot);
+        if !opens {
+            self.unblock_later(slot);
+        }
         self.emit_position(
             slot,
             if opens {
@@ -210,7 +213,7 @@ impl Engine {
             out,
         );
         if opens {
-            self.alert_missing_stop(slot, out);
+            self.watch_stop(slot, out);
         }
     }
 

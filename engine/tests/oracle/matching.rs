@@ -175,6 +175,7 @@ impl Oracle {
             let held = self.position_mut(position);
             if opens {
                 held.warned_loss = false;
+                held.warned_stop = false;
                 held.realised = 0;
                 held.charges = 0;
             }

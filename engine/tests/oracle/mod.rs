@@ -154,7 +154,7 @@ impl Oracle {
             } else if let Some(fired) = self.fired.pop_front() {
                 self.fire(&fired);
             } else {
-                break;
+                break self.warn_missing_stops();
             }
             self.follow_up();
         }

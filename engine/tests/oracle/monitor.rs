@@ -133,13 +133,32 @@ impl Oracle {
         }
     }
 
-    /// `missing_stop_loss`, when a position opens without one.
-    pub(super) fn warn_missing_stop(&self, id: PositionId) -> Option<Event> {
+    /// `missing_stop_loss` of every open position that has no stop, nor protected market exits for all of it, and was not
+    /// warned of since it had one.
+    pub(super) fn warn_missing_stops(&mut self) {
+        for id in (1..=self.positions.len() as u32).map(PositionId::new) {
+            let alert = self.warn_missing_stop(id);
+            self.events.extend(alert);
+        }
+    }
+
+    pub(super) fn warn_missing_stop(&mut self, id: PositionId) -> Option<Event> {
         let position = self.position(id);
-        if position.stop_loss.is_some() || position.trailing.is_some() || self.account(position.account).venue
-        {
+        let at_market = |order: &Order| {
+            order.position == id && order.pending.is_none() && order.order_type.price().is_none()
+        };
+        let covered: i128 = self
+            .open()
+            .filter(|(_, order)| at_market(order))
+            .map(|(_, order)| order.exit_leaves)
+            .sum();
+        let has_stop = position.stop_loss.is_some() || position.trailing.is_some();
+        let venue = self.account(position.account).venue;
+        if has_stop || venue || position.quantity.abs() <= covered || position.warned_stop {
             return None;
         }
+        self.position_mut(id).warned_stop = true;
+        let position = self.position(id);
         let amounts = Amounts {
             realised: position.realised - position.charges,
             unrealised: self.unrealised(id),

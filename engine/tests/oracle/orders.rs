@@ -540,11 +540,12 @@ impl Oracle {
         working.map(|(_, o)| o.exit_leaves).sum()
     }
 
-    /// Exits that wait for a trigger give way to a close of `wanted` shares, newest first.
-    fn make_way(&mut self, id: PositionId, wanted: Shares) {
+    /// Exits that wait for a trigger give way to a close of `wanted` shares, newest first; to a stop all exits do.
+    fn make_way(&mut self, id: PositionId, wanted: Shares, cause: Cause) {
         let mut lacking = wanted - (self.position(id).quantity.abs() - self.resting_exits(id));
         let mut giving_up = self.exits_to_give_up(id);
-        giving_up.retain(|(order, _)| self.orders[order].pending.is_some());
+        let stops = matches!(cause, Cause::StopLoss | Cause::TrailingStop);
+        giving_up.retain(|(order, _)| stops || self.orders[order].pending.is_some());
         for (order, exit) in giving_up {
             let cut = lacking.min(exit);
             if cut > 0 {
@@ -569,7 +570,7 @@ impl Oracle {
         let (low, high) = self.instrument(instrument).band();
         let edge = if side == Side::Buy { high } else { low };
         let edge = Price::from_paise_clamped(i64::try_from(edge).expect("a price"));
-        self.make_way(id, wanted);
+        self.make_way(id, wanted, cause);
         let first = self.orders.next_id();
         let mut placed = Vec::new();
         let mut left = wanted;

@@ -177,6 +177,8 @@ pub struct Position {
     pub mark: Option<Price>,
     pub published: Option<Price>,
     pub warned_loss: bool,
+    /// `missing_stop_loss` was raised, and no stop was set since.
+    pub warned_stop: bool,
     /// Number of its last opening among all openings.
     pub opened: u64,
     /// Its number among all keys ever made.
@@ -207,6 +209,7 @@ impl Position {
             mark: None,
             published: None,
             warned_loss: false,
+            warned_stop: false,
             opened: 0,
             made,
             orders: Vec::new(),
@@ -302,6 +305,7 @@ impl Position {
 
     pub fn set_stop_loss(&mut self, stop_loss: Option<Price>) {
         if self.stop_loss != stop_loss {
+            self.warned_stop &= stop_loss.is_none();
             self.stop_loss = stop_loss;
             self.armed[Condition::StopLoss as usize] = Armed::default();
         }

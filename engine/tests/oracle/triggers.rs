@@ -8,7 +8,7 @@ use engine::{
 
 use super::Oracle;
 use super::risk::rejection;
-use super::state::{Armed, Condition, Range, State};
+use super::state::{Armed, Condition, Range, Shares, State};
 
 /// What a trigger belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,7 +167,7 @@ impl Oracle {
                     continue;
                 }
                 let state = position.armed[condition as usize].state;
-                if state == State::New || state == State::Blocked && self.may_exit(id) {
+                if state == State::New || state == State::Blocked && self.may_exit(id, condition) {
                     self.arm_one(id, condition);
                 }
             }
@@ -188,7 +188,7 @@ impl Oracle {
         let position = self.position(id);
         let sequence = position.armed[condition as usize].sequence;
         let (price, rise) = position.trigger(condition).expect("it is set");
-        let state = match (reaches(rise, last, price), self.may_exit(id)) {
+        let state = match (reaches(rise, last, price), self.may_exit(id, condition)) {
             (false, _) => State::Waiting,
             (true, false) => State::Blocked,
             (true, true) => {
@@ -204,11 +204,20 @@ impl Oracle {
         self.position_mut(id).armed[condition as usize].state = state;
     }
 
-    fn may_exit(&self, id: PositionId) -> bool {
+    fn may_exit(&self, id: PositionId, condition: Condition) -> bool {
         let position = self.position(id);
-        position.quantity.abs() > self.working_exits(id)
+        self.wanted(id, condition) > 0
             && self.is_continuous(position.instrument)
             && self.state_of(position.account, position.strategy) != TradingState::Halted
+    }
+
+    /// What a condition's exit is for: a stop's for all that is open, a target's for what no other exit works on.
+    fn wanted(&self, id: PositionId, condition: Condition) -> Shares {
+        let open = self.position(id).quantity.abs();
+        match condition {
+            Condition::TakeProfit => open - self.working_exits(id),
+            Condition::StopLoss | Condition::Trailing => open,
+        }
     }
 
     /// Sets off one of the queue, if it still waits.
@@ -255,7 +264,7 @@ impl Oracle {
         if armed.state != State::Queued || armed.sequence != fired.sequence {
             return;
         }
-        if !self.may_exit(id) {
+        if !self.may_exit(id, condition) {
             self.position_mut(id).armed[condition as usize].state = State::Blocked;
             return;
         }
@@ -269,8 +278,8 @@ impl Oracle {
             Condition::TakeProfit => (Cause::TakeProfit, Some(fired.price)),
             Condition::Trailing => (Cause::TrailingStop, None),
         };
+        let wanted = self.wanted(id, condition);
         let position = self.position(id);
-        let wanted = position.quantity.abs() - self.working_exits(id);
         let limit = limit.map(|limit| self.target_limit(position.instrument, position.quantity > 0, limit));
         self.position_mut(id).forget_conditions();
         self.say_conditions(id, false, Some(reached));
@@ -347,6 +356,7 @@ impl Oracle {
         let held = self.position_mut(edit.position);
         held.set_stop_loss(stop_loss);
         held.set_take_profit(take_profit);
+        held.warned_stop &= stop_loss.is_none() && trailing.is_none();
         if held.trailing != trailing {
             held.trailing = trailing;
             held.extreme = None;
@@ -354,10 +364,8 @@ impl Oracle {
         }
         let off_grid = asked != (stop_loss, take_profit, trailing);
         self.say_conditions(edit.position, off_grid, None);
-        if position.stop_loss.is_some() || position.trailing.is_some() {
-            let alert = self.warn_missing_stop(edit.position);
-            self.events.extend(alert);
-        }
+        let alert = self.warn_missing_stop(edit.position);
+        self.events.extend(alert);
         Ok(())
     }
 
