@@ -7,6 +7,7 @@ use crate::command::{ModifyOrder, NewOrder};
 use crate::engine::{Engine, Task};
 use crate::entry::order_capacity;
 use crate::event::{Event, EventBuffer, OrderModified};
+use crate::lists::List;
 use crate::order::Order;
 use crate::rejection::{Refusal, RejectCode, Rejection};
 use crate::reservation;
@@ -231,22 +232,22 @@ impl Engine {
         let order = self.orders.at(slot);
         let (before, trigger) = (order.leaves, order.order_type.trigger());
         let (pending, venue, account_id) = (order.is_pending(), order.venue, order.account);
-        let order_type = order.order_type;
+        let becomes_limit = order.is_market() && !pending;
         let changes = requeues || leaves != before;
         if requeues {
             self.requeue(slot, change, leaves);
         } else if leaves < before {
             self.shrink(slot, before.wrapping_sub(leaves));
         }
-        if changes && order_type != change.order_type {
-            self.reclassify(slot, |engine| {
-                engine.orders.at_mut(slot).order_type = change.order_type;
-            });
-            self.unblock_later(self.orders.at(slot).position);
+        if changes && becomes_limit {
+            self.become_limit(slot, change.order_type);
         }
         let order = self.orders.at_mut(slot);
         order.quantity = change.quantity;
-        order.modifications = order.modifications.saturating_add(u32::from(changes));
+        if changes {
+            order.modifications = order.modifications.saturating_add(1);
+            order.order_type = change.order_type;
+        }
         self.digests.orders.note_one(order, slot);
         if !venue {
             out.push(Event::OrderModified(OrderModified {
@@ -277,6 +278,13 @@ impl Engine {
         self.rehash_account(account_id);
     }
 
+    /// A market order that works becomes a limit order, which no longer stops its position's losses.
+    #[cold]
+    fn become_limit(&mut self, slot: u32, order_type: OrderType) {
+        self.reclassify(slot, |engine| engine.orders.at_mut(slot).order_type = order_type);
+        self.unblock_later(self.orders.at(slot).position);
+    }
+
     /// Takes an order out of its queue, holds for it what it holds from now on, and takes a token.
     #[inline(always)]
     fn requeue(&mut self, slot: u32, change: &Change, leaves: u32) {
@@ -304,7 +312,9 @@ impl Engine {
         if exit > 0 {
             self.unblock_later(position_slot);
         }
-        self.relist(slot);
+        if List::of(self.orders.at(slot)) != self.orders.at(slot).list {
+            self.relist(slot);
+        }
     }
 
     /// Takes quantity off an order where it stands: hidden quantity first, and the entry part first.
