@@ -309,14 +309,19 @@ impl Account {
         }
     }
 
-    /// Counts an accepted order: the day's orders, the open ones, the rate, and those that look alike.
+    /// Counts an accepted order: the day's orders and the open ones.
     #[inline(always)]
-    pub(crate) fn count_order(&mut self, order: &NewOrder, limit: Price, now: Timestamp) {
+    pub(crate) fn count_order(&mut self) {
+        self.orders_today = self.orders_today.wrapping_add(1);
+        self.open_orders = self.open_orders.wrapping_add(1);
+    }
+
+    /// Counts an order that somebody sent: the rate, and those that look alike.
+    #[inline(always)]
+    pub(crate) fn count_rate(&mut self, order: &NewOrder, limit: Price, now: Timestamp) {
         if self.bounds.counts_bursts | self.strategy_limited {
             self.note_order(risk::likeness(order, limit), now);
         }
-        self.orders_today = self.orders_today.wrapping_add(1);
-        self.open_orders = self.open_orders.wrapping_add(1);
         self.take_token(now);
     }
 

@@ -472,11 +472,17 @@ impl Engine {
         let entry = quantity.wrapping_sub(plan.exit_quantity);
         reservation::reserve(accepted, position, account, entry, plan.exit_quantity);
         self.digests.orders.note_one(accepted, slot);
-        account.count_order(order, plan.limit, self.time);
+        account.count_order();
+        // The engine's own closes skip rates (RISK.md): they leave them to whoever sends orders.
+        let sent = plan.cause.is_none();
+        if sent {
+            account.count_rate(order, plan.limit, self.time);
+        }
+        let strategy_limited = sent && account.strategy_limited;
         if was_vacant {
             self.positions.occupy(position_slot);
         }
-        if account.strategy_limited {
+        if strategy_limited {
             self.take_strategy_token(order.account, order.strategy);
         }
         if let TimeInForce::Gtd(until) = order.time_in_force {

@@ -33,7 +33,14 @@ impl Engine {
         }
         let alert = self.kill_alert(AlertKind::KillSwitchManual, kill.scope);
         let tightened = self.tighten(kill.scope, kill.state, KillCause::Manual, alert, out)?;
-        if tightened && kill.state == TradingState::Reducing && kill.flatten != Some(false) {
+        // Where entries are refused already, somebody who asks for it still gets out.
+        let reducing = TradingState::Reducing;
+        let gets_out =
+            kill.flatten == Some(true) && kill.state == reducing && self.own_state(kill.scope) == reducing;
+        if gets_out && !tightened {
+            self.sweep_scope(kill.scope);
+        }
+        if gets_out || tightened && kill.state == reducing && kill.flatten.is_none() {
             self.later(Task::Close(Closing::flatten(kill.scope, kill.flatten.is_none())));
         }
         Ok(())
@@ -99,6 +106,12 @@ impl Engine {
             state,
             cause,
         }));
+        self.sweep_scope(scope);
+        Ok(true)
+    }
+
+    /// Cancels every open order of a scope.
+    fn sweep_scope(&mut self, scope: KillScope) {
         let filter = match scope {
             KillScope::Engine => Filter::default(),
             KillScope::Account(account) => Filter {
@@ -112,7 +125,6 @@ impl Engine {
             },
         };
         self.later(Task::Sweep(Sweep::new(filter, CancelReason::KillSwitch, true)));
-        Ok(true)
     }
 
     fn own_state(&self, scope: KillScope) -> TradingState {

@@ -494,3 +494,81 @@ fn intraday_positions_are_squared_off_at_the_time_that_is_set() {
     let refused = free.post(ORDERS, &limit("BUY", 1, "2400.00")).expect(400);
     assert_eq!(refused["failed_check"], "session", "{refused}");
 }
+
+/// The alerts of an account that say that a position has no stop-loss.
+fn missing_stops(server: &Server, site: &Site) -> Vec<Value> {
+    let alerts = server
+        .client_of(site, "free")
+        .get("/api/oms/risk/alerts?count=100")
+        .expect(200);
+    let mut alerts = alerts["alerts"].as_array().unwrap().clone();
+    alerts.retain(|alert| alert["alert_type"] == "missing_stop_loss");
+    alerts
+}
+
+/// The next alert that a socket hears of is that, of so many shares.
+fn assert_told(hears: &mut Socket, shares: &str) -> Value {
+    let alert = hears.data_of("risk:alert");
+    assert_fields(
+        &alert,
+        &[
+            ("severity", "\"WARNING\""),
+            ("alert_type", "\"missing_stop_loss\""),
+            ("message", "\"Position RELIANCE has no stop-loss\""),
+        ],
+    );
+    let details = [("symbol", "\"RELIANCE\""), ("quantity", shares)];
+    assert_fields(&alert["details"], &details);
+    alert
+}
+
+#[test]
+fn a_position_that_loses_its_stop_is_told_of() {
+    let site = site();
+    let server = site.start(QUIET);
+    let position = open(&server, &site);
+    let path = format!("/api/oms/positions/{position}");
+    let mut free = server.client_of(&site, "free");
+    let mut hears = server.socket_of(&site, "free");
+    // A limit far away does not keep the stop from taking all ten; four of them find a buyer.
+    let far = id_of(&free.post(ORDERS, &limit("SELL", 10, "2600.00")).expect(201));
+    bid(&server, &site, 4, "2429.00");
+    print(&server, &site, "2430.00");
+    let (exit, _) = exit_placed(&mut hears, "stop_loss");
+    assert_eq!(
+        free.get(&format!("{ORDERS}/{far}")).expect(200)["status"],
+        "CANCELLED"
+    );
+    let row = free.get(&format!("{ORDERS}/{exit}")).expect(200);
+    assert_fields(&row, &[("status", "\"OPEN\""), ("filled_quantity", "4")]);
+    assert_eq!(
+        missing_stops(&server, &site),
+        Vec::<Value>::new(),
+        "its exit works"
+    );
+    free.delete(&format!("{ORDERS}/{exit}")).expect(200);
+    let first = assert_told(&mut hears, "6");
+    assert_eq!(missing_stops(&server, &site), std::slice::from_ref(&first));
+
+    // With a stop again, a target that fills in part ends it.
+    let edit = json!({"stop_loss": 2400, "take_profit": 2440});
+    free.put(&path, &edit).expect(200);
+    bid(&server, &site, 2, "2440.00");
+    print(&server, &site, "2440.00");
+    let (exit, _) = exit_placed(&mut hears, "take_profit");
+    let second = assert_told(&mut hears, "4");
+    assert_fields(
+        &free.get(&path).expect(200),
+        &[("quantity", "4"), ("stop_loss", "null"), ("take_profit", "null")],
+    );
+    // Once: also when its order goes, and nothing is set again by itself.
+    free.delete(&format!("{ORDERS}/{exit}")).expect(200);
+    print(&server, &site, "2380.00");
+    assert_eq!(missing_stops(&server, &site), [first, second]);
+    assert_fields(
+        &free.get(&path).expect(200),
+        &[("quantity", "4"), ("stop_loss", "null")],
+    );
+    let hash = server.stop_with_hash();
+    assert_eq!(site.replay().state_hash, hash);
+}

@@ -189,11 +189,19 @@ impl Oracle {
             let alert = self.manual_alert(AlertKind::JournalError, account);
             self.events.push(alert);
         }
-        if command.state <= self.own_state(command.scope) {
+        let tightens = command.state > self.own_state(command.scope);
+        // Asked again, it does no more than close what is open.
+        let again = self.own_state(command.scope) == TradingState::Reducing
+            && command.state == TradingState::Reducing
+            && command.flatten == Some(true);
+        if tightens {
+            let alert = self.manual_alert(AlertKind::KillSwitchManual, account);
+            self.tighten(command.scope, command.state, KillCause::Manual, alert);
+        } else if again {
+            self.later.push_back(Later::Sweep(command.scope));
+        } else {
             return;
         }
-        let alert = self.manual_alert(AlertKind::KillSwitchManual, account);
-        self.tighten(command.scope, command.state, KillCause::Manual, alert);
         let flattens = |id: &AccountId| {
             command
                 .flatten

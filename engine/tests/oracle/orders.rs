@@ -119,7 +119,11 @@ impl Oracle {
     }
 
     pub(super) fn accept(&mut self, id: OrderId, candidate: Candidate) {
-        self.note_order(&candidate);
+        // Only what somebody sent counts against rates.
+        let sent = candidate.cause.is_none();
+        if sent {
+            self.note_order(&candidate);
+        }
         let request = candidate.order;
         let position = self.position_for(&request);
         self.position_mut(position).orders.push(id);
@@ -133,7 +137,9 @@ impl Oracle {
         order.listed = (order.list(), self.joinings);
         self.orders.push(order);
         self.account_mut(request.account).orders_today += 1;
-        self.take_rate_token(request.account, request.strategy);
+        if sent {
+            self.take_rate_token(request.account, request.strategy);
+        }
         if !self.account(request.account).venue {
             self.events.push(Event::OrderAccepted(OrderAccepted {
                 order: id,
