@@ -508,7 +508,10 @@ fn missing_stops(server: &Server, site: &Site) -> Vec<Value> {
 
 /// The next alert that a socket hears of is that, of so many shares.
 fn assert_told(hears: &mut Socket, shares: &str) -> Value {
-    let alert = hears.data_of("risk:alert");
+    let mut alert = hears.data_of("risk:alert");
+    // What is pushed names the account too.
+    let account = alert.as_object_mut().unwrap().remove("account");
+    assert_eq!(account, Some(json!("free")));
     assert_fields(
         &alert,
         &[
