@@ -277,7 +277,7 @@ impl Engine {
             } => Some(account),
             _ => None,
         };
-        // Those of one account are in a list, by id as well.
+        // Those of one account are in a list, by age.
         let after = |slot: u32| match account {
             Some(account) if slot == NIL => self.account_of(account).first_position,
             Some(_) => self.positions.at(slot).next_of_account,

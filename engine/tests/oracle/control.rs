@@ -269,9 +269,14 @@ impl Oracle {
         }
     }
 
-    /// Closes every open position of a scope that belongs to one of `accounts`. Halted ones stay as they are.
+    /// Closes every open position of a scope that belongs to one of `accounts`: of all accounts by id, of one by age.
+    /// Halted ones stay as they are.
     pub(super) fn flatten(&mut self, scope: KillScope, accounts: &BTreeSet<AccountId>) {
-        for id in (1..=self.positions.len() as u32).map(PositionId::new) {
+        let mut ids: Vec<_> = (1..=self.positions.len() as u32).map(PositionId::new).collect();
+        if scope != KillScope::Engine {
+            ids.sort_by_key(|id| self.position(*id).made);
+        }
+        for id in ids {
             let position = self.position(id);
             let covered = covers(scope, position.account, position.strategy)
                 && accounts.contains(&position.account)

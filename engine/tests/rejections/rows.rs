@@ -557,7 +557,7 @@ fn book_and_capacity() -> Vec<Row> {
             "bob buy 1 @ 99.00\n bob buy 1 @ 99.00 strategy 2\n bob buy 1 @ 99.00 strategy 3
              bob buy 1 @ 99.00 strategy 4\n bob buy 1 @ 99.00 strategy 5\n alice buy 1 @ 99.00
              alice buy 1 @ 98.00 cnc",
-            "No room for another position: at most 6",
+            "The engine holds its maximum of 6 positions",
         ),
         row(
             ClientOrderIdReused,
