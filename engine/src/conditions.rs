@@ -439,7 +439,7 @@ impl Engine {
         if !self.positions.at(slot).lacks_stop() {
             self.positions.at_mut(slot).stop_missing = false;
         }
-        self.watch_stop(slot, out);
+        self.watch_stop_at_mark(slot, out);
         Ok(())
     }
 

@@ -45,7 +45,10 @@ pub(crate) struct Reach {
 impl Reach {
     #[inline]
     pub(crate) fn exchange(&mut self, before: &Reach, after: &Reach) {
-        self.worst = self.worst.saturating_add(after.worst).saturating_sub(before.worst);
+        self.worst = self
+            .worst
+            .saturating_add(after.worst)
+            .saturating_sub(before.worst);
         self.best = self.best.saturating_add(after.best).saturating_sub(before.best);
     }
 
@@ -114,7 +117,10 @@ impl Engine {
         self.positions.at_mut(slot).mark = mark;
         let position = self.positions.at(slot);
         // Within a band the reach stays what it is.
-        let after = (Marks::of(position), if banded { before.1 } else { self.reach_of(position) });
+        let after = (
+            Marks::of(position),
+            if banded { before.1 } else { self.reach_of(position) },
+        );
         let account = self.account_mut(account);
         account.marks.exchange(&before.0, &after.0);
         account.reach.exchange(&before.1, &after.1);
@@ -161,7 +167,11 @@ impl Engine {
         let node = self.leg_node(slot);
         let position = self.positions.at_mut(slot);
         if position.band.take().is_some() {
-            let bands = &mut self.instruments.as_mut_slice().at_mut(position.instrument.get()).bands;
+            let bands = &mut self
+                .instruments
+                .as_mut_slice()
+                .at_mut(position.instrument.get())
+                .bands;
             let [low, high] = &mut self.band_nodes;
             bands.unlink(low, Side::Buy, node);
             bands.unlink(high, Side::Sell, node);
@@ -172,7 +182,11 @@ impl Engine {
     pub(crate) fn link_leg(&mut self, slot: u32, band: Band) {
         let node = self.leg_node(slot);
         let position = self.positions.at_mut(slot);
-        let bands = &mut self.instruments.as_mut_slice().at_mut(position.instrument.get()).bands;
+        let bands = &mut self
+            .instruments
+            .as_mut_slice()
+            .at_mut(position.instrument.get())
+            .bands;
         let [low, high] = &mut self.band_nodes;
         bands.rest(low, Side::Buy, node, band.low, 1);
         bands.rest(high, Side::Sell, node, band.high, 1);
@@ -251,7 +265,10 @@ impl Engine {
         if legs == 0 {
             return None;
         }
-        let worth_it = |shift: u32| legs.checked_shl(shift).is_some_and(|cost| cost <= 1 << WALK_SHIFT);
+        let worth_it = |shift: u32| {
+            legs.checked_shl(shift)
+                .is_some_and(|cost| cost <= 1 << WALK_SHIFT)
+        };
         let room = |shift: u32| Money::from_paise(account.marks.gross.paise() >> shift);
         let here = Reach {
             worst: account.marks.unrealised,
@@ -423,8 +440,11 @@ impl Engine {
         if !core::mem::replace(&mut position.spread, false) {
             return;
         }
-        let (previous, next, instrument) =
-            (position.previous_spread, position.next_spread, position.instrument);
+        let (previous, next, instrument) = (
+            position.previous_spread,
+            position.next_spread,
+            position.instrument,
+        );
         if previous == NIL {
             self.instrument_mut(instrument).first_spread = next;
         } else {
@@ -443,5 +463,6 @@ fn gain_at(position: &Position, price: Price) -> Money {
 
 /// Whether an account crosses no limit at the worst end of a reach and surpasses no peak at the best.
 fn fits(account: &Account, reach: &Reach) -> bool {
-    account.current_value(reach.best) <= account.peak && worst_between(account, reach.worst, reach.best).is_some()
+    account.current_value(reach.best) <= account.peak
+        && worst_between(account, reach.worst, reach.best).is_some()
 }

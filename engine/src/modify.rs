@@ -55,7 +55,10 @@ impl Engine {
         if quantity < order.cum {
             return Err(Refusal::BelowFilled(order.filled_quantity()));
         }
-        let (count, limit) = (order.modifications.saturating_add(1), self.modifications_max(order));
+        let (count, limit) = (
+            order.modifications.saturating_add(1),
+            self.modifications_max(order),
+        );
         if count > limit {
             let rejection = Rejection::new(RejectCode::ModifyCap, i64::from(count), i64::from(limit));
             return Err(Refusal::Rejected(rejection));

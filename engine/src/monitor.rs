@@ -7,7 +7,6 @@ use crate::command::{KillScope, MarketPrice};
 use crate::engine::{Engine, Task};
 use crate::event::{Event, EventBuffer, KillCause};
 use crate::ids::AccountId;
-use crate::marking::Marks;
 use crate::position::Positions;
 use crate::rejection::Refusal;
 use crate::terms::TradingState;
@@ -115,30 +114,33 @@ impl Engine {
 
     pub(crate) fn resolve_doubt(&mut self, slot: u32, out: &mut EventBuffer) {
         self.positions.at_mut(slot).doubted = false;
-        self.watch_stop(slot, out);
+        self.watch_stop_at_mark(slot, out);
+    }
+
+    /// [`Engine::watch_stop`] while no fill is being settled.
+    pub(crate) fn watch_stop_at_mark(&mut self, slot: u32, out: &mut EventBuffer) {
+        let unrealised = self.unrealised_of(self.positions.at(slot));
+        self.watch_stop(slot, unrealised, out);
     }
 
     /// `missing_stop_loss`: raised once when an open position has no stop, nor protected market exits for all of it (what a
     /// stop became when it fired, or a close), and again only after a stop was set or the position was flat.
-    pub(crate) fn watch_stop(&mut self, slot: u32, out: &mut EventBuffer) {
+    pub(crate) fn watch_stop(&mut self, slot: u32, unrealised: Money, out: &mut EventBuffer) {
         let position = self.positions.at_mut(slot);
         let open = position.quantity.saturating_abs();
         let missing = position.lacks_stop() && open > position.market_exits && !position.venue;
         if !missing || core::mem::replace(&mut position.stop_missing, true) {
             return;
         }
-        let account = position.account;
-        self.refresh(account);
-        let position = self.positions.at(slot);
         out.push(Event::Alert(Alert {
             kind: AlertKind::MissingStopLoss,
-            account: Some(account),
+            account: Some(position.account),
             position: Some(Positions::id(slot)),
             instrument: Some(position.instrument),
             amount: Money::ZERO,
             basis: Money::ZERO,
             realised: position.realised.saturating_sub(position.charges),
-            unrealised: Marks::of(position).unrealised,
+            unrealised,
             limit: Ratio::ZERO,
         }));
     }

@@ -213,7 +213,9 @@ impl Engine {
             out,
         );
         if opens {
-            self.watch_stop(slot, out);
+            // Its mark is this fill's price.
+            let unrealised = Marks::of(self.positions.at(slot)).unrealised;
+            self.watch_stop(slot, unrealised, out);
         }
     }
 

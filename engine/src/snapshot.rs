@@ -354,7 +354,8 @@ impl Engine {
     /// The same for a position whose account is banded.
     fn put_leg_into_band(&mut self, slot: u32) -> Option<()> {
         let position = self.positions.at_mut(slot);
-        let (Some(band), id, instrument) = (position.band.take(), position.account, position.instrument) else {
+        let (Some(band), id, instrument) = (position.band.take(), position.account, position.instrument)
+        else {
             return Some(());
         };
         let bands = &self.instruments.get(index(instrument.get()))?.bands;
