@@ -246,3 +246,94 @@ impl TradingState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn words_are_those_of_tables_and_clients() {
+        let at = Price::MIN;
+        let sides = [Side::Buy, Side::Sell];
+        assert_eq!(sides.map(Side::as_str), ["BUY", "SELL"]);
+        assert_eq!(sides.map(|side| side.to_string()), ["BUY", "SELL"]);
+        let products = [Product::Mis, Product::Cnc];
+        assert_eq!(products.map(Product::as_str), ["MIS", "CNC"]);
+        assert_eq!(products.map(|product| product.to_string()), ["MIS", "CNC"]);
+        let types = [
+            OrderType::Market,
+            OrderType::Limit(at),
+            OrderType::Stop {
+                limit: at,
+                trigger: at,
+            },
+            OrderType::StopMarket { trigger: at },
+        ];
+        assert_eq!(types.map(OrderType::as_str), ["MARKET", "LIMIT", "SL", "SL-M"]);
+        let validities = [
+            TimeInForce::Day,
+            TimeInForce::Ioc,
+            TimeInForce::Fok,
+            TimeInForce::Gtd(Timestamp::ZERO),
+        ];
+        assert_eq!(validities.map(TimeInForce::as_str), ["DAY", "IOC", "FOK", "GTD"]);
+        let states = [TradingState::Normal, TradingState::Reducing, TradingState::Halted];
+        assert_eq!(states.map(TradingState::as_str), ["NORMAL", "REDUCING", "HALTED"]);
+        assert_eq!(
+            SelfTrade::ALL.map(SelfTrade::as_str),
+            [
+                "cancel-resting",
+                "cancel-incoming",
+                "cancel-both",
+                "decrement",
+                "off"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_order_is_active_until_it_is_finished() {
+        let words = [
+            "PENDING",
+            "SUBMITTED",
+            "OPEN",
+            "FILLED",
+            "CANCELLED",
+            "REJECTED",
+            "FAILED",
+        ];
+        assert_eq!(OrderStatus::ALL.map(OrderStatus::as_str), words);
+        assert_eq!(OrderStatus::ALL.map(|status| status.to_string()), words);
+        let active = [true, true, true, false, false, false, false];
+        assert_eq!(OrderStatus::ALL.map(OrderStatus::is_active), active);
+    }
+
+    #[test]
+    fn a_type_names_its_prices() {
+        let [limit, trigger] = [7, 9].map(|paise| Price::from_paise(paise));
+        let (at, waits_for) = (limit.unwrap_or(Price::MIN), trigger.unwrap_or(Price::MIN));
+        let types = [
+            (OrderType::Market, (None, None)),
+            (OrderType::Limit(at), (limit, None)),
+            (
+                OrderType::Stop {
+                    limit: at,
+                    trigger: waits_for,
+                },
+                (limit, trigger),
+            ),
+            (OrderType::StopMarket { trigger: waits_for }, (None, trigger)),
+        ];
+        for (order_type, prices) in types {
+            assert_eq!(
+                (order_type.price(), order_type.trigger()),
+                prices,
+                "{order_type:?}"
+            );
+        }
+        for (side, other, sign) in [(Side::Buy, Side::Sell, 1), (Side::Sell, Side::Buy, -1)] {
+            assert_eq!((side.opposite(), side.sign()), (other, sign));
+        }
+    }
+}
