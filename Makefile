@@ -21,7 +21,7 @@ setup: ## Install what the tests need beyond Rust
 
 test: setup ## Run every test of the workspace (CRASH_CYCLES=100 kills the server more often)
 	$(CARGO) test --workspace
-	$(CARGO) test --release --package engine --test determinism
+	$(CARGO) test --release --package engine --test determinism --test scenarios
 	$(CARGO) run --quiet --package engine --example book
 
 sim: ## Engine, writer, replica, snapshots and archives on a simulated disk with faults, from seeds (SEEDS=1000 FIRST_SEED=1 IMAGES=2)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Mutates the matching code (.cargo/mutants.toml says which) in two passes: first against tests that take a moment, then what they
-# let through against all that can tell. Fails where a mutant survives both. Arguments go to cargo-mutants.
+# Mutates the matching code (.cargo/mutants.toml says which) in three passes: first against tests that take a moment, then what they
+# let through against all that can tell, then without debug assertions, whose comparisons hide what only release builds do.
+# Fails where a mutant survives all of them. Arguments go to cargo-mutants.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -27,8 +28,15 @@ pass() {
         $options $targets "$@" -- -- --skip streams_reach
 }
 
-# Survivors (2) and timeouts (3) of the first pass go on to the second.
+# Survivors (2) and timeouts (3) of a pass go on to the next.
+go_on() {
+    case $1 in 0 | 2 | 3) ;; *) exit "$1" ;; esac
+}
 status=0
 pass 60 "" --test=book --test=scenarios -- "$@" || status=$?
-case $status in 0 | 2 | 3) ;; *) exit $status ;; esac
-pass 300 --iterate --lib --test=bounded_work --test=determinism --test=oracle_compare --test=rejections --test=snapshot -- "$@"
+go_on $status
+status=0
+pass 300 --iterate --lib --test=bounded_work --test=determinism --test=oracle_compare --test=rejections --test=snapshot -- "$@" ||
+    status=$?
+go_on $status
+pass 300 --iterate --config=profile.mutants.package.engine.debug-assertions=false --test=scenarios --test=oracle_compare -- "$@"

@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_type_names_its_prices() {
-        let [limit, trigger] = [7, 9].map(|paise| Price::from_paise(paise));
+        let [limit, trigger] = [7, 9].map(Price::from_paise);
         let (at, waits_for) = (limit.unwrap_or(Price::MIN), trigger.unwrap_or(Price::MIN));
         let types = [
             (OrderType::Market, (None, None)),
