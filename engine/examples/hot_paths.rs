@@ -13,10 +13,10 @@ use std::hint::black_box;
 
 use engine::book::{Book, BookSettings};
 use engine::{
-    AccountDefinition, AccountId, Actor, CancelOrder, Capacity, ClientOrderId, Command, Engine, EventBuffer,
-    InstrumentDefinition, InstrumentId, MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef,
-    OrderType, Price, Product, Quantity, Ratio, RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text,
-    TimeInForce, Timestamp, Work,
+    AccountDefinition, AccountId, Actor, CancelOrder, Capacity, ClientOrderId, ClosePosition, Command,
+    Engine, EventBuffer, InstrumentDefinition, InstrumentId, MarketPrice, ModifyOrder, Money, NewOrder,
+    OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio, RiskLimits, Seq, Sequenced,
+    Side, StrategyId, Symbol, Text, TimeInForce, Timestamp, Work,
 };
 
 /// Operations that are counted, and orders that rest before.
@@ -42,6 +42,7 @@ fn main() {
         "full_take" => full_take(&mut Desk::new()),
         "print_beside_stops" => print_beside_stops(&mut Desk::with_stops()),
         "stop_fires" => stop_fires(&mut Desk::with_stops()),
+        "close_beside_orders" => close_beside_orders(&mut Desk::with_own_orders()),
         "condition_fires" => condition_fires(&mut Desk::with_conditions()),
         other => {
             eprintln!("no path is called {other:?}");
@@ -195,6 +196,8 @@ struct Desk {
     engine: Engine,
     events: EventBuffer,
     seq: u64,
+    /// Between two commands.
+    step_ns: u64,
 }
 
 impl Desk {
@@ -245,6 +248,26 @@ impl Desk {
         desk
     }
 
+    /// With a position of `OPERATIONS` shares, as many bids for them, and `WAITING` newer entries of the position's own.
+    fn with_own_orders() -> Desk {
+        let mut desk = Desk::empty(2 * WAITING, MAKERS);
+        desk.step_ns = 100_000;
+        desk.order(0, Side::Sell, price(MID), TimeInForce::Day, OPERATIONS);
+        desk.order(1, Side::Buy, price(MID), TimeInForce::Day, OPERATIONS);
+        desk.order(2, Side::Buy, price(MID - 1), TimeInForce::Day, OPERATIONS);
+        for n in 0..WAITING {
+            let below = 2 + mixed(n, DEPTH);
+            desk.order(1, Side::Buy, price(MID - below), TimeInForce::Day, 1);
+        }
+        let waiting = desk
+            .engine
+            .account(AccountId::new(1))
+            .expect("defined")
+            .open_orders;
+        assert_eq!(waiting, WAITING, "each of them rests");
+        desk
+    }
+
     fn empty(orders: u32, positions: u32) -> Desk {
         let capacity = Capacity {
             accounts: MAKERS,
@@ -257,6 +280,7 @@ impl Desk {
             engine: Engine::new(capacity),
             events: EventBuffer::new(),
             seq: 0,
+            step_ns: 1_000,
         };
         desk.apply(Command::DefineInstrument(Box::new(InstrumentDefinition {
             symbol: Symbol::cut("BENCH"),
@@ -309,7 +333,7 @@ impl Desk {
         self.seq += 1;
         let command = Sequenced {
             seq: Seq::new(self.seq),
-            time: Timestamp::from_nanos(1_795_146_300_000_000_000 + self.seq * 1_000),
+            time: Timestamp::from_nanos(1_795_146_300_000_000_000 + self.seq * self.step_ns),
             command,
         };
         self.events.clear();
@@ -391,6 +415,28 @@ fn stop_fires(desk: &mut Desk) {
     for n in 0..OPERATIONS {
         desk.print(MID + 1 + n);
     }
+}
+
+/// Closes of one share each, which fill at once.
+#[inline(never)]
+fn close_beside_orders(desk: &mut Desk) {
+    let holder = Actor {
+        account: AccountId::new(1),
+        admin: false,
+    };
+    let position = PositionId::new(2);
+    for _ in 0..OPERATIONS {
+        desk.apply(Command::ClosePosition(ClosePosition {
+            actor: holder,
+            position,
+            quantity: Some(shares(1)),
+        }));
+    }
+    let left = desk
+        .engine
+        .position(position)
+        .map_or(0, |position| position.quantity);
+    assert_eq!(left, 0, "every close filled");
 }
 
 /// Prints that reach the stop of one position each, whose exit rests.
