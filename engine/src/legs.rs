@@ -466,3 +466,155 @@ fn fits(account: &Account, reach: &Reach) -> bool {
     account.current_value(reach.best) <= account.peak
         && worst_between(account, reach.worst, reach.best).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{
+        AccountDefinition, Command, InstrumentDefinition, MarketPrice, NewOrder, Sequenced,
+    };
+    use crate::engine::{Capacity, Work};
+    use crate::event::EventBuffer;
+    use crate::ids::{Seq, StrategyId};
+    use crate::risk_limits::RiskLimits;
+    use crate::terms::{OrderType, Product, TimeInForce};
+    use crate::text::{ClientOrderId, Symbol, Text};
+    use crate::units::{Quantity, Ratio, Timestamp};
+
+    const HOLDERS: u32 = 200;
+    const LEGS: u32 = 3;
+
+    /// An engine whose account 0 has sold `LEGS` instruments to each of the holders.
+    struct Holders(Engine, EventBuffer);
+
+    impl Holders {
+        fn new() -> Holders {
+            let capacity = Capacity {
+                accounts: HOLDERS + 1,
+                instruments: LEGS,
+                orders: 64,
+                positions: 2 * HOLDERS * LEGS,
+                client_order_ids: 16,
+            };
+            let mut holders = Holders(Engine::new(capacity), EventBuffer::new());
+            for number in 0..LEGS {
+                holders.apply(Command::DefineInstrument(alloc::boxed::Box::new(
+                    InstrumentDefinition {
+                        symbol: Symbol::cut(["A", "B", "C"][number as usize]),
+                        exchange: Text::cut("NSE"),
+                        tick_size: Price::from_paise(5).unwrap(),
+                        lot_size: Quantity::clamped(1),
+                        freeze_quantity: Quantity::clamped(1_000_000),
+                        reference_price: Price::from_paise(100_000).unwrap(),
+                        price_band: Ratio::from_ppm(900_000),
+                        mis_allowed: true,
+                        banned: false,
+                        derivatives: false,
+                    },
+                )));
+            }
+            for number in 0..=HOLDERS {
+                holders.apply(Command::DefineAccount(alloc::boxed::Box::new(
+                    AccountDefinition {
+                        name: Text::cut(&std::format!("account-{number}")),
+                        opening_balance: Money::from_paise(1_000_000_000),
+                        limits: RiskLimits::maker(),
+                        profile: Text::cut("maker"),
+                        venue: number == 0,
+                    },
+                )));
+            }
+            for instrument in 0..LEGS {
+                holders.print(instrument, 100_000);
+                for holder in 1..=HOLDERS {
+                    holders.order(0, instrument, Side::Sell);
+                    holders.order(holder, instrument, Side::Buy);
+                }
+            }
+            holders
+        }
+
+        fn apply(&mut self, command: Command) {
+            let seq = self.0.last_seq().get() + 1;
+            let command = Sequenced {
+                seq: Seq::new(seq),
+                time: Timestamp::from_nanos(1_795_667_400_000_000_000 + seq * 1_000_000),
+                command,
+            };
+            self.1.clear();
+            let mut work = self.0.apply(&command, &mut self.1);
+            while work == Work::More {
+                self.1.clear();
+                work = self.0.resume(&mut self.1);
+            }
+            assert_eq!(self.0.audit(), Ok(()));
+        }
+
+        fn print(&mut self, instrument: u32, paise: u32) {
+            self.apply(Command::MarketPrice(MarketPrice {
+                instrument: InstrumentId::new(instrument),
+                price: Price::from_paise(paise).unwrap(),
+            }));
+        }
+
+        fn order(&mut self, account: u32, instrument: u32, side: Side) {
+            self.apply(Command::NewOrder(NewOrder {
+                account: AccountId::new(account),
+                strategy: StrategyId::new(1),
+                instrument: InstrumentId::new(instrument),
+                side,
+                product: Product::Mis,
+                order_type: OrderType::Limit(Price::from_paise(100_000).unwrap()),
+                time_in_force: TimeInForce::Day,
+                quantity: Quantity::clamped(100),
+                post_only: false,
+                disclosed: None,
+                minimum: None,
+                stop_loss: None,
+                take_profit: None,
+                client_order_id: ClientOrderId::EMPTY,
+                metadata: None,
+            }));
+        }
+
+        fn banded(&self) -> usize {
+            self.0.accounts.iter().filter(|account| account.banded).count()
+        }
+
+        /// Legs that have been marked at a price.
+        fn marked_at(&self, paise: u32) -> usize {
+            let price = Price::from_paise(paise);
+            self.0
+                .positions
+                .keys()
+                .iter()
+                .filter(|leg| !leg.venue && leg.mark == price)
+                .count()
+        }
+    }
+
+    /// Who has paid charges is below his peak, so his legs wait in bands, and a print within them costs nothing.
+    #[test]
+    fn a_print_within_the_bands_looks_at_no_leg() {
+        let mut holders = Holders::new();
+        assert_eq!(holders.banded(), HOLDERS as usize);
+        holders.print(1, 100_005);
+        assert_eq!(holders.marked_at(100_005), 0);
+        // A fall of 20 % passes every band.
+        holders.print(1, 80_000);
+        assert_eq!(holders.marked_at(80_000), HOLDERS as usize);
+        assert_eq!(holders.banded(), HOLDERS as usize);
+    }
+
+    /// At its peak an account is followed, for every gain is a new one; after a fall it waits in bands again.
+    #[test]
+    fn an_account_at_its_peak_is_followed() {
+        let mut holders = Holders::new();
+        holders.print(1, 120_000);
+        assert_eq!(holders.banded(), 0);
+        holders.print(1, 120_100);
+        assert_eq!(holders.marked_at(120_100), HOLDERS as usize);
+        holders.print(1, 110_000);
+        assert_eq!(holders.banded(), HOLDERS as usize);
+    }
+}
