@@ -27,11 +27,16 @@ pub(crate) enum Standing {
 /// A position key and what is held under it; its id is its slot + 1. A key that was ever filled stays for good, since its
 /// id is in trades and tables. One whose orders all went unfilled is vacant: it stays too, until a new key finds the store full
 /// and takes the place of the one that has been vacant longest. So nobody uses the store up with orders that come and go.
+///
+/// The fields stand in the order of their use: the first two cache lines are what every order touches, the third what fills do.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[repr(C, align(64))]
 pub(crate) struct Position {
     pub(crate) account: AccountId,
     pub(crate) instrument: InstrumentId,
     pub(crate) strategy: StrategyId,
+    /// Next key of the same account and instrument, from the newest to the oldest.
+    pub(crate) next_alike: u32,
     pub(crate) product: Product,
     pub(crate) standing: Standing,
     pub(crate) venue: bool,
@@ -45,10 +50,19 @@ pub(crate) struct Position {
     pub(crate) watched: bool,
     /// On the list of positions that are marked on every print.
     pub(crate) spread: bool,
-    /// The prices between which nobody has to look at it, while its account is banded (see [`crate::legs`]).
-    pub(crate) band: Option<Band>,
     /// Signed: negative is short.
     pub(crate) quantity: i64,
+    /// Open quantity of its orders by side (worst-case position).
+    pub(crate) open_buy: i64,
+    pub(crate) open_sell: i64,
+    /// Σ `exit_leaves` of its orders; never above `|quantity|` between steps.
+    pub(crate) exits: i64,
+    /// Its open orders.
+    pub(crate) lists: OrderLists,
+    /// Orders with an entry part.
+    pub(crate) entries: u32,
+    #[serde(skip)]
+    pub(crate) digested: Digested,
     /// Signed cost of the open quantity.
     pub(crate) cost: Money,
     /// Since it was last flat.
@@ -58,9 +72,14 @@ pub(crate) struct Position {
     pub(crate) mark: Option<Price>,
     /// The price that its P&L was last published at.
     pub(crate) published: Option<Price>,
+    /// The prices between which nobody has to look at it, while its account is banded (see [`crate::legs`]).
+    pub(crate) band: Option<Band>,
     pub(crate) stop_loss: Option<Price>,
     pub(crate) take_profit: Option<Price>,
     pub(crate) trailing: Option<Trailing>,
+    /// Of `exits`, those that wait for their trigger, and those that work at a protected price.
+    pub(crate) pending_exits: i64,
+    pub(crate) market_exits: i64,
     /// The best last price since the trailing stop was set, while the stop is in no group, which would know it.
     pub(crate) extreme: Option<Price>,
     /// Where its stop, target and trailing stop are among the triggers.
@@ -74,21 +93,8 @@ pub(crate) struct Position {
     pub(crate) bought: i64,
     /// Trading day of the last purchase for delivery.
     pub(crate) bought_on: u32,
-    /// Open quantity of its orders by side (worst-case position).
-    pub(crate) open_buy: i64,
-    pub(crate) open_sell: i64,
-    /// Σ `exit_leaves` of its orders; never above `|quantity|` between steps.
-    pub(crate) exits: i64,
-    /// Of `exits`, those that wait for their trigger, and those that work at a protected price.
-    pub(crate) pending_exits: i64,
-    pub(crate) market_exits: i64,
-    /// Orders with an entry part.
-    pub(crate) entries: u32,
-    /// Its open orders.
-    pub(crate) lists: OrderLists,
-    /// Neighbours in the list of keys of the same account and instrument, the newest first.
+    /// The key of the same account and instrument that is newer.
     pub(crate) previous_alike: u32,
-    pub(crate) next_alike: u32,
     /// Neighbours in the list of keys of the same account, the oldest first.
     pub(crate) previous_of_account: u32,
     pub(crate) next_of_account: u32,
@@ -98,8 +104,6 @@ pub(crate) struct Position {
     /// Neighbours in the list of those that are marked on every print.
     pub(crate) previous_spread: u32,
     pub(crate) next_spread: u32,
-    #[serde(skip)]
-    pub(crate) digested: Digested,
 }
 
 impl Position {
