@@ -378,3 +378,114 @@ fn numbers_may_be_strings_and_words_in_any_case() {
         assert_eq!(answer["details"], details);
     }
 }
+
+/// One key by whatever way, however it is written: key order, white space, numbers as text, case, header or field, REST or
+/// WebSocket, and while the first is still in flight. Anything else under it is a conflict, on every way.
+#[test]
+fn one_key_is_one_order_on_every_way() {
+    let site = Site::with_accounts(&[COUNTER]);
+    let server = site.start(QUIET);
+    let mut client = server.client_of(&site, "counter");
+    let first = r#"{"symbol":"RELIANCE","side":"SELL","quantity":10,"price":2460.00,"metadata":{"a":1,"b":[1,2]},"client_order_id":"k"}"#;
+    let placed = client.send("POST", ORDERS, first.as_bytes()).expect(201);
+    for again in [
+        r#"{"client_order_id":"k","price":2460.00,"metadata":{"a":1,"b":[1,2]},"quantity":10,"side":"SELL","symbol":"RELIANCE"}"#,
+        "{ \"symbol\" : \"RELIANCE\",\n \"side\":\"sell\", \"quantity\":\"10\", \"price\":\"2460\",\t\"exchange\":\"NSE\", \"order_type\":\"limit\",
+           \"product\":\"MIS\", \"validity\":\"DAY\", \"strategy_id\":1, \"stop_loss\":0, \"metadata\":{\"a\":1,\"b\":[1,2]}, \"client_order_id\":\"k\" }",
+        r#"{"symbol":"RELIANCE","side":"SELL","quantity":10,"price":2460,"metadata":{ "b": [1, 2], "a": 1 },"client_order_id":"k"}"#,
+    ] {
+        assert_eq!(client.send("POST", ORDERS, again.as_bytes()).expect(201), placed, "{again}");
+    }
+    let mut socket = server.socket_of(&site, "counter");
+    socket.say(&format!(r#"{{"type":"order:place","id":"w","data":{first}}}"#));
+    let reply = loop {
+        let message = socket.next();
+        if message["id"] == "w" {
+            break message;
+        }
+    };
+    assert_eq!(reply["data"]["order_id"], placed["order_id"], "{reply}");
+    for (field, other) in [
+        ("quantity", json!(11)),
+        ("price", json!(2460.05)),
+        ("side", json!("BUY")),
+        ("symbol", json!("TCS")),
+        ("product", json!("CNC")),
+        ("validity", json!("IOC")),
+        ("order_type", json!("MARKET")),
+        ("strategy_id", json!(2)),
+        ("stop_loss", json!(2470.00)),
+        ("take_profit", json!(2400.00)),
+        ("metadata", json!({"a": 2})),
+    ] {
+        let body = with(serde_json::from_str(first).unwrap(), field, other);
+        client.post(ORDERS, &body).expect_error(409);
+        socket.say(&json!({"type": "order:place", "id": field, "data": body}).to_string());
+        let reply = loop {
+            let message = socket.next();
+            if message["id"] == field {
+                break message;
+            }
+        };
+        assert_eq!(reply["status"], 409, "{reply}");
+    }
+
+    // Two at once on one connection, and more from several: one order.
+    let body = limit("SELL", 5, "2461.00");
+    let numbers: Vec<u64> = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..8)
+            .map(|_| {
+                let mut client = server
+                    .client_of(&site, "counter")
+                    .with_header("Idempotency-Key", "race");
+                let body = &body;
+                scope.spawn(move || id_of(&client.post(ORDERS, body).expect(201)))
+            })
+            .collect();
+        senders.into_iter().map(|sender| sender.join().unwrap()).collect()
+    });
+    assert!(numbers.iter().all(|number| *number == numbers[0]), "{numbers:?}");
+    assert_fields(
+        &client.get("/api/oms/orders/active").expect(200),
+        &[("count", "2")],
+    );
+}
+
+/// What was refused for its rate may be sent again under the same id, and is then decided.
+#[test]
+fn a_throttled_order_is_not_remembered() {
+    let site = Site::with_accounts(&[crate::support::server::Account {
+        name: "slow",
+        balance: "10000000.00",
+        profile: "slow",
+        role: "trader",
+    }]);
+    let config = std::fs::read_to_string(site.config_file()).unwrap();
+    let profile = "[profiles.slow]\nbase = \"unlimited-paper\"\norders_per_second_max = 2\n";
+    site.configure(&format!("{config}\n{profile}"));
+    let server = site.start(QUIET);
+    let mut client = server.client_of(&site, "slow");
+    let order = |id: usize| {
+        with(
+            limit("BUY", 1, "2440.00"),
+            "client_order_id",
+            json!(format!("n-{id}")),
+        )
+    };
+    let throttled = crate::support::wait_for("a refusal for the rate", {
+        let mut id = 0;
+        let client = &mut client;
+        move || {
+            id += 1;
+            let answer = client.post(ORDERS, &order(id));
+            (answer.status == 429).then_some((id, answer))
+        }
+    });
+    let (id, answer) = throttled;
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let placed = crate::support::wait_for("a token", || {
+        let answer = client.post(ORDERS, &order(id));
+        (answer.status == 201).then(|| answer.json())
+    });
+    assert_eq!(client.post(ORDERS, &order(id)).expect(201), placed);
+}

@@ -222,7 +222,8 @@ fn parse_client_order_id(raw: Raw<'_>, idempotency_key: Option<&str>) -> Result<
     }
 }
 
-/// The JSON text of an object, without the white space around it. Empty ones are not kept. What others could not read
+/// The JSON text of an object, with its keys in order and no white space: the same order under the same id stays the
+/// same, however its sender writes it. Empty ones are not kept. What others could not read
 /// back is refused: half a surrogate pair, deep nesting, and the NUL character, which PostgreSQL's jsonb has no room for.
 fn parse_metadata(raw: Raw<'_>) -> Result<Option<Box<str>>, Invalid> {
     let Some(text) = raw.map(|raw| raw.get().trim()) else {
@@ -237,12 +238,13 @@ fn parse_metadata(raw: Raw<'_>) -> Result<Option<Box<str>>, Invalid> {
     if text.len() > METADATA_LEN_MAX {
         return Err(format!("metadata is longer than {METADATA_LEN_MAX} bytes"));
     }
-    let value: Value =
+    let mut value: Value =
         serde_json::from_str(text).map_err(|error| format!("metadata is not valid JSON: {error}"))?;
     if holds_nul(&value) {
         return Err("metadata contains a NUL character".to_owned());
     }
-    Ok(Some(text.into()))
+    value.sort_all_objects();
+    Ok(Some(value.to_string().into()))
 }
 
 /// The depth is bounded by the parser that made the value.

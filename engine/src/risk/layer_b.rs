@@ -106,10 +106,14 @@ fn session(split: &Split<'_>) -> Check {
     }
 }
 
-/// `market_protection`: the protected price of a market entry comes from a last price that may not be too old.
+/// `market_protection`: a market entry, also one behind a trigger, needs a last price that is not too old.
 #[inline(always)]
 fn market_protection(split: &Split<'_>) -> Check {
-    if split.subject.order.order_type != OrderType::Market {
+    let is_protected = matches!(
+        split.subject.order.order_type,
+        OrderType::Market | OrderType::StopMarket { .. }
+    );
+    if !is_protected {
         return Check::NotApplicable(RejectCode::StaleProtection);
     }
     reference_age(split, RejectCode::StaleProtection)
@@ -263,7 +267,7 @@ fn gross_exposure(split: &Split<'_>) -> Check {
     )
 }
 
-/// |Σ position × mark| with this order, against a multiple of the balance.
+/// |Σ position × mark| with this order + open entries, whichever way they go, against a multiple of the balance.
 #[inline(always)]
 fn net_exposure(split: &Split<'_>) -> Check {
     let (Some(limit), true) = (split.subject.limits.net_exposure_max, split.is_entry()) else {
@@ -279,7 +283,8 @@ fn net_exposure(split: &Split<'_>) -> Check {
         .net
         .paise()
         .saturating_add(signed)
-        .saturating_abs();
+        .saturating_abs()
+        .saturating_add(split.subject.account.entry_value.total());
     exposure(split, RejectCode::NetExposure, net, limit)
 }
 

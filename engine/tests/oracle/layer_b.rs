@@ -131,7 +131,8 @@ impl Oracle {
         let ratio = self.limits(c).net_exposure_max?;
         let held: Paise = self.exposures(account).iter().sum();
         let added = i128::from(c.order.side.sign()) * c.price() * c.entry;
-        self.check_exposure(c, RejectCode::NetExposure, (held + added).abs(), ratio)
+        let working = self.open_entries(account);
+        self.check_exposure(c, RejectCode::NetExposure, (held + added).abs() + working, ratio)
     }
 
     fn check_exposure(

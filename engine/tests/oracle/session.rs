@@ -213,7 +213,9 @@ impl Oracle {
 
     pub(super) fn check_protection_age(&self, c: &Candidate) -> Option<Rejection> {
         match c.order.order_type {
-            OrderType::Market => self.check_age(c, RejectCode::StaleProtection),
+            OrderType::Market | OrderType::StopMarket { .. } => {
+                self.check_age(c, RejectCode::StaleProtection)
+            }
             _ => None,
         }
     }
