@@ -13,8 +13,8 @@ use std::hint::black_box;
 
 use engine::{
     AccountDefinition, AccountId, Capacity, ClientOrderId, Command, Engine, EventBuffer,
-    InstrumentDefinition, InstrumentId, Money, NewOrder, OrderType, Price, Product, Quantity, Ratio,
-    RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp,
+    InstrumentDefinition, InstrumentId, MarketPrice, Money, NewOrder, OrderType, Price, Product, Quantity,
+    Ratio, RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp,
 };
 
 /// Orders that are checked.
@@ -190,6 +190,10 @@ fn engine(limits: RiskLimits) -> Engine {
         instrument,
         account("measured", limits),
         account("other", RiskLimits::NONE),
+        Command::MarketPrice(MarketPrice {
+            instrument: InstrumentId::new(0),
+            price: price(MID),
+        }),
         bid(1, Side::Sell, MID),
         bid(0, Side::Buy, MID),
         bid(0, Side::Buy, MID - 100),

@@ -106,8 +106,9 @@ pub fn run(args: &RiskBenchArgs) -> Result<RiskReport, EngineBenchError> {
 
 fn profiles() -> [Profile; 4] {
     let dashboard = RiskLimits::dashboard();
-    // Whatever the monitor watches stays on, and so does self-trade prevention: they decide more than the checks.
+    // Whatever the monitor watches stays on, funds included, and so does self-trade prevention: they do more than checks.
     let off = RiskLimits {
+        balance_check: dashboard.balance_check,
         mis_leverage: dashboard.mis_leverage,
         daily_loss_max: dashboard.daily_loss_max,
         drawdown_max: dashboard.drawdown_max,
