@@ -107,8 +107,8 @@ impl Lane {
         self.answer_len
     }
 
-    pub(super) fn into_histogram(self) -> Histogram<u64> {
-        self.histogram
+    pub(super) fn histogram(&self) -> &Histogram<u64> {
+        &self.histogram
     }
 
     /// What was recorded so far was to warm up.
@@ -353,6 +353,6 @@ mod tests {
         lane.take_turn(1_000, Duration::from_millis(50)).unwrap();
         assert_eq!(lane.histogram.len(), 50);
         lane.forget();
-        assert_eq!(lane.into_histogram().len(), 0);
+        assert_eq!(lane.histogram().len(), 0);
     }
 }

@@ -5,6 +5,7 @@
 //! stall is charged to every request that it delayed. The lanes take turns of half a second, so that what else the
 //! machine does falls on all of them alike. A figure is given only where every order was answered 201.
 
+mod downloads;
 mod echo;
 mod lane;
 
@@ -20,6 +21,7 @@ use hdrhistogram::Histogram;
 use persistence_writer::bench::{self, Load};
 use serde_json::{Value, json};
 
+use self::downloads::{Downloaded, Downloads};
 use self::echo::Echo;
 use self::lane::{Lane, Protocol};
 pub(super) use self::lane::{http_answer, http_request as http_order, masked_text, upgrade};
@@ -40,6 +42,9 @@ pub struct GatewayBenchArgs {
     /// How the server's engine thread waits; its default where it is absent.
     #[arg(long, value_name = "STRATEGY")]
     pub wait: Option<String>,
+    /// Measure once more beside as many readers, each downloading the whole history of orders again and again.
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub readers: u32,
     /// On the disk of the journal; a folder is made in it and removed again.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub directory: PathBuf,
@@ -86,6 +91,9 @@ pub struct GatewayReport {
     rate: u32,
     /// Nanoseconds from the planned send to the whole answer.
     lanes: Vec<(&'static str, Histogram<u64>)>,
+    /// The same beside `--readers`, and what those downloaded.
+    beside: Option<(Vec<(&'static str, Histogram<u64>)>, Downloaded)>,
+    readers: u32,
     /// Nanoseconds of a bare fdatasync, with `--ack durable`.
     sync: Option<Histogram<u64>>,
     /// The server's own account: `GET /api/oms/latency`.
@@ -95,7 +103,8 @@ pub struct GatewayReport {
 /// # Errors
 /// Where server or echo cannot be run, or an answer is not the one that is due.
 pub fn run(args: &GatewayBenchArgs) -> Result<GatewayReport, GatewayBenchError> {
-    let requests = u64::from(args.rate) * u64::from(args.seconds + 1);
+    let passes = 1 + u64::from(args.readers > 0);
+    let requests = u64::from(args.rate) * (u64::from(args.seconds) * passes + 1);
     if requests > GATEWAY_BENCH_REQUESTS_MAX {
         return Err(GatewayBenchError::TooMany);
     }
@@ -114,27 +123,48 @@ pub fn run(args: &GatewayBenchArgs) -> Result<GatewayReport, GatewayBenchError> 
         lane.take_turn(args.rate, turn)?;
         lane.forget();
     }
-    let turns = u128::from(args.seconds) * 1_000 / turn.as_millis();
-    for _ in 0..turns {
-        for (lane, _) in &mut lanes {
-            lane.take_turn(args.rate, turn)?;
+    take_turns(&mut lanes, args)?;
+    let alone = histograms(&lanes);
+    let beside = match args.readers {
+        0 => None,
+        readers => {
+            lanes.iter_mut().for_each(|(lane, _)| lane.forget());
+            let downloads = Downloads::start(server.address, readers);
+            take_turns(&mut lanes, args)?;
+            Some((histograms(&lanes), downloads.end()?))
         }
-    }
+    };
     let sync = match args.ack {
         BenchAck::Memory => None,
         BenchAck::Durable => Some(bare_sync(&scratch.0)?),
     };
     let stages = lane::fetch(server.address, "/api/oms/latency")?;
-    let lanes = lanes
-        .into_iter()
-        .map(|(lane, _)| (lane.name(), lane.into_histogram()));
     Ok(GatewayReport {
         ack: args.ack,
         rate: args.rate,
-        lanes: lanes.collect(),
+        lanes: alone,
+        beside,
+        readers: args.readers,
         sync,
         stages,
     })
+}
+
+/// Every lane's turns, one after the other.
+fn take_turns(lanes: &mut [(Lane, Option<Echo>)], args: &GatewayBenchArgs) -> Result<(), GatewayBenchError> {
+    let turn = GATEWAY_BENCH_TURN;
+    let turns = u128::from(args.seconds) * 1_000 / turn.as_millis();
+    for _ in 0..turns {
+        for (lane, _) in &mut *lanes {
+            lane.take_turn(args.rate, turn)?;
+        }
+    }
+    Ok(())
+}
+
+fn histograms(lanes: &[(Lane, Option<Echo>)]) -> Vec<(&'static str, Histogram<u64>)> {
+    let of = |(lane, _): &(Lane, Option<Echo>)| (lane.name(), lane.histogram().clone());
+    lanes.iter().map(of).collect()
 }
 
 /// One block each, one at a time, into a file of zeros: what a single order's durability costs at least.
@@ -176,9 +206,15 @@ impl GatewayReport {
         }
     }
 
-    fn rows(&self) -> impl Iterator<Item = (&'static str, &Histogram<u64>)> {
-        let lanes = self.lanes.iter().map(|(name, histogram)| (*name, histogram));
-        lanes.chain(self.sync.iter().map(|sync| ("bare fdatasync", sync)))
+    fn rows(&self) -> impl Iterator<Item = (String, &Histogram<u64>)> {
+        let lanes = self
+            .lanes
+            .iter()
+            .map(|(name, histogram)| ((*name).to_owned(), histogram));
+        let beside = self.beside.iter().flat_map(|(lanes, _)| lanes);
+        let beside = beside.map(|(name, histogram)| (format!("{name}, {} readers", self.readers), histogram));
+        let sync = self.sync.iter().map(|sync| ("bare fdatasync".to_owned(), sync));
+        lanes.chain(beside).chain(sync)
     }
 
     pub fn json(&self) -> Value {
@@ -203,6 +239,9 @@ impl GatewayReport {
             "lanes": rows.collect::<Vec<_>>(),
             "ratios": ratios.collect::<Vec<_>>(),
             "server_stages": self.stages["stages"],
+            "readers": self.readers,
+            "downloads": self.beside.as_ref().map(|(_, downloaded)| downloaded.count),
+            "downloaded_bytes": self.beside.as_ref().map(|(_, downloaded)| downloaded.bytes),
         })
     }
 }
@@ -213,14 +252,18 @@ impl fmt::Display for GatewayReport {
         writeln!(f, "open loop, {rate} orders/s, ack {ack}; microseconds")?;
         writeln!(
             f,
-            "{:<20} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            "{:<30} {:>8} {:>8} {:>8} {:>8} {:>8}",
             "", "count", "p50", "p99", "p99.9", "max"
         )?;
         for (name, histogram) in self.rows() {
             let us = |quantile| histogram.value_at_quantile(quantile) / 1_000;
             let (count, max) = (histogram.len(), histogram.max() / 1_000);
             let (p50, p99, p99_9) = (us(0.5), us(0.99), us(0.999));
-            writeln!(f, "{name:<20} {count:>8} {p50:>8} {p99:>8} {p99_9:>8} {max:>8}")?;
+            writeln!(f, "{name:<30} {count:>8} {p50:>8} {p99:>8} {p99_9:>8} {max:>8}")?;
+        }
+        if let Some((_, downloaded)) = &self.beside {
+            let (count, mib) = (downloaded.count, downloaded.bytes >> 20);
+            writeln!(f, "{count} downloads of the history of orders, {mib} MiB")?;
         }
         for (name, found, target) in self.ratios() {
             let word = if found <= target { "met" } else { "missed" };
