@@ -85,14 +85,17 @@ pub(super) fn failed(what: &'static str) -> impl FnOnce(io::Error) -> GatewayBen
     move |source| GatewayBenchError::Io { what, source }
 }
 
+/// A lane's name and what it measured.
+type LaneTimes = (&'static str, Histogram<u64>);
+
 #[derive(Clone, Debug)]
 pub struct GatewayReport {
     ack: BenchAck,
     rate: u32,
     /// Nanoseconds from the planned send to the whole answer.
-    lanes: Vec<(&'static str, Histogram<u64>)>,
+    lanes: Vec<LaneTimes>,
     /// The same beside `--readers`, and what those downloaded.
-    beside: Option<(Vec<(&'static str, Histogram<u64>)>, Downloaded)>,
+    beside: Option<(Vec<LaneTimes>, Downloaded)>,
     readers: u32,
     /// Nanoseconds of a bare fdatasync, with `--ack durable`.
     sync: Option<Histogram<u64>>,
@@ -162,7 +165,7 @@ fn take_turns(lanes: &mut [(Lane, Option<Echo>)], args: &GatewayBenchArgs) -> Re
     Ok(())
 }
 
-fn histograms(lanes: &[(Lane, Option<Echo>)]) -> Vec<(&'static str, Histogram<u64>)> {
+fn histograms(lanes: &[(Lane, Option<Echo>)]) -> Vec<LaneTimes> {
     let of = |(lane, _): &(Lane, Option<Echo>)| (lane.name(), lane.histogram().clone());
     lanes.iter().map(of).collect()
 }
