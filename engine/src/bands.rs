@@ -122,23 +122,31 @@ impl Engine {
             self.split_into_legs(id, instrument);
             return;
         };
+        let around = |shift: u32| {
+            let width = here.wrapping_add(domain.first_tick()) >> shift;
+            // Neighbours get different widths, so that a move of the market does not reach all of them at once.
+            let width = width.saturating_sub((width >> 6).wrapping_mul(id.get() & 15));
+            Band {
+                low: here.saturating_sub(width),
+                high: here.saturating_add(width).min(domain.last_tick()),
+            }
+        };
+        let fits = |shift| {
+            let band = around(shift);
+            let worst = self.worst_within(id, instrument, band)?;
+            Some((band, worst.margin_room))
+        };
         let point = Band {
             low: here,
             high: here,
         };
-        let (mut band, mut room) = (point, NO_ROOM);
-        for shift in WIDTH_SHIFTS {
-            let width = here.wrapping_add(domain.first_tick()) >> shift;
-            // Neighbours get different widths, so that a move of the market does not reach all of them at once.
-            let width = width.saturating_sub((width >> 6).wrapping_mul(id.get() & 15));
-            let wider = Band {
-                low: here.saturating_sub(width),
-                high: here.saturating_add(width).min(domain.last_tick()),
-            };
-            if let Some(worst) = self.worst_within(id, instrument, wider) {
-                (band, room) = (wider, worst.margin_room);
-                break;
-            }
+        // While an alert is up not even the narrowest fits.
+        let narrowest = WIDTH_SHIFTS.last().and_then(|&shift| fits(shift));
+        let widest = narrowest.and_then(|_| WIDTH_SHIFTS.into_iter().find_map(fits));
+        let (band, room) = widest.unwrap_or((point, NO_ROOM));
+        if account.band == Some(band) {
+            self.account_mut(id).margin_room = room;
+            return;
         }
         let can_rest = bands.can_rest(Side::Buy, band.low) && bands.can_rest(Side::Sell, band.high);
         self.leave_band(id, instrument);
