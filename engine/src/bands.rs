@@ -3,17 +3,18 @@
 //! An account that holds one instrument waits in that instrument's two lists of band ends. A mark beyond an end takes
 //! it out, and after its review it gets a new band, the widest of a few in which even the worst price crosses no
 //! threshold. Within a band everything that is compared is a monotone function of the price, so the two ends decide.
-//! While an alert is up its recovery has to be seen as well: then the band is the one price that is marked now.
+//! While an alert is up its recovery has to be seen as well: then the band ends where that could begin. Where no band fits it
+//! is the one price that is marked now.
 
 use crate::account::Account;
 use crate::arena::{NIL, Slots};
 use crate::engine::Engine;
 use crate::ids::{AccountId, InstrumentId};
 use crate::marking::{Spread, paise_between};
-use crate::monitor::{WARN_PERCENT, exceeds};
+use crate::monitor::{WARN_PERCENT, exceeds, recovery};
 use crate::position::Position;
 use crate::terms::{Side, TradingState};
-use crate::units::{Money, Price};
+use crate::units::{Money, Price, Ratio};
 
 /// Widths that are tried, as right shifts of the price: 6 %, 1.5 %, 0.4 %, 0.1 % to either side.
 const WIDTH_SHIFTS: [u32; 4] = [4, 6, 8, 10];
@@ -27,7 +28,7 @@ pub(crate) struct Band {
 
 /// What a band leaves an account in the worst case.
 pub(crate) struct Worst {
-    /// Funds × leverage × [`WARN_PERCENT`]: margin × leverage × 100 up to this raises no alert.
+    /// Funds × leverage × [`WARN_PERCENT`]: margin × leverage × 100 up to this raises no alert. [`NO_ROOM`] while it is up.
     margin_room: i128,
 }
 
@@ -97,9 +98,9 @@ impl Engine {
             (Spread::One(instrument), Some(band)) => self.worst_within(id, instrument, band),
             _ => None,
         };
-        let room = worst.map_or(NO_ROOM, |worst| worst.margin_room);
-        self.account_mut(id).margin_room = room;
-        room != NO_ROOM
+        let quiet = worst.is_some();
+        self.account_mut(id).margin_room = worst.map_or(NO_ROOM, |worst| worst.margin_room);
+        quiet
     }
 
     /// Gives an account the widest band in which it stays quiet, or the one price that is marked now.
@@ -140,7 +141,7 @@ impl Engine {
             low: here,
             high: here,
         };
-        // While an alert is up not even the narrowest fits.
+        // At the edge of an alert not even the narrowest fits.
         let narrowest = WIDTH_SHIFTS.last().and_then(|&shift| fits(shift));
         let widest = narrowest.and_then(|_| WIDTH_SHIFTS.into_iter().find_map(fits));
         let (band, room) = widest.unwrap_or((point, NO_ROOM));
@@ -155,6 +156,17 @@ impl Engine {
             self.enter_band(id, instrument, band);
         } else {
             self.split_into_legs(id, instrument);
+        }
+    }
+
+    /// An order's margin was given back, perhaps by somebody else's command: where that could end an alert, the account is
+    /// looked at with the next mark.
+    #[inline]
+    pub(crate) fn ease_margin(&mut self, order: u32) {
+        let id = self.orders.at(order).account;
+        if self.account_of(id).margin_alerted && !self.stays_quiet(id) {
+            self.refresh(id);
+            self.renew_band(id);
         }
     }
 
@@ -183,7 +195,7 @@ impl Engine {
     }
 }
 
-/// What is left of an account whose positions gain between `worst` and `best`; `None` where an alert is up or could go up.
+/// What is left of an account whose positions gain between `worst` and `best`; `None` where an alert could go up or come down.
 pub(crate) fn worst_between(account: &Account, worst: Money, best: Money) -> Option<Worst> {
     if account.state == TradingState::Normal && !keeps_its_limits(account, worst, best) {
         return None;
@@ -194,30 +206,54 @@ pub(crate) fn worst_between(account: &Account, worst: Money, best: Money) -> Opt
         });
     }
     let leverage = i128::from(account.limits.mis_leverage.max(1));
-    let funds = account
-        .funds(worst)
-        .max(Money::ZERO)
-        .wide()
-        .wrapping_mul(leverage);
-    let margin_room = funds.wrapping_mul(WARN_PERCENT);
-    let fits = account.held_leveraged().wrapping_mul(100) <= margin_room;
-    (fits && !account.margin_alerted).then_some(Worst { margin_room })
+    let room = |unrealised, percent: i128| {
+        let funds = account.funds(unrealised).max(Money::ZERO).wide();
+        funds.wrapping_mul(leverage).wrapping_mul(percent)
+    };
+    let held = account.held_leveraged().wrapping_mul(100);
+    if account.margin_alerted {
+        // Orders may end it at any time, so every message is looked at.
+        return (held > room(best, recovery(WARN_PERCENT))).then_some(Worst { margin_room: NO_ROOM });
+    }
+    let margin_room = room(worst, WARN_PERCENT);
+    (held <= margin_room).then_some(Worst { margin_room })
 }
 
 /// No margin is so small that it would not have to be looked at.
 pub(crate) const NO_ROOM: i128 = i128::MIN;
 
-/// Daily loss and drawdown between the worst and the best unrealised P&L.
+/// Daily loss and drawdown between the worst and the best unrealised P&L: no alert goes up, none that is up comes down, and
+/// nothing trips the kill switch.
 fn keeps_its_limits(account: &Account, worst: Money, best: Money) -> bool {
-    let loss = account.counted_pnl(worst).negated();
+    let keeps = |raised: bool, most: Money, least: Money, basis: Money, limit: Ratio| {
+        if raised {
+            exceeds(least, basis, limit, recovery(WARN_PERCENT)) && !exceeds(most, basis, limit, 100)
+        } else {
+            !exceeds(most, basis, limit, WARN_PERCENT)
+        }
+    };
+    let loss = |unrealised| account.counted_pnl(unrealised).negated();
+    // A new peak would end a drawdown.
     let peak = account.peak.max(account.current_value(best));
-    let drawdown = peak.saturating_sub(account.current_value(worst));
-    let loses = |limit| exceeds(loss, account.balance, limit, WARN_PERCENT);
-    let falls = |limit| exceeds(drawdown, peak, limit, WARN_PERCENT);
-    !account.daily_loss_alerted
-        && !account.drawdown_alerted
-        && !account.limits.daily_loss_max.is_some_and(loses)
-        && !account.limits.drawdown_max.is_some_and(falls)
+    let fall = |unrealised| peak.saturating_sub(account.current_value(unrealised));
+    let keeps_daily = |limit| {
+        keeps(
+            account.daily_loss_alerted,
+            loss(worst),
+            loss(best),
+            account.balance,
+            limit,
+        )
+    };
+    let keeps_fall = |limit| keeps(account.drawdown_alerted, fall(worst), fall(best), peak, limit);
+    account
+        .limits
+        .daily_loss_max
+        .map_or(!account.daily_loss_alerted, keeps_daily)
+        && account
+            .limits
+            .drawdown_max
+            .map_or(!account.drawdown_alerted, keeps_fall)
 }
 
 /// Whether a position's own loss stays within its limit at both ends.
@@ -225,10 +261,15 @@ pub(crate) fn is_quiet(position: &Position, account: &Account, (low, high): (Pri
     let Some(limit) = account.limits.position_loss_max else {
         return true;
     };
-    let worth = position.value_at(low).min(position.value_at(high));
-    let net = position
-        .realised
-        .saturating_sub(position.charges)
-        .saturating_add(worth.saturating_sub(position.cost));
-    !position.loss_alerted && !exceeds(net.negated(), account.balance, limit, 100)
+    let loss = |worth: Money| {
+        let unrealised = worth.saturating_sub(position.cost);
+        let net = position.realised.saturating_sub(position.charges);
+        net.saturating_add(unrealised).negated()
+    };
+    let (at_low, at_high) = (position.value_at(low), position.value_at(high));
+    if position.loss_alerted {
+        exceeds(loss(at_low.max(at_high)), account.balance, limit, recovery(100))
+    } else {
+        !exceeds(loss(at_low.min(at_high)), account.balance, limit, 100)
+    }
 }

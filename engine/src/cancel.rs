@@ -63,6 +63,7 @@ impl Engine {
             self.touch(instrument);
         }
         self.release(slot, entry, exit);
+        self.ease_margin(slot);
         self.emit_cancelled(
             slot,
             entry.wrapping_add(exit),
@@ -87,6 +88,7 @@ impl Engine {
         }
         let exit = self.orders.at(slot).exit_leaves.min(quantity);
         self.release(slot, quantity.wrapping_sub(exit), exit);
+        self.ease_margin(slot);
         let order = self.orders.at_mut(slot);
         order.quantity = order.quantity.wrapping_sub(quantity);
         let order = self.orders.at(slot);

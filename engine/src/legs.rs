@@ -365,8 +365,9 @@ impl Engine {
         let gains_up = position.quantity > 0;
         let gain = WIDTH_SHIFTS.into_iter().find_map(|shift| {
             let tick = end(shift, gains_up)?;
-            let gain = gain_at(position, domain.price_of(tick)).saturating_sub(now);
-            may(Money::ZERO, gain).then_some(tick)
+            let price = domain.price_of(tick);
+            let gain = gain_at(position, price).saturating_sub(now);
+            (may(Money::ZERO, gain) && is_quiet(position, account, (price, price))).then_some(tick)
         })?;
         let loss = WIDTH_SHIFTS.into_iter().find_map(|shift| {
             let tick = end(shift, !gains_up)?;

@@ -16,6 +16,12 @@ use crate::units::{Money, Ratio};
 pub(crate) const WARN_PERCENT: i128 = 80;
 /// An alert is armed again below this share of its threshold: 90 %.
 const RECOVER_PERCENT: i128 = 90;
+
+/// Where an alert that goes up at `percent` of a limit may come down again.
+pub(crate) const fn recovery(percent: i128) -> i128 {
+    percent.wrapping_mul(RECOVER_PERCENT).wrapping_div(100)
+}
+
 const MILLION: i128 = 1_000_000;
 
 /// Whether `amount` is above `percent` of `ratio` of `basis`, exactly.
@@ -30,8 +36,7 @@ fn edge(raised: &mut bool, amount: Money, basis: Money, ratio: Ratio, percent: i
     if exceeds(amount, basis, ratio, percent) {
         return !core::mem::replace(raised, true);
     }
-    let recovered = percent.wrapping_mul(RECOVER_PERCENT).wrapping_div(100);
-    if *raised && !exceeds(amount, basis, ratio, recovered) {
+    if *raised && !exceeds(amount, basis, ratio, recovery(percent)) {
         *raised = false;
     }
     false
