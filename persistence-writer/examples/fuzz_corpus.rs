@@ -91,8 +91,8 @@ fn stream(seed: u64) -> Vec<u8> {
 /// Every fifth order with metadata, and every second kill switch the process's own.
 fn dressed(mut sequenced: Sequenced<Command>, place: usize) -> Sequenced<Command> {
     match &mut sequenced.command {
-        Command::NewOrder(order) if place % 5 == 0 => order.metadata = Some("{\"note\":1}".into()),
-        Command::KillSwitch(kill) if place % 2 == 0 => kill.actor = Actor::PROCESS,
+        Command::NewOrder(order) if place.is_multiple_of(5) => order.metadata = Some("{\"note\":1}".into()),
+        Command::KillSwitch(kill) if place.is_multiple_of(2) => kill.actor = Actor::PROCESS,
         _ => {}
     }
     sequenced

@@ -549,9 +549,10 @@ fn alerts_are_kept_oldest_first_and_seen_by_whom_they_concern() {
             .map(|alert| (alert.raised.nanos() - OPENING_NS) / 1_000_000_000)
             .collect()
     };
-    assert_eq!(raised(Some(TRADER), 10), [2, 4, 5]);
-    assert_eq!(raised(Some(OTHER), 2), [4, 5], "the last two of three");
-    assert_eq!(raised(None, 100), [2, 3, 4, 5]);
+    // That the fold disagrees is told by a notice of the process, which comes back as an alert of its own.
+    assert_eq!(raised(Some(TRADER), 10), [2, 4]);
+    assert_eq!(raised(Some(OTHER), 1), [4], "the last of two");
+    assert_eq!(raised(None, 100), [2, 3, 4]);
     let AlertSubject { quantity, cost, .. } = tape.history.last_alerts(None, 100)[0].subject;
     assert_eq!((quantity, cost), (10, money("24500")), "what was open then");
     assert_eq!(
@@ -565,7 +566,7 @@ fn alerts_are_kept_oldest_first_and_seen_by_whom_they_concern() {
     assert_eq!(tape.history.last_alerts(Some(TRADER), usize::MAX).len(), 100);
     assert_eq!(
         tape.history.last_alerts(Some(OTHER), 10).len(),
-        3,
+        2,
         "one account's flood does not wash out another's"
     );
 }
