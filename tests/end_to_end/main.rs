@@ -27,6 +27,7 @@ mod orders;
 mod paper_market;
 mod process;
 mod reads;
+mod risk_audit;
 mod stops;
 mod stream;
 mod support;
