@@ -19,6 +19,7 @@ mod crash;
 mod crash_load;
 mod disk_full;
 mod io_errors;
+mod kill_scopes;
 mod kill_switch;
 mod latency;
 mod life_of_an_order;
