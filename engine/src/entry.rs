@@ -99,8 +99,7 @@ impl Engine {
         }
     }
 
-    /// Every check of the risk pass on its own, in order; empty for an unknown account or instrument, and where the
-    /// order has no price to be checked with.
+    /// Every check of the risk pass on its own, in order; empty for an unknown account or instrument.
     pub(crate) fn explanation(
         &self,
         order: &NewOrder,

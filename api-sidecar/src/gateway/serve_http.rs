@@ -331,9 +331,8 @@ fn order_lane(
     let key = idempotency_key(head)?;
     let mut decoded = order_lane::decode(order, body, key, &who, &core.directory)?;
     if let lane::Input::Validate { explain, .. } = &mut decoded.input {
-        *explain = head
-            .query
-            .is_some_and(|query| query.split('&').any(|pair| pair == "explain=1"));
+        let asks = |pair: &str| matches!(pair, "explain=1" | "explain=true" | "explain=yes");
+        *explain = head.query.is_some_and(|query| query.split('&').any(asks));
     }
     let to = ReplyTo {
         connection: peer.index,

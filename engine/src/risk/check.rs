@@ -20,6 +20,13 @@ impl Check {
         Check::Measured { failed, rejection }
     }
 
+    pub(super) fn code(&self) -> RejectCode {
+        match self {
+            Check::NotApplicable(code) => *code,
+            Check::Measured { rejection, .. } => rejection.code,
+        }
+    }
+
     #[inline(always)]
     pub(super) fn verdict(self) -> Result<(), Rejection> {
         match self {

@@ -75,7 +75,10 @@ pub(super) fn venue_verdict(split: &Split<'_>) -> Result<(), Rejection> {
 /// `restricted`: nobody may open a position in a banned instrument.
 #[inline(always)]
 fn banned(split: &Split<'_>) -> Check {
-    let failed = split.is_entry() && split.subject.instrument.definition.banned;
+    if !split.is_entry() {
+        return Check::NotApplicable(RejectCode::Banned);
+    }
+    let failed = split.subject.instrument.definition.banned;
     Check::of(failed, Rejection::bare(RejectCode::Banned))
 }
 

@@ -84,11 +84,9 @@ struct Split<'a> {
 #[inline(never)]
 pub(crate) fn evaluate(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warnings) {
     let mut warnings = Warnings::NONE;
-    if subject.order.quantity.is_zero() {
-        return (Err(Rejection::new(RejectCode::QuantityBelowOne, 0, 1)), warnings);
-    }
-    let Some(limit) = check_price(subject) else {
-        return (Err(Rejection::bare(RejectCode::NoLastPrice)), warnings);
+    let limit = match premise(subject) {
+        Ok(limit) => limit,
+        Err(rejection) => return (Err(rejection), warnings),
     };
     let split = split(subject, limit, &mut warnings);
     let plan = || Plan {
@@ -106,6 +104,15 @@ pub(crate) fn evaluate(subject: &Subject<'_>) -> (Result<Plan, Rejection>, Warni
         .and_then(|()| layer_b::verdict(&split, &mut warnings))
         .map(|()| plan());
     (result, warnings)
+}
+
+/// The price to check an order at; fails where the order has nothing to be checked.
+#[inline(always)]
+fn premise(subject: &Subject<'_>) -> Result<Price, Rejection> {
+    if subject.order.quantity.is_zero() {
+        return Err(Rejection::new(RejectCode::QuantityBelowOne, 0, 1));
+    }
+    check_price(subject).ok_or(Rejection::bare(RejectCode::NoLastPrice))
 }
 
 /// The price that an order is checked at: the limit of LIMIT and SL, the protected price of MARKET and SL-M (of an SL-M
@@ -191,19 +198,29 @@ pub struct ExplainedCheck {
 pub enum CheckOutcome {
     Passed,
     Failed,
-    /// Switched off for the account, or not concerned with this order.
+    /// Switched off for the account, not concerned with this order, or with nothing to look at: an order without a
+    /// price to be checked at fails one check, and no other applies.
     NotApplicable,
 }
 
-/// Every check of both layers in order, each on its own. Empty where the order has no price to be checked with or no
-/// quantity, which [`evaluate`] refuses first.
+/// Every check of both layers in order, each on its own. Where the order has no price to be checked with or no quantity,
+/// the check that refuses it for that has failed and no other applies.
 pub(crate) fn explain(subject: &Subject<'_>) -> impl Iterator<Item = ExplainedCheck> {
-    let limit = check_price(subject).filter(|_| !subject.order.quantity.is_zero());
-    let split = limit.map(|limit| split(subject, limit, &mut Warnings::default()));
+    let premise = premise(subject);
+    // Any price will do where none is used.
+    let limit = premise.unwrap_or(subject.instrument.sides.domain().low());
+    let split = split(subject, limit, &mut Warnings::default());
     let checks = layer_a::CHECKS.into_iter().chain(layer_b::CHECKS);
-    split
-        .into_iter()
-        .flat_map(move |split| checks.clone().map(move |check| explained(check(&split))))
+    checks.map(move |check| {
+        let found = check(&split);
+        match premise {
+            Ok(_) => explained(found),
+            Err(rejection) if rejection.code.check() == found.code().check() => {
+                explained(Check::of(true, rejection))
+            }
+            Err(_) => explained(Check::NotApplicable(found.code())),
+        }
+    })
 }
 
 fn explained(check: Check) -> ExplainedCheck {

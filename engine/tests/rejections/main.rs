@@ -170,12 +170,7 @@ fn judge(row: &Row, lines: &str) -> Option<Rejection> {
 }
 
 /// Refused before the checks of the risk pass have anything to look at.
-const BEFORE: [RejectCode; 4] = [
-    RejectCode::NoLastPrice,
-    RejectCode::QuantityBelowOne,
-    RejectCode::UnknownAccount,
-    RejectCode::UnknownInstrument,
-];
+const BEFORE: [RejectCode; 2] = [RejectCode::UnknownAccount, RejectCode::UnknownInstrument];
 
 /// The first check that `explain` reports as failed is the answer; where the answer is none of the risk pass, none failed.
 fn compare_explanation(verdict: Option<Rejection>, checks: &[ExplainedCheck]) -> Result<(), String> {
