@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Answer;
 use super::earlier::{Asked, Histories, History};
-use super::limits::DOWNLOAD_BATCH_ROWS;
+use super::limits::{DOWNLOAD_BATCH_ROWS, ROWS_A_SLICE};
 use super::request::{Caller, Query};
 use crate::wire::DownloadFormat;
 
@@ -173,7 +173,11 @@ impl Download {
             limit: DOWNLOAD_BATCH_ROWS.min(self.rows_left),
         };
         let page = self.histories.page(&asked, model)?;
-        for row in &page.rows {
+        for (at, row) in page.rows.iter().enumerate() {
+            if at.is_multiple_of(ROWS_A_SLICE) {
+                // Where cores are few, an order may wait for this one.
+                std::thread::yield_now();
+            }
             match self.format {
                 DownloadFormat::Csv => add_line(&mut self.buffer, &row.json, self.history.columns()),
                 DownloadFormat::JsonLines => {

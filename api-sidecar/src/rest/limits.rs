@@ -19,8 +19,11 @@ pub const PAGE_MAX: usize = 200;
 /// that matches little holds up the fold.
 pub const PAGE_SCAN_MAX: usize = 20_000;
 
-/// Rows of a download made at once: about 400 KB of text, and under 10 ms for which the fold waits.
-pub const DOWNLOAD_BATCH_ROWS: usize = 1_000;
+/// Rows of a download made at once: about 40 KB of text, and under 1 ms for which the fold waits.
+pub const DOWNLOAD_BATCH_ROWS: usize = 100;
+
+/// Rows of a download that are written before the core is offered to whoever else wants it: about 50 µs.
+pub const ROWS_A_SLICE: usize = 8;
 
 /// How often a history is begun again because the day changed while the tables were asked.
 pub const MIDNIGHT_ATTEMPTS: usize = 3;
