@@ -28,8 +28,9 @@ use crate::units::{Money, Price};
 const WIDTH_SHIFTS: [u32; 5] = [4, 6, 8, 10, 12];
 
 /// Legs × 2^(shift of the width) up to 2^this may be put into bands: a walk over so many keys is paid by a move of one leg
-/// by at least a 65,536th of its price for each of them.
-const WALK_SHIFT: u32 = 16;
+/// by at least a 262,144th of its price for each of them. With less, accounts that are long under one strategy and short under another,
+/// whose room is small beside what they hold, would be followed from ten instruments on.
+const WALK_SHIFT: u32 = 18;
 
 /// How long an account is followed where some leg did not fit into a band: one whose own limit is too near, or whose
 /// price is beside the grid. A second.
