@@ -169,10 +169,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Back to normal wherever the actor may clear; each scope is announced for itself.
+    /// Back to normal wherever the actor may clear; each scope is announced for itself. Refused where everything that
+    /// stops a trader is an admin's to lift.
     pub(crate) fn rearm(&mut self, rearm: &Rearm) -> Result<(), Refusal> {
         let actor = rearm.actor;
         self.known_account(actor.account)?;
+        if !actor.admin && self.is_stopped_by_admins_alone(actor.account) {
+            return Err(Refusal::NotAuthorised);
+        }
         let account = if actor.admin { 0 } else { actor.account.get() };
         self.active = Some(Task::Rearm(Rearming {
             actor,
@@ -183,6 +187,15 @@ impl Engine {
             account_lifted: false,
         }));
         Ok(())
+    }
+
+    fn is_stopped_by_admins_alone(&self, account: AccountId) -> bool {
+        let strategies = self.strategy_states.iter().filter(|entry| entry.0 == account);
+        let own = || {
+            core::iter::once(self.account_of(account).state).chain(strategies.clone().map(|entry| entry.2))
+        };
+        let is = |wanted: TradingState| own().any(|state| state == wanted);
+        (self.state != TradingState::Normal || is(TradingState::Halted)) && !is(TradingState::Reducing)
     }
 
     /// Clears one scope a step: the engine, then account by account the account itself and its strategies.
@@ -199,7 +212,6 @@ impl Engine {
             return None;
         }
         let account = AccountId::new(rearming.account);
-        // A trader may not lift a halt that an admin set.
         let may_lift =
             |state: TradingState| state != TradingState::Normal && (admin || state != TradingState::Halted);
         if !core::mem::replace(&mut rearming.account_done, true) && may_lift(self.account_of(account).state) {

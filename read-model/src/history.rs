@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 
-use engine::lane::Warnings;
 use engine::{
     AccountId, Alert, Cause, Command, Event, Fill, Money, NewOrder, OrderAccepted, OrderCancelled,
     OrderModified, OrderRejected, PositionChanged, PositionId, Reached, Seq, Sequenced, StrategyId, Text,
@@ -13,6 +12,7 @@ use engine::{
 use crate::alerts::{AlertRecord, AlertSubject, Alerts};
 use crate::counters::DayCounters;
 use crate::fills::FillRecord;
+use crate::foreseen::Foreseen;
 use crate::kills::{ActiveKill, Kills};
 use crate::limits::{FILLS_KEPT, FINISHED_ORDERS_KEPT};
 use crate::log::Log;
@@ -45,7 +45,7 @@ pub struct History {
     strategies: BTreeMap<(AccountId, StrategyId), Text<100>>,
     divergence: Option<Divergence>,
     day: u32,
-    warnings: Warnings,
+    foreseen: Foreseen,
     /// The condition that fired last in this command.
     reached: Option<(PositionId, Reached)>,
 }
@@ -63,7 +63,7 @@ impl History {
             strategies: BTreeMap::new(),
             divergence: None,
             day: 0,
-            warnings: Warnings::NONE,
+            foreseen: Foreseen::default(),
             reached: None,
         }
     }
@@ -133,9 +133,9 @@ impl History {
         self.divergence
     }
 
-    /// A command is about to be applied. `warnings` are those of its risk pass, where it is an order.
-    pub fn begin(&mut self, command: &Sequenced<Command>, warnings: Warnings) {
-        self.warnings = warnings;
+    /// A command is about to be applied.
+    pub fn begin(&mut self, command: &Sequenced<Command>, foreseen: Foreseen) {
+        self.foreseen = foreseen;
         self.reached = None;
         let day = command.time.trading_day();
         if day != self.day {
@@ -201,12 +201,7 @@ impl History {
 
     fn accepted(&mut self, command: &Sequenced<Command>, event: &OrderAccepted) {
         let sent = sent_order(command).filter(|_| event.cause.is_none());
-        let warnings = if sent.is_some() {
-            self.warnings
-        } else {
-            Warnings::NONE
-        };
-        let mut order = Order::accepted(event, sent, warnings, command.time);
+        let mut order = Order::accepted(event, sent, &self.foreseen, command.time);
         // The exits that a condition became follow it in the same command.
         let of_condition = order.cause.is_some_and(Cause::is_condition);
         let reached = self
@@ -222,7 +217,7 @@ impl History {
             debug_assert!(false, "{event:?} of a command that is no order");
             return;
         };
-        let order = Order::rejected(event, sent, self.warnings, command.time);
+        let order = Order::rejected(event, sent, &self.foreseen, command.time);
         self.count_order(event.account);
         self.counters_of(event.account).finished(order.status);
         self.orders.insert(order);

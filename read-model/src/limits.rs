@@ -1,7 +1,7 @@
 //! Every bound of the read model, with its reason. Together they bound its memory, however long the day.
 
 /// Finished orders kept for today's history; beyond it the one that finished first is forgotten (the tables keep it).
-/// At about 400 bytes each they take at most 420 MB. Open orders are kept on top, bounded by the engine's capacity.
+/// At about 400 bytes each, 700 where they were refused, they take at most 730 MB. Open orders are kept on top, bounded by the engine's capacity.
 pub const FINISHED_ORDERS_KEPT: usize = 1 << 20;
 
 /// Fills kept for today's history; beyond it the oldest is forgotten. At about 110 bytes each: 115 MB.

@@ -1,11 +1,11 @@
 //! The fold: an engine, and the history of what it decided.
 
-use engine::lane::Warnings;
 use engine::{
     AccountId, Capacity, Command, Engine, EventBuffer, InstrumentId, Seq, Sequenced, Timestamp, Work,
 };
 
 use crate::definitions::Definitions;
+use crate::foreseen::Foreseen;
 use crate::history::History;
 
 /// An engine of its own and today's history, after the command at [`ReadModel::seq`].
@@ -42,7 +42,7 @@ impl ReadModel {
             command.seq
         );
         self.definitions.observe(&command.command);
-        self.history.begin(command, self.warnings(command));
+        self.history.begin(command, Foreseen::of(&self.engine, command));
         self.events.clear();
         let mut work = self.engine.apply(command, &mut self.events);
         self.history.absorb(command, &self.events);
@@ -107,17 +107,5 @@ impl ReadModel {
                     && exchange.is_none_or(|exchange| instrument.definition.exchange.as_str() == exchange)
             })
             .map(|instrument| instrument.instrument)
-    }
-
-    /// Warnings of the risk pass are not in the events, so the pass is run once more, before the order changes the
-    /// state. Venue orders have none, and nobody to show them to.
-    fn warnings(&self, command: &Sequenced<Command>) -> Warnings {
-        let Command::NewOrder(order) = &command.command else {
-            return Warnings::NONE;
-        };
-        match self.engine.account(order.account) {
-            Some(account) if !account.venue => self.engine.check(order, command.time).warnings,
-            _ => Warnings::NONE,
-        }
     }
 }

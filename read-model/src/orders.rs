@@ -10,6 +10,8 @@ use engine::{
     Product, Quantity, Reached, Rejection, Side, StrategyId, TimeInForce, Timestamp,
 };
 
+use crate::foreseen::{Checks, Foreseen};
+
 /// An order with everything that happened to it.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Order {
@@ -38,6 +40,8 @@ pub struct Order {
     pub status: OrderStatus,
     pub cancel_reason: Option<CancelReason>,
     pub rejection: Option<Box<Rejection>>,
+    /// Of a rejected order.
+    pub checks: Checks,
     pub warnings: Warnings,
     pub client_order_id: Option<Box<str>>,
     /// JSON text as the client sent it.
@@ -87,7 +91,7 @@ impl Order {
     pub(crate) fn accepted(
         event: &OrderAccepted,
         sent: Option<&NewOrder>,
-        warnings: Warnings,
+        foreseen: &Foreseen,
         now: Timestamp,
     ) -> Order {
         Order {
@@ -111,7 +115,8 @@ impl Order {
             status: OrderStatus::Open,
             cancel_reason: None,
             rejection: None,
-            warnings,
+            checks: Checks::default(),
+            warnings: sent.map_or(Warnings::NONE, |_| foreseen.warnings),
             client_order_id: sent.and_then(client_order_id),
             metadata: sent.and_then(|sent| sent.metadata.clone()),
             cause: event.cause,
@@ -128,7 +133,7 @@ impl Order {
     pub(crate) fn rejected(
         event: &OrderRejected,
         sent: &NewOrder,
-        warnings: Warnings,
+        foreseen: &Foreseen,
         now: Timestamp,
     ) -> Order {
         Order {
@@ -152,7 +157,8 @@ impl Order {
             status: OrderStatus::Rejected,
             cancel_reason: None,
             rejection: Some(Box::new(event.rejection)),
-            warnings,
+            checks: foreseen.checks.clone(),
+            warnings: foreseen.warnings,
             client_order_id: client_order_id(sent),
             metadata: sent.metadata.clone(),
             cause: None,
@@ -405,7 +411,7 @@ mod tests {
         };
         Order {
             status,
-            ..Order::accepted(&accepted, None, Warnings::NONE, Timestamp::ZERO)
+            ..Order::accepted(&accepted, None, &Foreseen::default(), Timestamp::ZERO)
         }
     }
 

@@ -16,7 +16,7 @@ use crate::history::History;
 use crate::model::ReadModel;
 
 /// Layout of the bytes. Another layout is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why bytes are not a read model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

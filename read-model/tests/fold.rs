@@ -370,9 +370,9 @@ fn bytes_that_are_no_model_are_refused() {
         assert!(ReadModel::restore(&saved[..len]).is_err(), "{len}");
     }
     let mut future = saved;
-    future[0] = 2;
+    future[0] = 3;
     assert_eq!(
         ReadModel::restore(&future).unwrap_err(),
-        read_model::RestoreError::Version(2)
+        read_model::RestoreError::Version(3)
     );
 }

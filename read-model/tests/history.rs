@@ -9,7 +9,7 @@ use engine::{
     PositionId, Price, Product, Quantity, Ratio, Rearm, RejectCode, Rejection, Seq, Sequenced, Side,
     StrategyId, Text, TimeInForce, Timestamp, TradeId, TradingState, TradingStateChanged,
 };
-use read_model::{AlertSubject, History, Order};
+use read_model::{AlertSubject, Checks, Foreseen, History, Order};
 
 const TRADER: AccountId = AccountId::new(2);
 const OTHER: AccountId = AccountId::new(3);
@@ -47,7 +47,11 @@ impl Tape {
             time,
             command,
         };
-        self.history.begin(&command, Warnings::PRICE_COLLAR);
+        let foreseen = Foreseen {
+            warnings: Warnings::PRICE_COLLAR,
+            checks: Checks::default(),
+        };
+        self.history.begin(&command, foreseen);
         for run in runs {
             self.history.absorb(&command, run);
         }

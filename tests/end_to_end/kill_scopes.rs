@@ -91,12 +91,12 @@ fn states(server: &Server, site: &Site) -> String {
     probes().into_iter().map(of).collect()
 }
 
-fn post(server: &Server, site: &Site, who: &str, path: &str, body: &Value) -> Value {
+fn post(server: &Server, site: &Site, who: &str, path: &str, body: &Value, status: u16) -> Value {
     let mut client = match who {
         "main" => server.client(),
         trader => server.client_of(site, trader),
     };
-    client.post(path, body).expect(200)
+    client.post(path, body).expect(status)
 }
 
 /// Each stage holds before and after a restart. A trader lifts what is the trader's own, and an admin's halt or the
@@ -113,25 +113,26 @@ fn the_strictest_scope_holds_and_lifting_one_leaves_the_others() {
     let halted_strategy =
         json!({"scope": "strategy", "account": "counter", "strategy_id": 1, "state": "HALTED"});
     let nothing = json!({});
-    for (who, path, body, expected) in [
-        ("counter", KILL, &strategy, "NRN"),
-        ("main", KILL, &engine, "RRR"),
+    for (who, path, body, status, expected) in [
+        ("counter", KILL, &strategy, 200, "NRN"),
+        ("main", KILL, &engine, 200, "RRR"),
         // The strategy's is lifted, the engine's is not a trader's to lift.
-        ("counter", REARM, &nothing, "RRR"),
-        ("free", REARM, &nothing, "RRR"),
-        ("main", REARM, &nothing, "NNN"),
-        ("counter", KILL, &strategy, "NRN"),
-        ("counter", KILL, &nothing, "RRN"),
-        ("main", KILL, &halted_strategy, "HRN"),
+        ("counter", REARM, &nothing, 200, "RRR"),
+        ("counter", REARM, &nothing, 403, "RRR"),
+        ("free", REARM, &nothing, 403, "RRR"),
+        ("main", REARM, &nothing, 200, "NNN"),
+        ("counter", KILL, &strategy, 200, "NRN"),
+        ("counter", KILL, &nothing, 200, "RRN"),
+        ("main", KILL, &halted_strategy, 200, "HRN"),
         // The account and strategy 2 are lifted, the halt of strategy 1 is an admin's.
-        ("counter", REARM, &nothing, "HNN"),
-        ("main", KILL, &halted_account, "HHN"),
-        ("counter", REARM, &nothing, "HHN"),
-        ("main", KILL, &engine, "HHR"),
-        ("counter", REARM, &nothing, "HHR"),
-        ("main", REARM, &nothing, "NNN"),
+        ("counter", REARM, &nothing, 200, "HNN"),
+        ("main", KILL, &halted_account, 200, "HHN"),
+        ("counter", REARM, &nothing, 403, "HHN"),
+        ("main", KILL, &engine, 200, "HHR"),
+        ("counter", REARM, &nothing, 403, "HHR"),
+        ("main", REARM, &nothing, 200, "NNN"),
     ] {
-        post(&server, &site, who, path, body);
+        post(&server, &site, who, path, body, status);
         assert_eq!(states(&server, &site), expected, "{who} {path} {body}");
         server.stop();
         server = site.start(QUIET);
@@ -177,16 +178,17 @@ fn a_scope_cancels_its_own_orders_alone() {
     ] {
         let orders = rest();
         assert_eq!(cancelled(&orders), [false; 3]);
-        let reply = post(&server, &site, "main", KILL, &body);
+        let reply = post(&server, &site, "main", KILL, &body, 200);
         assert_fields(&reply, &[("orders_cancelled", &count.to_string())]);
         assert_eq!(cancelled(&orders), expected, "{body}");
-        post(&server, &site, "main", REARM, &json!({}));
+        post(&server, &site, "main", REARM, &json!({}), 200);
         post(
             &server,
             &site,
             "main",
             &format!("{ORDERS}/cancel-all"),
             &json!({"account": "*"}),
+            200,
         );
     }
 }
@@ -197,7 +199,7 @@ fn who_may_not_deactivate_changes_nothing() {
     let server = site.start(QUIET);
     take_positions(&server, &site);
     let reason = json!({"reason": "stays", "scope": "account", "account": "counter"});
-    post(&server, &site, "main", KILL, &reason);
+    post(&server, &site, "main", KILL, &reason, 200);
     let before = server.client_of(&site, "counter").get(SUMMARY).expect(200);
     assert_fields(
         &before,
@@ -219,7 +221,7 @@ fn who_may_not_deactivate_changes_nothing() {
         .post(REARM, &json!({}))
         .expect_error(401);
     // Another trader has nothing to lift, and is told so.
-    let reply = post(&server, &site, "free", REARM, &json!({}));
+    let reply = post(&server, &site, "free", REARM, &json!({}), 200);
     assert_fields(&reply, &[("was_active", "false")]);
     // Nor does a trader stop another's account.
     server
@@ -232,7 +234,7 @@ fn who_may_not_deactivate_changes_nothing() {
     );
     assert_eq!(hears(&server), alerts);
     assert_eq!(states(&server, &site), "RRN");
-    let reply = post(&server, &site, "counter", REARM, &json!({}));
+    let reply = post(&server, &site, "counter", REARM, &json!({}), 200);
     assert_fields(&reply, &[("was_active", "true")]);
     assert_eq!(states(&server, &site), "NNN");
 }
@@ -323,13 +325,13 @@ fn a_key_keeps_its_outcome_over_a_kill_and_a_crash() {
         .post(ORDERS, &trades)
         .expect(201);
     assert_eq!(traded["status"], "FILLED");
-    post(&server, &site, "main", KILL, &json!({}));
+    post(&server, &site, "main", KILL, &json!({}), 200);
     let refusal = server
         .client_of(&site, "counter")
         .post(ORDERS, &stopped)
         .expect(400);
     assert_fields(&refusal, &[("failed_check", "\"circuit_breaker\"")]);
-    post(&server, &site, "main", REARM, &json!({}));
+    post(&server, &site, "main", REARM, &json!({}), 200);
     server.kill();
     let server = site.start(QUIET);
     let mut counter = server.client_of(&site, "counter");

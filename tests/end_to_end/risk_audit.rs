@@ -220,6 +220,7 @@ fn assert_refused_alike(client: &mut Client, order: &Value, check: &str) -> (u64
     for name in ["limit", "observed", "headroom"] {
         assert_eq!(first[name], verdict[name], "{name} in {verdict}");
     }
+    assert_eq!(recorded["checks"], verdict["checks"], "every check is on record");
     (id_of(&refused), recorded.clone())
 }
 

@@ -7,7 +7,7 @@ use super::answer::{Answer, optional_text};
 use super::earlier::{Asked, Page, Rendered};
 use super::limits::{OPEN_LIST_MAX, PAGE_SCAN_MAX};
 use super::request::{Caller, Query, invalid};
-use crate::wire::{BrokerOrderId, Iso8601, Object, average_price, rejection_fields};
+use crate::wire::{BrokerOrderId, Iso8601, Object, average_price, check_fields, rejection_fields};
 
 /// Open orders, newest first: the list that the dashboard polls.
 pub(super) fn active(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
@@ -244,7 +244,14 @@ fn validation_fields(row: &mut Object<'_>, order: &Order) {
     row.object("validation_result", |result| {
         result.boolean("is_valid", order.rejection.is_none());
         match &order.rejection {
-            Some(rejection) => rejection_fields(result, rejection),
+            Some(rejection) => {
+                rejection_fields(result, rejection);
+                result.array("checks", |list| {
+                    for check in order.checks.iter() {
+                        list.object(|line| check_fields(line, &check));
+                    }
+                });
+            }
             None => {
                 result.string("reason", "").string("failed_check", "");
             }

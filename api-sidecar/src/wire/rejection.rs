@@ -19,14 +19,9 @@ pub fn rejection_fields(object: &mut Object<'_>, rejection: &Rejection) {
 /// Adds one line of an explanation: `check`, `outcome` (`pass`, `fail`, `not_applicable`), and `limit`, `observed` and
 /// `headroom` in the units of [`rejection_fields`], null where the check does not apply or has no numbers.
 pub fn check_fields(object: &mut Object<'_>, check: &ExplainedCheck) {
-    let outcome = match check.outcome {
-        CheckOutcome::Passed => "pass",
-        CheckOutcome::Failed => "fail",
-        CheckOutcome::NotApplicable => "not_applicable",
-    };
     object
         .string("check", check.measured.code.check())
-        .string("outcome", outcome);
+        .string("outcome", check.outcome.as_str());
     if check.outcome == CheckOutcome::NotApplicable {
         object.null("limit").null("observed").null("headroom");
     } else {

@@ -186,7 +186,7 @@ pub(crate) fn likeness(order: &NewOrder, limit: Price) -> u64 {
 }
 
 /// What one check says of an order, for explanations.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct ExplainedCheck {
     pub outcome: CheckOutcome,
     /// The check's name and numbers as a rejection would carry them, whether it failed or not; bare where it does
@@ -194,13 +194,24 @@ pub struct ExplainedCheck {
     pub measured: Rejection,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum CheckOutcome {
     Passed,
     Failed,
     /// Switched off for the account, not concerned with this order, or with nothing to look at: an order without a
     /// price to be checked at fails one check, and no other applies.
     NotApplicable,
+}
+
+impl CheckOutcome {
+    /// `pass`, `fail`, `not_applicable`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CheckOutcome::Passed => "pass",
+            CheckOutcome::Failed => "fail",
+            CheckOutcome::NotApplicable => "not_applicable",
+        }
+    }
 }
 
 /// Every check of both layers in order, each on its own. Where the order has no price to be checked with or no quantity,

@@ -314,7 +314,8 @@ impl Oracle {
         })
     }
 
-    /// Clears every scope that the actor may clear. A trader may not lift a halt, which an admin set.
+    /// Clears every scope that the actor may clear. A trader may not lift a halt, which an admin set, nor what stops the
+    /// engine, and is told so where he can lift nothing else.
     pub(super) fn rearm(&mut self, command: &Rearm) {
         let actor = command.actor;
         if !self.knows_account(actor.account) {
@@ -332,11 +333,17 @@ impl Oracle {
                 scopes.extend(own.map(|(account, strategy)| KillScope::Strategy(*account, *strategy)));
             }
         }
-        for scope in scopes {
-            let state = self.own_state(scope);
-            if state == TradingState::Normal || state == TradingState::Halted && !actor.admin {
-                continue;
-            }
+        let stopped = |scope: &KillScope| self.own_state(*scope) != TradingState::Normal;
+        let engine_stopped = stopped(&KillScope::Engine);
+        let (mine, theirs): (Vec<_>, Vec<_>) = scopes
+            .into_iter()
+            .filter(stopped)
+            .partition(|scope| actor.admin || self.own_state(*scope) != TradingState::Halted);
+        if !actor.admin && mine.is_empty() && (engine_stopped || !theirs.is_empty()) {
+            self.refuse_command(Refusal::NotAuthorised);
+            return;
+        }
+        for scope in mine {
             let account = match scope {
                 KillScope::Engine => None,
                 KillScope::Account(account) | KillScope::Strategy(account, _) => Some(account),

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::lane::Warnings;
 use engine::{
     AccountId, Capacity, Command, Engine, Event, EventBuffer, Fill, Money, OrderId, PositionChange,
     PositionChanged, PositionId, Price, Refusal, Seq, Sequenced, StrategyId, Timestamp, TradingStateChanged,
     Work,
 };
-use read_model::History;
+use read_model::{Foreseen, History};
 use serde::{Deserialize, Serialize};
 
 use super::administration::{Ledger, Place, alert_row, audit_row};
@@ -168,8 +167,7 @@ impl Fold {
             self.days.clear();
             self.day = day;
         }
-        let warnings = self.warnings(command);
-        self.history.begin(command, warnings);
+        self.history.begin(command, Foreseen::of(&self.engine, command));
         self.begin(command);
         self.events.clear();
         let mut work = self.engine.apply(command, &mut self.events);
@@ -180,16 +178,6 @@ impl Fold {
             self.absorb(command);
         }
         self.finish(command);
-    }
-
-    /// As the read model does: warnings are not in the events, so the risk pass is run once more.
-    fn warnings(&self, command: &Sequenced<Command>) -> Warnings {
-        match &command.command {
-            Command::NewOrder(order) if !self.names.is_venue(order.account) => {
-                self.engine.check(order, command.time).warnings
-            }
-            _ => Warnings::NONE,
-        }
     }
 
     fn begin(&mut self, command: &Sequenced<Command>) {

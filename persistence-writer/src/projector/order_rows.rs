@@ -1,7 +1,10 @@
 //! Rows of `orders` and `trades`.
 
-use engine::{AveragePrice, Charges, Fill, Money, Percent, Price, Side, TimeInForce, Timestamp};
-use read_model::{Figure, Order, RejectionNumbers};
+use engine::{
+    AveragePrice, Charges, CheckOutcome, ExplainedCheck, Fill, Money, Percent, Price, Rejection, Side,
+    TimeInForce, Timestamp,
+};
+use read_model::{Order, RejectionNumbers};
 use serde_json::{Number, json};
 
 use super::names::Names;
@@ -153,21 +156,41 @@ fn validation_result(order: &Order) -> Value {
     let result = match order.rejection.as_deref() {
         None => json!({"is_valid": true, "reason": "", "failed_check": ""}),
         Some(rejection) => {
-            let numbers = RejectionNumbers::of(rejection);
-            let number =
-                |of: fn(RejectionNumbers) -> Figure| numbers.and_then(|numbers| decimal(of(numbers)));
+            let [limit, observed, headroom] = numbers(rejection);
+            let checks: Vec<_> = order.checks.iter().map(check_line).collect();
             json!({
                 "is_valid": false,
                 "reason": rejection.to_string(),
                 "failed_check": rejection.code.check(),
                 "code": rejection.code.code(),
-                "limit": number(|numbers| numbers.limit),
-                "observed": number(|numbers| numbers.observed),
-                "headroom": number(|numbers| numbers.headroom),
+                "limit": limit,
+                "observed": observed,
+                "headroom": headroom,
+                "checks": checks,
             })
         }
     };
     Value::Json(result.to_string())
+}
+
+fn check_line(check: ExplainedCheck) -> serde_json::Value {
+    let measured = Some(check.measured).filter(|_| check.outcome != CheckOutcome::NotApplicable);
+    let [limit, observed, headroom] = measured.as_ref().map(numbers).unwrap_or_default();
+    json!({
+        "check": check.measured.code.check(),
+        "outcome": check.outcome.as_str(),
+        "limit": limit,
+        "observed": observed,
+        "headroom": headroom,
+    })
+}
+
+/// Limit, observed value and headroom; none where the check has no numbers.
+fn numbers(rejection: &Rejection) -> [Option<Number>; 3] {
+    let numbers = RejectionNumbers::of(rejection);
+    numbers.map_or_else(Default::default, |numbers| {
+        [numbers.limit, numbers.observed, numbers.headroom].map(decimal)
+    })
 }
 
 /// A number of JSON with all its places.
