@@ -329,3 +329,71 @@ impl Triggers {
 
 /// Members that one step of a merge moves.
 const MERGED_PER_STEP: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price(paise: u32) -> Price {
+        Price::from_paise(paise).unwrap()
+    }
+
+    /// Ten trailing stops of longs at each of 1.00, 1.01 and 1.02.
+    fn thirty() -> (Triggers, Trees) {
+        let (mut triggers, mut trees) = (Triggers::new(0, 30), Trees::EMPTY);
+        for position in 0..30 {
+            let trail = Trail {
+                position,
+                direction: Direction::Fall,
+                trailing: Trailing::Distance(price(position % 10 + 1)),
+                sequence: triggers.take_sequence(),
+            };
+            triggers.add_trail(&mut trees, trail, price(100 + position / 10));
+        }
+        (triggers, trees)
+    }
+
+    /// Follows a rise; how many steps that took.
+    fn follow(triggers: &mut Triggers, trees: &mut Trees, paise: u32) -> usize {
+        (0..100)
+            .take_while(|_| triggers.ratchet(trees, price(paise)))
+            .count()
+    }
+
+    #[test]
+    fn stops_that_share_their_extreme_are_one_group() {
+        let (mut triggers, mut trees) = thirty();
+        assert_eq!(triggers.groups.len(), 3);
+        assert_eq!(follow(&mut triggers, &mut trees, 100), 0, "it is their extreme");
+        assert_eq!(
+            triggers.nearest_extreme(&trees, Direction::Fall),
+            Some(price(100))
+        );
+        assert_eq!(
+            follow(&mut triggers, &mut trees, 101),
+            1,
+            "the first join the second"
+        );
+        assert_eq!(triggers.groups.len(), 2);
+        assert_eq!(
+            triggers.nearest_extreme(&trees, Direction::Fall),
+            Some(price(101))
+        );
+        assert_eq!(
+            follow(&mut triggers, &mut trees, 103),
+            2,
+            "those join the third, and all of them move"
+        );
+        assert_eq!(triggers.groups.len(), 1);
+        assert_eq!(
+            triggers.nearest_extreme(&trees, Direction::Fall),
+            Some(price(103))
+        );
+        assert_eq!(
+            triggers.nearest(&trees, Direction::Fall),
+            Some(price(102)),
+            "a paisa below"
+        );
+        assert_eq!(triggers.audit(&trees), Ok(()));
+    }
+}

@@ -549,4 +549,61 @@ mod tests {
             }
         }
     }
+
+    type Damage = fn(&mut Triggers, &mut Trees, Direction);
+
+    /// What can be wrong with a tree of two while everything else about it is right.
+    const DAMAGES: [(&str, Damage); 4] = [
+        ("out of order", |triggers, trees, direction| {
+            let (root, child) = root_and_child(triggers, trees, direction);
+            let (above, below) = (
+                triggers.nodes.at(root).key.along,
+                triggers.nodes.at(child).key.along,
+            );
+            triggers.nodes.at_mut(root).key.along = below;
+            triggers.nodes.at_mut(child).key.along = above;
+        }),
+        ("the same key twice", |triggers, trees, direction| {
+            let (root, child) = root_and_child(triggers, trees, direction);
+            triggers.nodes.at_mut(child).key = triggers.nodes.at(root).key;
+        }),
+        ("reached and still in the tree", |triggers, trees, direction| {
+            let (_, child) = root_and_child(triggers, trees, direction);
+            triggers.nodes.at_mut(child).fired_by = Some(Print::outside(Price::MIN));
+        }),
+        ("the lower priority at the root", |triggers, trees, direction| {
+            let (root, child) = root_and_child(triggers, trees, direction);
+            if triggers.nodes.at(root).left == child {
+                triggers.nodes.at_mut(root).left = NIL;
+                triggers.nodes.at_mut(child).right = root;
+            } else {
+                triggers.nodes.at_mut(root).right = NIL;
+                triggers.nodes.at_mut(child).left = root;
+            }
+            trees.set_root(direction, child);
+        }),
+    ];
+
+    fn root_and_child(triggers: &Triggers, trees: &Trees, direction: Direction) -> (u32, u32) {
+        let root = trees.root(direction);
+        let Node { left, right, .. } = *triggers.nodes.at(root);
+        (root, if left == NIL { right } else { left })
+    }
+
+    #[test]
+    fn the_audit_finds_every_damage() {
+        for (what, damage) in DAMAGES {
+            for direction in [Direction::Rise, Direction::Fall] {
+                let (mut triggers, mut trees) = (Triggers::new(2, 0), Trees::EMPTY);
+                for paise in [100, 101] {
+                    let sequence = triggers.take_sequence();
+                    let price = Price::from_paise(paise).unwrap();
+                    triggers.add(&mut trees, Owner::Order(paise), direction, price, sequence);
+                }
+                assert_eq!(triggers.audit(&trees), Ok(()), "{what}, {direction:?}");
+                damage(&mut triggers, &mut trees, direction);
+                assert!(triggers.audit(&trees).is_err(), "{what}, {direction:?}");
+            }
+        }
+    }
 }

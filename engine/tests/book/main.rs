@@ -8,6 +8,8 @@
     reason = "a test panics where its own data is wrong"
 )]
 
+mod invariants;
+
 use engine::book::{Book, BookRefusal, BookSettings, Execution, Outcome};
 use engine::{Price, Quantity, Side, TimeInForce};
 use proptest::prelude::*;
