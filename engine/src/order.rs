@@ -237,25 +237,20 @@ impl Orders {
 
     #[inline]
     pub(crate) fn find(&self, id: OrderId) -> Lookup {
-        let known = self.next_id.saturating_sub(1);
-        if id.get() == 0 || id.get() > known || known.saturating_sub(id.get()) > self.mask {
-            // Older than the window: open orders of that age still hold their place.
+        let entry = *self.window.as_slice().at(self.place(id));
+        // Open orders that are older than the window still hold their place. What finished is known while no later id could
+        // have taken it.
+        if entry & FINISHED == 0 || self.next_id.wrapping_sub(id.get()).wrapping_sub(1) > self.mask {
             return self.find_open(id).map_or(Lookup::Unknown, Lookup::Open);
         }
-        match *self.window.as_slice().at(self.place(id)) {
-            0 => Lookup::Unknown,
-            entry if entry & FINISHED != 0 => {
-                let status = (entry >> STATUS_SHIFT) & 0x7f;
-                let status = OrderStatus::ALL
-                    .get(index(status))
-                    .copied()
-                    .unwrap_or(OrderStatus::Failed);
-                Lookup::Finished {
-                    account: AccountId::new(entry & ACCOUNT_MASK),
-                    status,
-                }
-            }
-            _ => self.find_open(id).map_or(Lookup::Unknown, Lookup::Open),
+        let status = (entry >> STATUS_SHIFT) & 0x7f;
+        let status = OrderStatus::ALL
+            .get(index(status))
+            .copied()
+            .unwrap_or(OrderStatus::Failed);
+        Lookup::Finished {
+            account: AccountId::new(entry & ACCOUNT_MASK),
+            status,
         }
     }
 
@@ -346,3 +341,93 @@ const _: () = assert!(
     NIL & FINISHED != 0,
     "slot + 1 of a slot in use never looks finished"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An order of account 7 under the next id.
+    fn open(orders: &mut Orders) -> (OrderId, u32) {
+        let id = orders.take_id();
+        let slot = orders.insert(Order {
+            id,
+            account: AccountId::new(7),
+            instrument: InstrumentId::new(0),
+            position: 0,
+            limit: Price::MIN,
+            tick: 0,
+            quantity: 1,
+            cum: 0,
+            leaves: 1,
+            exit_leaves: 0,
+            disclosed: 0,
+            trigger: NIL,
+            modifications: 0,
+            side: Side::Buy,
+            product: Product::Mis,
+            post_only: false,
+            venue: false,
+            resting: false,
+            list: List::Entries,
+            older: NIL,
+            newer: NIL,
+            digested: Digested::default(),
+            order_type: OrderType::Market,
+            stop_loss: None,
+            take_profit: None,
+            time_in_force: TimeInForce::Day,
+            charged_by: 0,
+            cum_notional: Money::ZERO,
+            charged: Charges::default(),
+        });
+        (id, slot)
+    }
+
+    fn finished(status: OrderStatus) -> Lookup {
+        let account = AccountId::new(7);
+        Lookup::Finished { account, status }
+    }
+
+    #[test]
+    fn a_finished_order_is_known_as_long_as_the_window_and_an_open_one_for_ever() {
+        let mut orders = Orders::new(4);
+        let window = orders.mask + 1;
+        assert_eq!(window, 1 << 16);
+        let (old, slot) = open(&mut orders);
+        assert_eq!(old.get(), 1);
+        assert_eq!(orders.find(OrderId::new(0)), Lookup::Unknown);
+        for expected in 2..=window {
+            let id = orders.take_id();
+            assert_eq!(id.get(), expected);
+            assert_eq!(orders.find(id), Lookup::Unknown, "it has no fate yet");
+            orders.record_finished(id, AccountId::new(7), OrderStatus::Filled);
+        }
+        let next = OrderId::new(window + 1);
+        assert_eq!(orders.find(next), Lookup::Unknown, "its place holds another");
+        assert_eq!(orders.find(OrderId::new(0)), Lookup::Unknown);
+        assert_eq!(orders.find(OrderId::new(window + 2)), Lookup::Unknown);
+        assert_eq!(orders.find(OrderId::new(2)), finished(OrderStatus::Filled));
+        // The place of the open order is passed over.
+        let (id, second) = open(&mut orders);
+        assert_eq!(id.get(), window + 2);
+        assert_eq!(orders.find(id), Lookup::Open(second));
+        assert_eq!(orders.find(old), Lookup::Open(slot));
+        assert_eq!(orders.find(OrderId::new(2)), Lookup::Unknown, "out of the window");
+        assert_eq!(
+            orders.find(OrderId::new(3)),
+            finished(OrderStatus::Filled),
+            "the oldest in it"
+        );
+        assert_eq!(orders.find(OrderId::new(window)), finished(OrderStatus::Filled));
+        assert_eq!(orders.open(), 2);
+        orders.remove(slot, OrderStatus::Cancelled);
+        assert_eq!(
+            orders.find(old),
+            Lookup::Unknown,
+            "finished, and out of the window"
+        );
+        orders.remove(second, OrderStatus::Cancelled);
+        assert_eq!(orders.find(id), finished(OrderStatus::Cancelled));
+        assert_eq!(orders.open(), 0);
+    }
+}

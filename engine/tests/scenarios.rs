@@ -19,8 +19,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use engine::{
-    Capacity, Command, DepthLevel, Engine, Event, EventBuffer, InstrumentId, OrderAccepted, Seq, Sequenced,
-    Side, Timestamp, Work,
+    Capacity, Command, DepthLevel, Engine, Event, EventBuffer, InstrumentId, InstrumentView, OrderAccepted,
+    Seq, Sequenced, Side, Timestamp, Work,
 };
 
 use oracle::Oracle;
@@ -100,6 +100,12 @@ impl Stage {
         }
         lines
     }
+
+    fn statistics(&self, scenario: &Scenario) -> Vec<String> {
+        let line =
+            |view: InstrumentView<'_>| script::statistics_line(&scenario.names.book(view.instrument), &view);
+        self.engine.instruments().map(line).collect()
+    }
 }
 
 /// The tops that end a command come in no particular order.
@@ -150,6 +156,9 @@ fn run(scenario: &Scenario) -> Result<(), String> {
             Step::Book { line, expected } => {
                 let book = stage.book(scenario);
                 compare("book", *line, expected, &book)?;
+            }
+            Step::Statistics { line, expected } => {
+                compare("statistics", *line, expected, &stage.statistics(scenario))?;
             }
         }
     }

@@ -16,9 +16,11 @@
 //!   ...
 //! book after                              (best first: visible quantity and orders of each level)
 //!   sell 100.10: 30 in 1
+//! statistics                              (of the day, each instrument's; the VWAP to the paisa)
+//!   open 100.10 high 100.10 low 100.10 last 100.10 volume 20 vwap 100.10 trades 1
 //! ```
 //!
-//! `commands`, `events` and `book after` may come again and again. Commands are a second apart; `at once` before one takes
+//! `commands`, `events`, `book after` and `statistics` may come again and again. Commands are a second apart; `at once` before one takes
 //! the pause away, `wait 60` lets that many seconds pass, `until 15:20` all up to that time in India, and `until +3 09:15`
 //! all up to a time three days on. The first command comes on Friday 2026-11-20 just after 09:15 in India; `session nse`
 //! (in the setup or between commands) sets the venue's calendar.
@@ -29,7 +31,7 @@ mod show;
 use engine::{AccountName, Command, Event, InstrumentId, Sequenced, Symbol, Timestamp};
 
 pub use parse::parse_file;
-pub use show::{level_line, show_event};
+pub use show::{level_line, show_event, statistics_line};
 
 /// Names of what a scenario talks about, by id.
 #[derive(Default)]
@@ -66,6 +68,10 @@ pub enum Step {
         expected: Vec<String>,
     },
     Book {
+        line: usize,
+        expected: Vec<String>,
+    },
+    Statistics {
         line: usize,
         expected: Vec<String>,
     },

@@ -76,6 +76,10 @@ impl Parser {
                 line,
                 expected: Vec::new(),
             }),
+            "statistics" => self.steps.push(Step::Statistics {
+                line,
+                expected: Vec::new(),
+            }),
             other => self.fail(&format!("unknown heading `{other}`")),
         }
     }
@@ -91,12 +95,14 @@ impl Parser {
         match heading {
             "setup" => self.setup(content),
             "book before" | "commands" => self.command(content),
-            "events" | "book after" => {
+            "events" | "book after" | "statistics" => {
                 let words: Vec<_> = content.split_whitespace().collect();
                 match self.steps.last_mut() {
-                    Some(Step::Events { expected, .. } | Step::Book { expected, .. }) => {
-                        expected.push(words.join(" "))
-                    }
+                    Some(
+                        Step::Events { expected, .. }
+                        | Step::Book { expected, .. }
+                        | Step::Statistics { expected, .. },
+                    ) => expected.push(words.join(" ")),
                     _ => self.fail("an expectation without its heading"),
                 }
             }

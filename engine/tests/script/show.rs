@@ -1,6 +1,8 @@
 //! Events as the scenario files write them.
 
-use engine::{DepthLevel, Event, KillScope, OrderType, PositionChange, Price, Side, TimeInForce};
+use engine::{
+    DepthLevel, Event, InstrumentView, KillScope, Money, OrderType, PositionChange, Price, Side, TimeInForce,
+};
 
 use super::Names;
 
@@ -207,6 +209,24 @@ pub fn level_line(book: &str, of: Side, level: &DepthLevel) -> String {
         level.price,
         level.quantity,
         level.orders
+    )
+}
+
+/// One line for an instrument's day.
+pub fn statistics_line(book: &str, of: &InstrumentView<'_>) -> String {
+    let price = |price: Option<Price>| price.map_or_else(|| "none".to_owned(), |price| price.to_string());
+    // Half up to the paisa.
+    let volume = i128::from(of.volume);
+    let vwap = (of.turnover * 2 + volume).checked_div(volume * 2);
+    format!(
+        "{book}open {} high {} low {} last {} volume {} vwap {} trades {}",
+        price(of.open),
+        price(of.high),
+        price(of.low),
+        price(of.last_price),
+        of.volume,
+        vwap.map_or_else(|| "none".to_owned(), |paise| Money::from_wide(paise).to_string()),
+        of.trades,
     )
 }
 
