@@ -82,11 +82,11 @@ impl Trailing {
         }
     }
 
-    /// Its place among stops at one price: after those that do not trail, by distance.
+    /// Its place among stops at one price: after those that do not trail, which have 0, by distance; shares after those.
     fn rank(self) -> u64 {
         match self {
-            Trailing::Distance(distance) => (1 << 32) | u64::from(distance.paise()),
-            Trailing::Percent(share) => (2 << 32) | u64::from(share.ppm()),
+            Trailing::Distance(distance) => u64::from(distance.paise()),
+            Trailing::Percent(share) => (1 << 32) | u64::from(share.ppm()),
         }
     }
 
@@ -333,67 +333,106 @@ const MERGED_PER_STEP: u32 = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arena::slot_of;
+    use std::vec::Vec;
 
     fn price(paise: u32) -> Price {
         Price::from_paise(paise).unwrap()
     }
 
-    /// Ten trailing stops of longs at each of 1.00, 1.01 and 1.02.
-    fn thirty() -> (Triggers, Trees) {
-        let (mut triggers, mut trees) = (Triggers::new(0, 30), Trees::EMPTY);
-        for position in 0..30 {
-            let trail = Trail {
-                position,
-                direction: Direction::Fall,
-                trailing: Trailing::Distance(price(position % 10 + 1)),
-                sequence: triggers.take_sequence(),
-            };
-            triggers.add_trail(&mut trees, trail, price(100 + position / 10));
-        }
-        (triggers, trees)
+    /// Trailing stops of longs: those of a row share their extreme, their distances fall from that of the first.
+    struct Bench {
+        triggers: Triggers,
+        trees: Trees,
+        nodes: Vec<u32>,
     }
 
-    /// Follows a rise; how many steps that took.
-    fn follow(triggers: &mut Triggers, trees: &mut Trees, paise: u32) -> usize {
-        (0..100)
-            .take_while(|_| triggers.ratchet(trees, price(paise)))
-            .count()
+    impl Bench {
+        fn new(rows: &[(u32, u32)]) -> Bench {
+            let mut bench = Bench {
+                triggers: Triggers::new(0, 1_000),
+                trees: Trees::EMPTY,
+                nodes: Vec::new(),
+            };
+            for &(extreme, count) in rows {
+                for distance in (1..=count).rev() {
+                    let trail = Trail {
+                        position: slot_of(bench.nodes.len()),
+                        direction: Direction::Fall,
+                        trailing: Trailing::Distance(price(distance)),
+                        sequence: bench.triggers.take_sequence(),
+                    };
+                    let node = bench.triggers.add_trail(&mut bench.trees, trail, price(extreme));
+                    bench.nodes.push(node);
+                }
+            }
+            bench
+        }
+
+        /// Follows a rise; how many steps that took.
+        fn follow(&mut self, paise: u32) -> usize {
+            let steps = 0..100;
+            steps
+                .take_while(|_| self.triggers.ratchet(&mut self.trees, price(paise)))
+                .count()
+        }
+
+        /// Groups, the extreme that a rise must pass, and the stop that a fall reaches first.
+        fn shows(&self) -> (u32, Option<u32>, Option<u32>) {
+            assert_eq!(self.triggers.audit(&self.trees), Ok(()));
+            let extreme = self.triggers.nearest_extreme(&self.trees, Direction::Fall);
+            let stop = self.triggers.nearest(&self.trees, Direction::Fall);
+            (
+                self.triggers.groups.len(),
+                extreme.map(Price::paise),
+                stop.map(Price::paise),
+            )
+        }
     }
 
     #[test]
     fn stops_that_share_their_extreme_are_one_group() {
-        let (mut triggers, mut trees) = thirty();
-        assert_eq!(triggers.groups.len(), 3);
-        assert_eq!(follow(&mut triggers, &mut trees, 100), 0, "it is their extreme");
-        assert_eq!(
-            triggers.nearest_extreme(&trees, Direction::Fall),
-            Some(price(100))
-        );
-        assert_eq!(
-            follow(&mut triggers, &mut trees, 101),
-            1,
-            "the first join the second"
-        );
-        assert_eq!(triggers.groups.len(), 2);
-        assert_eq!(
-            triggers.nearest_extreme(&trees, Direction::Fall),
-            Some(price(101))
-        );
-        assert_eq!(
-            follow(&mut triggers, &mut trees, 103),
-            2,
-            "those join the third, and all of them move"
-        );
-        assert_eq!(triggers.groups.len(), 1);
-        assert_eq!(
-            triggers.nearest_extreme(&trees, Direction::Fall),
-            Some(price(103))
-        );
-        assert_eq!(
-            triggers.nearest(&trees, Direction::Fall),
-            Some(price(102)),
-            "a paisa below"
-        );
-        assert_eq!(triggers.audit(&trees), Ok(()));
+        let mut bench = Bench::new(&[(100, 10), (101, 10), (102, 10)]);
+        assert_eq!(bench.shows(), (3, Some(100), Some(101)));
+        assert_eq!(bench.follow(100), 0, "it is the extreme of the first");
+        assert_eq!(bench.follow(101), 1, "the first join the second");
+        assert_eq!(bench.shows(), (2, Some(101), Some(101)));
+        assert_eq!(bench.follow(103), 2, "those join the third, and all of them move");
+        assert_eq!(bench.shows(), (1, Some(103), Some(102)));
+        let extremes = bench.nodes.iter().map(|&node| bench.triggers.extreme_of(node));
+        assert!(extremes.into_iter().all(|extreme| extreme == price(103)));
+    }
+
+    #[test]
+    fn the_smaller_group_moves() {
+        // Where the larger one is behind, it follows in a step of its own.
+        for (rows, steps) in [([(100, 1), (101, 200)], 1), ([(100, 200), (101, 1)], 2)] {
+            let mut bench = Bench::new(&rows);
+            assert_eq!(bench.follow(101), steps, "{rows:?}");
+            assert_eq!(bench.shows(), (1, Some(101), Some(100)), "{rows:?}");
+        }
+        let mut bench = Bench::new(&[(100, 129), (101, 130)]);
+        assert_eq!(bench.follow(101), 3, "64 a step");
+        assert_eq!(bench.shows(), (1, Some(101), Some(100)));
+    }
+
+    #[test]
+    fn a_group_goes_with_its_last_member() {
+        let mut bench = Bench::new(&[(100, 3), (105, 2)]);
+        let nodes = core::mem::take(&mut bench.nodes);
+        let mut seen = Vec::new();
+        for node in nodes {
+            bench.triggers.remove_trail(&mut bench.trees, node, false);
+            seen.push(bench.shows());
+        }
+        let expected = [
+            (2, Some(100), Some(104)),
+            (2, Some(100), Some(104)),
+            (1, Some(105), Some(104)),
+            (1, Some(105), Some(104)),
+            (0, None, None),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(bench.triggers.len(), 0, "no node is left");
     }
 }
