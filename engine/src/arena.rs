@@ -153,3 +153,25 @@ impl<T> Arena<T> {
         self.items.as_mut_slice().at_mut(slot)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_an_arena_could_have_given_is_put_back() {
+        let put_back = |items: &[u8], free: &[u32]| {
+            let mut arena = Arena::new(3);
+            let taken = arena.refill(items.to_vec(), free);
+            taken.then(|| (arena.len(), arena.has_room()))
+        };
+        assert_eq!(put_back(&[], &[]), Some((0, true)));
+        assert_eq!(put_back(&[1, 2], &[]), Some((2, true)));
+        assert_eq!(put_back(&[1, 2, 3], &[]), Some((3, false)));
+        assert_eq!(put_back(&[1, 2, 3], &[1]), Some((2, true)));
+        assert_eq!(put_back(&[1, 2, 3], &[2, 0, 1]), Some((0, true)));
+        assert_eq!(put_back(&[1, 2, 3, 4], &[]), None, "more than its capacity");
+        assert_eq!(put_back(&[1, 2], &[0, 1, 0]), None, "more free than there are");
+        assert_eq!(put_back(&[1, 2], &[2]), None, "a slot that was never handed out");
+    }
+}
