@@ -211,3 +211,21 @@ fn every_scenario_plays_as_written() {
     assert!(files.len() >= 30, "the scenarios are gone: {} files", files.len());
     assert!(failures.is_empty(), "\n{failures}");
 }
+
+/// The table of rulings names no scenario that is not there.
+#[test]
+fn every_ruling_has_its_scenarios() {
+    let rows: Vec<&str> = include_str!("RULINGS.md")
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains('`'))
+        .collect();
+    assert!(rows.len() >= 20, "the table is gone: {} rows", rows.len());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    for row in rows {
+        let named = row.split('`').skip(1).step_by(2);
+        for name in named {
+            let file = folder.join(format!("{name}.txt"));
+            assert!(file.is_file(), "{name}.txt is not there: {row}");
+        }
+    }
+}
