@@ -46,6 +46,7 @@ mod feed;
 mod idempotency;
 mod ids;
 mod instrument;
+mod key_tree;
 mod kill;
 pub mod lane;
 mod legs;

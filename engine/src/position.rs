@@ -8,6 +8,7 @@ use crate::bands::Band;
 use crate::closing::Requested;
 use crate::conditions::Armed;
 use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
+use crate::key_tree::{Key, KeyTree};
 use crate::lists::OrderLists;
 use crate::order::Order;
 use crate::state_hash::{Digest, Digested, Entity};
@@ -160,6 +161,10 @@ impl Position {
             next_spread: NIL,
             digested: Digested::default(),
         }
+    }
+
+    fn number(&self) -> Key {
+        number_of(self.account, self.instrument, self.strategy, self.product)
     }
 
     /// Whatever fills a position marks it.
@@ -317,7 +322,16 @@ fn entry_of(page: u32, instrument: InstrumentId) -> u32 {
         .wrapping_add(instrument.get() & (PAGE - 1))
 }
 
-/// All position keys, found by account and instrument through a two-level table.
+/// A key as one number, for the tree of all of them.
+fn number_of(account: AccountId, instrument: InstrumentId, strategy: StrategyId, product: Product) -> Key {
+    let named = [account.get(), instrument.get(), strategy.get()];
+    let number = named
+        .iter()
+        .fold(0, |number: Key, &id| number << 32 | Key::from(id));
+    number << 1 | Key::from(product == Product::Cnc)
+}
+
+/// All position keys, found by account and instrument through a two-level table, and further by a tree.
 #[derive(Clone, Debug)]
 pub(crate) struct Positions {
     items: Vec<Position>,
@@ -333,6 +347,7 @@ pub(crate) struct Positions {
     /// Keys on each page, and the pages without any.
     keys_on_page: Vec<u32>,
     free_pages: Vec<u32>,
+    tree: KeyTree,
 }
 
 impl Positions {
@@ -350,6 +365,7 @@ impl Positions {
             pages: Vec::with_capacity(pages_max.saturating_mul(index(PAGE))),
             keys_on_page: Vec::with_capacity(pages_max),
             free_pages: Vec::with_capacity(pages_max),
+            tree: KeyTree::new(capacity),
         }
     }
 
@@ -401,15 +417,45 @@ impl Positions {
         strategy: StrategyId,
         product: Product,
     ) -> Option<u32> {
-        let mut slot = self.first_alike(account, instrument);
-        while slot != NIL {
-            let position = self.at(slot);
-            if position.strategy == strategy && position.product == product {
-                return Some(slot);
-            }
-            slot = position.next_alike;
+        let first = self.first_alike(account, instrument);
+        if first == NIL {
+            return None;
         }
-        None
+        let newest = self.at(first);
+        if newest.strategy == strategy && newest.product == product {
+            return Some(first);
+        }
+        if newest.next_alike == NIL {
+            return None;
+        }
+        self.find_among_several(account, instrument, strategy, product)
+    }
+
+    /// However many keys an account has in an instrument: as many steps as a key has bits, at most.
+    #[inline(never)]
+    fn find_among_several(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+        strategy: StrategyId,
+        product: Product,
+    ) -> Option<u32> {
+        let slot = self
+            .tree
+            .candidate(number_of(account, instrument, strategy, product))?;
+        let found = self.at(slot);
+        let same = found.account == account
+            && found.instrument == instrument
+            && found.strategy == strategy
+            && found.product == product;
+        same.then_some(slot)
+    }
+
+    /// Enters the key in a slot into the tree.
+    fn enter(&mut self, slot: u32) {
+        let items = self.items.as_slice();
+        let number = |slot| items.at(slot).number();
+        self.tree.insert(number(slot), slot, number);
     }
 
     /// Adds a vacant key after `previous_of_account`, its account's last; the caller has checked that it is new and that there is
@@ -446,6 +492,7 @@ impl Positions {
             Some(slot) => *self.at_mut(slot) = position,
             None => self.items.push(position),
         }
+        self.enter(slot);
         self.vacate(slot);
         slot
     }
@@ -519,6 +566,8 @@ impl Positions {
             next_alike,
             ..
         } = *self.at(slot);
+        let number = self.at(slot).number();
+        self.tree.remove(number);
         let place = self.directory_slot(account, instrument);
         let page = self.directory.as_slice().at(place).wrapping_sub(1);
         if next_alike != NIL {
@@ -564,7 +613,12 @@ impl Positions {
             if key.previous_alike == NIL {
                 self.set_first_alike(page, key.instrument, self.len());
             }
+            let again = self.tree.candidate(key.number());
+            if again.is_some_and(|slot| self.at(slot).number() == key.number()) {
+                return false;
+            }
             self.items.push(key);
+            self.enter(self.len().wrapping_sub(1));
         }
         true
     }

@@ -41,12 +41,16 @@ struct Key {
 
 impl Desk {
     fn new() -> Desk {
+        Desk::with_keys(KEYS)
+    }
+
+    fn with_keys(keys: u32) -> Desk {
         let mut desk = Desk {
             engine: Engine::new(Capacity {
                 accounts: 4,
                 instruments: INSTRUMENTS,
-                orders: 64,
-                positions: KEYS,
+                orders: 64 + 4 * keys,
+                positions: keys,
                 client_order_ids: 64,
             }),
             buffer: EventBuffer::new(),
@@ -218,6 +222,46 @@ fn the_longest_vacant_key_gives_way() {
     assert_eq!(desk.bid(keys[2]), Err(RejectCode::PositionCapacity));
     desk.cancel(fourth);
     place_and_check(&mut desk, keys[2], 2);
+    desk.audit();
+}
+
+/// However many keys an account has in one instrument, each is found, also after others gave way and over restarts.
+#[test]
+fn many_keys_of_one_account_in_one_instrument() {
+    let mut desk = Desk::with_keys(300);
+    let key = |round: u32| Key {
+        account: round % 2,
+        instrument: 7,
+        // Neighbours, and far apart.
+        strategy: if round.is_multiple_of(3) {
+            round
+        } else {
+            round.reverse_bits()
+        },
+        product: if round % 5 < 2 { Product::Cnc } else { Product::Mis },
+    };
+    let mut placed = Vec::new();
+    for round in 1..=300 {
+        placed.push((key(round), place_and_check(&mut desk, key(round), round), round));
+    }
+    desk.audit();
+    desk.restart();
+    for &(key, _, position) in &placed {
+        place_and_check(&mut desk, key, position);
+    }
+    assert_eq!(desk.bid(key(301)), Err(RejectCode::PositionCapacity));
+    desk.apply(Command::CancelAll(CancelAll {
+        actor: ADMIN,
+        account: None,
+        strategy: None,
+        instrument: None,
+        side: None,
+    }));
+    for round in 301..=450 {
+        assert!(desk.bid(key(round)).is_ok(), "round {round}");
+    }
+    desk.audit();
+    desk.restart();
     desk.audit();
 }
 
