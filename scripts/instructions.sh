@@ -7,7 +7,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 baseline=benches/instructions.txt
-paths="book_add book_cancel book_modify book_take full_add full_cancel full_modify full_take print_beside_stops stop_fires condition_fires close_beside_orders"
+paths="book_add book_cancel book_modify book_take full_add full_cancel full_modify full_take print_beside_stops stop_fires condition_fires print_beside_trails print_moves_trails order_expires add_beside_keys close_beside_orders"
 
 if ! command -v valgrind >/dev/null 2>&1; then
     echo "instructions: valgrind is missing; scripts/setup.sh installs it where it may." >&2

@@ -13,10 +13,10 @@ use std::hint::black_box;
 
 use engine::book::{Book, BookSettings};
 use engine::{
-    AccountDefinition, AccountId, Actor, CancelOrder, Capacity, ClientOrderId, ClosePosition, Command,
-    Engine, EventBuffer, InstrumentDefinition, InstrumentId, MarketPrice, ModifyOrder, Money, NewOrder,
-    OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio, RiskLimits, Seq, Sequenced,
-    Side, StrategyId, Symbol, Text, TimeInForce, Timestamp, Work,
+    AccountDefinition, AccountId, Actor, CancelOrder, Capacity, ClientOrderId, ClosePosition, Command, Edit,
+    EditConditions, Engine, EventBuffer, InstrumentDefinition, InstrumentId, MarketPrice, ModifyOrder, Money,
+    NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio, RiskLimits, Seq,
+    Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp, Trailing, Work,
 };
 
 /// Operations that are counted, and orders that rest before.
@@ -44,6 +44,10 @@ fn main() {
         "stop_fires" => stop_fires(&mut Desk::with_stops()),
         "close_beside_orders" => close_beside_orders(&mut Desk::with_own_orders()),
         "condition_fires" => condition_fires(&mut Desk::with_conditions()),
+        "print_beside_trails" => print_beside_trails(&mut Desk::with_trails()),
+        "print_moves_trails" => print_moves_trails(&mut Desk::with_trails()),
+        "order_expires" => order_expires(&mut Desk::with_deadlines()),
+        "add_beside_keys" => add_beside_keys(&mut Desk::with_keys()),
         other => {
             eprintln!("no path is called {other:?}");
             std::process::exit(2);
@@ -248,6 +252,68 @@ impl Desk {
         desk
     }
 
+    /// With `WAITING` positions of one share, each with a trailing stop further away than any print goes.
+    fn with_trails() -> Desk {
+        let mut desk = Desk::empty(1_000, 2 * WAITING);
+        desk.order(0, Side::Sell, price(MID), TimeInForce::Day, WAITING);
+        for n in 0..WAITING {
+            // Every one a position of its own.
+            let account = 1 + n % (MAKERS - 1);
+            let strategy = StrategyId::new(2 + n / (MAKERS - 1));
+            desk.apply(Command::NewOrder(NewOrder {
+                strategy,
+                ..request(account, Side::Buy, price(MID), TimeInForce::Day, 1)
+            }));
+            let position = PositionId::new(2 + n);
+            desk.apply(Command::EditConditions(EditConditions {
+                actor: Actor {
+                    account: AccountId::new(account),
+                    admin: false,
+                },
+                position,
+                stop_loss: Edit::Keep,
+                take_profit: Edit::Keep,
+                trailing: Edit::Set(Trailing::Distance(price(2 * OPERATIONS + mixed(n, OPERATIONS)))),
+            }));
+        }
+        let trailing = desk
+            .engine
+            .positions()
+            .filter(|position| position.trailing.is_some());
+        assert_eq!(trailing.count(), 100_000, "a trailing stop each");
+        desk
+    }
+
+    /// With `WAITING` orders that expire, `OPERATIONS` of them one after the other from now on.
+    fn with_deadlines() -> Desk {
+        let mut desk = Desk::empty(2 * WAITING, MAKERS);
+        let from = 1_795_146_400_000_000_000;
+        for n in 0..WAITING {
+            let (side, at) = passive(n);
+            let until = from + u64::from(n * 617 % WAITING) * 1_000_000;
+            desk.order(n, side, at, TimeInForce::Gtd(Timestamp::from_nanos(until)), 1);
+        }
+        desk
+    }
+
+    /// With an account that has `OPERATIONS` keys in the instrument.
+    fn with_keys() -> Desk {
+        let mut desk = Desk::empty(4 * OPERATIONS, 2 * OPERATIONS);
+        for n in 0..OPERATIONS {
+            desk.key_order(n, n);
+        }
+        desk
+    }
+
+    /// A bid of account 1, under the `key`th strategy.
+    fn key_order(&mut self, n: u32, key: u32) {
+        let at = price(MID - 1 - mixed(n, DEPTH));
+        self.apply(Command::NewOrder(NewOrder {
+            strategy: StrategyId::new(1 + key),
+            ..request(1, Side::Buy, at, TimeInForce::Day, 1 + n % 50)
+        }));
+    }
+
     /// With a position of `OPERATIONS` shares, as many bids for them, and `WAITING` newer entries of the position's own.
     fn with_own_orders() -> Desk {
         let mut desk = Desk::empty(2 * WAITING, MAKERS);
@@ -330,10 +396,14 @@ impl Desk {
     }
 
     fn apply(&mut self, command: Command) {
+        self.apply_at(1_795_146_300_000_000_000 + (self.seq + 1) * self.step_ns, command);
+    }
+
+    fn apply_at(&mut self, nanos: u64, command: Command) {
         self.seq += 1;
         let command = Sequenced {
             seq: Seq::new(self.seq),
-            time: Timestamp::from_nanos(1_795_146_300_000_000_000 + self.seq * self.step_ns),
+            time: Timestamp::from_nanos(nanos),
             command,
         };
         self.events.clear();
@@ -414,6 +484,49 @@ fn print_beside_stops(desk: &mut Desk) {
 fn stop_fires(desk: &mut Desk) {
     for n in 0..OPERATIONS {
         desk.print(MID + 1 + n);
+    }
+}
+
+/// Prints that reach none of the trailing stops and move none of them.
+#[inline(never)]
+fn print_beside_trails(desk: &mut Desk) {
+    for n in 0..OPERATIONS {
+        desk.print(MID - mixed(n, DEPTH));
+    }
+}
+
+/// Prints that move every trailing stop.
+#[inline(never)]
+fn print_moves_trails(desk: &mut Desk) {
+    for n in 0..OPERATIONS {
+        desk.print(MID + 1 + n);
+    }
+    let stops = desk
+        .engine
+        .positions()
+        .filter_map(|position| position.trailing_stop);
+    assert!(
+        stops
+            .min()
+            .is_some_and(|stop| stop >= price(MID - 2 * OPERATIONS)),
+        "each of them moved"
+    );
+}
+
+/// Ticks that let one order each expire.
+#[inline(never)]
+fn order_expires(desk: &mut Desk) {
+    for _ in 0..OPERATIONS {
+        let due = desk.engine.next_deadline().expect("an order expires");
+        desk.apply_at(due.nanos(), Command::Tick);
+    }
+}
+
+/// Orders under one of many keys of their account in the instrument.
+#[inline(never)]
+fn add_beside_keys(desk: &mut Desk) {
+    for n in OPERATIONS..2 * OPERATIONS {
+        desk.key_order(n, mixed(n, OPERATIONS));
     }
 }
 

@@ -53,6 +53,7 @@ impl Engine {
             "an open order is in no book",
         )?;
         self.audit_strategy_limits()?;
+        self.audit_leaving()?;
         let mut totals = Totals::new(self.accounts.len());
         for slot in 0..self.positions.len() {
             self.audit_position(slot, &mut totals)?;
@@ -226,6 +227,24 @@ impl Engine {
         ensure(
             vacant == 0 && slot == NIL && previous == last,
             "the list of vacant keys is broken",
+        )
+    }
+
+    /// Positions that wait to be got out of are in the queue once each, and wait only while there is no room.
+    fn audit_leaving(&self) -> Result<(), &'static str> {
+        let flagged = self
+            .positions
+            .keys()
+            .iter()
+            .filter(|position| position.leaving.is_queued());
+        let queued = |slot: &u32| self.positions.at(*slot).leaving.is_queued();
+        ensure(
+            flagged.count() == self.leaving.len() && self.leaving.iter().all(queued),
+            "the queue of positions to get out of is broken",
+        )?;
+        ensure(
+            !self.can_leave(),
+            "a position is not got out of though there is room",
         )
     }
 

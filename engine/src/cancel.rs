@@ -56,7 +56,7 @@ impl Engine {
     pub(crate) fn cancel_open(&mut self, slot: u32, reason: CancelReason, out: &mut EventBuffer) {
         let order = self.orders.at(slot);
         let (instrument, side, resting) = (order.instrument, order.side, order.resting);
-        let (entry, exit) = (order.entry_leaves(), order.exit_leaves);
+        let (entry, exit, position) = (order.entry_leaves(), order.exit_leaves, order.position);
         if resting {
             let sides = &mut self.instruments.as_mut_slice().at_mut(instrument.get()).sides;
             sides.unlink(&mut self.nodes, side, slot);
@@ -72,6 +72,7 @@ impl Engine {
             out,
         );
         self.finish(slot, OrderStatus::Cancelled);
+        self.leave_after(position, reason);
     }
 
     /// Takes `quantity` off an open order: the entry part last, what is shown first. Taking all of it cancels it.

@@ -35,11 +35,6 @@ impl Cause {
         matches!(self, Cause::StopLoss | Cause::TakeProfit | Cause::TrailingStop)
     }
 
-    /// It stops the losses of the position.
-    pub(crate) const fn is_stop(self) -> bool {
-        matches!(self, Cause::StopLoss | Cause::TrailingStop)
-    }
-
     /// As clients and tables see it.
     pub const fn as_str(self) -> &'static str {
         match self {

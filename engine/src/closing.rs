@@ -2,6 +2,11 @@
 //!
 //! A request to close is idempotent while one works: it is answered with the exits that the first placed. Only a request to
 //! close all of a position of which a part is being closed, or was filled anew, places exits for what none covers yet.
+//!
+//! Getting out is never blocked (RISK.md), and no share has two exits. So whatever rests at a limit to close the position, or
+//! waits for its trigger, makes way for a close, a flatten and a square-off, as far as they need it: what rests first, the
+//! newest of it first. What works at a protected price already gets out, and stays. Exits that find the order pool full are
+//! owed ([`crate::leaving`]).
 
 use crate::arena::{NIL, Slots};
 use crate::cause::Cause;
@@ -11,7 +16,7 @@ use crate::entry::order_capacity;
 use crate::event::{Event, EventBuffer};
 use crate::ids::{AccountId, InstrumentId, OrderId, StrategyId};
 use crate::order::Lookup;
-use crate::position::{Position, Positions};
+use crate::position::Positions;
 use crate::rejection::{Refusal, RejectCode, Rejection};
 use crate::risk::{self, Plan};
 use crate::session::Gate;
@@ -36,24 +41,23 @@ pub(crate) struct Closing {
     cause: Cause,
     /// A limit for its exits; without one they are protected market orders.
     limit: Option<Price>,
+    /// The resting exit to look at next for one that makes way; `None` before the first.
+    giving_way: Option<u32>,
+    /// Goes on with a closing that found no room.
+    resumed: bool,
 }
 
-/// A close that was asked for, by the range of its exits' ids.
+/// A close that was asked for.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Requested {
+    /// Its first exit, which whoever asks again is answered with.
     pub(crate) first: OrderId,
-    last: OrderId,
-    /// The first of them that was open when somebody last asked.
+    /// The ids of its exits: the first that was open when somebody last asked, and the last. Where it had to wait for room,
+    /// those that were placed last.
     open: OrderId,
+    pub(crate) last: OrderId,
     /// Shares that got an exit.
     pub(crate) quantity: u32,
-}
-
-impl Requested {
-    pub(crate) fn slices(&self) -> u32 {
-        let ids = self.last.get().saturating_sub(self.first.get());
-        u32::try_from(ids.saturating_add(1)).unwrap_or(u32::MAX)
-    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,21 +94,32 @@ impl Closing {
             last: OrderId::default(),
             cause,
             limit: None,
+            giving_way: None,
+            resumed: false,
         }
     }
 
-    /// Exits for `remaining` shares of a position whose condition was reached.
-    pub(crate) fn of_condition(position: u32, remaining: u32, cause: Cause, limit: Option<Price>) -> Closing {
+    /// Exits for `remaining` shares of a position, because somebody asked for it or a condition was reached.
+    pub(crate) fn of_one(position: u32, remaining: u32, cause: Cause, limit: Option<Price>) -> Closing {
         Closing {
-            scope: Scope::One,
             position,
             remaining,
-            placed: 0,
-            first: OrderId::default(),
-            last: OrderId::default(),
-            cause,
             limit,
+            ..Closing::every(Scope::One, cause)
         }
+    }
+
+    /// The same where it goes on after it found no room.
+    pub(crate) fn resumed(position: u32, remaining: u32, cause: Cause, limit: Option<Price>) -> Closing {
+        Closing {
+            resumed: true,
+            ..Closing::of_one(position, remaining, cause, limit)
+        }
+    }
+
+    /// The position, why it is to be closed, and the limit.
+    pub(crate) const fn owing(&self) -> (u32, Cause, Option<Price>) {
+        (self.position, self.cause, self.limit)
     }
 }
 
@@ -130,15 +145,12 @@ impl Engine {
             return Err(Refusal::Rejected(rejection));
         }
         let open = position.quantity.saturating_abs();
-        let closable = self.closable_now(slot);
-        if (close.quantity.is_some() || closable == 0)
+        let owed = position.leaving.owed_to_close();
+        let uncovered = self.uncovered(slot).saturating_sub(owed);
+        if (close.quantity.is_some() || uncovered == 0)
             && let Some(working) = self.working_close(slot)
         {
-            out.push(Event::CloseRepeated {
-                position: close.position,
-                order: working.first,
-                quantity: Quantity::clamped(i64::from(working.quantity)),
-            });
+            self.say_repeated(close, working.first, working.quantity, out);
             return Ok(());
         }
         let wanted = close
@@ -147,30 +159,30 @@ impl Engine {
         if wanted > open || wanted == 0 {
             return Err(Refusal::AboveOpenQuantity(Quantity::clamped(open)));
         }
-        let remaining = u32::try_from(wanted.min(closable)).unwrap_or(0);
+        let remaining = u32::try_from(wanted).unwrap_or(u32::MAX).min(uncovered);
         if remaining == 0 {
-            let covering = self.newest_exit(slot);
-            let covering = covering.map_or(OrderId::default(), |exit| self.orders.at(exit).id);
-            return Err(Refusal::AlreadyClosing(covering));
+            // Other exits get all of it out already: those of a condition, a flatten or a square-off, or the trader's own.
+            let working = self.newest_exit(slot);
+            let working = working.map_or(OrderId::default(), |exit| self.orders.at(exit).id);
+            self.say_repeated(close, working, u32::try_from(open).unwrap_or(u32::MAX), out);
+            return Ok(());
         }
         if !self.orders.has_room() {
             return Err(Refusal::Rejected(order_capacity(self.orders.capacity())));
         }
-        let closing = Closing {
-            scope: Scope::One,
-            position: slot,
-            remaining,
-            placed: 0,
-            first: OrderId::default(),
-            last: OrderId::default(),
-            cause: Cause::Close,
-            limit: None,
-        };
-        self.active = Some(Task::Close(closing));
+        self.active = Some(Task::Close(Closing::of_one(slot, remaining, Cause::Close, None)));
         Ok(())
     }
 
-    /// The close that was asked for last, while one of its exits is open. Those that were found finished are not looked at
+    fn say_repeated(&self, close: &ClosePosition, order: OrderId, shares: u32, out: &mut EventBuffer) {
+        out.push(Event::CloseRepeated {
+            position: close.position,
+            order,
+            quantity: Quantity::clamped(i64::from(shares)),
+        });
+    }
+
+    /// The close that was asked for last, while one of its exits is open or waits for room. Those that were found finished are not looked at
     /// again.
     fn working_close(&mut self, position: u32) -> Option<Requested> {
         let mut close = self.positions.at(position).closing?;
@@ -181,8 +193,17 @@ impl Engine {
             }
             close.open = OrderId::new(close.open.get().wrapping_add(1));
         }
-        self.positions.at_mut(position).closing = Some(close);
-        (close.open <= close.last).then_some(close)
+        let held = self.positions.at_mut(position);
+        held.closing = Some(close);
+        let works = close.open <= close.last || held.leaving.owed_to_close() > 0;
+        works.then_some(close)
+    }
+
+    /// Shares of a position that no exit at a protected price gets out.
+    pub(crate) fn uncovered(&self, slot: u32) -> u32 {
+        let position = self.positions.at(slot);
+        let open = position.quantity.saturating_abs();
+        u32::try_from(open.saturating_sub(position.market_exits)).unwrap_or(0)
     }
 
     /// Shares of a position that an exit could close now.
@@ -194,21 +215,37 @@ impl Engine {
         closable.saturating_add(position.pending_exits)
     }
 
-    /// Takes what a closing lacks off the newest exit that makes way for it; `false` where there is none. Exits that wait for
-    /// their trigger make way for every closing; for a stop those that rest do too, because a limit far away must not keep
-    /// it from protecting the position.
-    fn make_way(&mut self, closing: &Closing, lacking: u32, out: &mut EventBuffer) -> bool {
-        let pending = self.positions.at(closing.position).lists.pending_exits.newest;
-        let giving_up = if closing.cause.is_stop() && closing.placed == 0 {
-            self.newest_exit(closing.position)
-        } else {
-            (pending != NIL).then_some(pending)
+    /// Takes what a closing lacks off the next exit that makes way for it, or looks at one that does not; `false` where there is
+    /// none left. A target takes the place of exits that wait for their trigger; a close, a flatten and a square-off also of
+    /// those that rest at a limit; a stop of all, because a price far away must not keep it from protecting the position.
+    fn make_way(&mut self, closing: &mut Closing, lacking: u32, out: &mut EventBuffer) -> bool {
+        let lists = self.positions.at(closing.position).lists;
+        let giving_up = match closing.cause {
+            Cause::StopLoss | Cause::TrailingStop => self.newest_exit(closing.position).unwrap_or(NIL),
+            Cause::TakeProfit => lists.pending_exits.newest,
+            Cause::Close | Cause::Flatten | Cause::SquareOff => {
+                match closing.giving_way.unwrap_or(lists.exits.newest) {
+                    NIL => {
+                        closing.giving_way = Some(NIL);
+                        lists.pending_exits.newest
+                    }
+                    resting => {
+                        let exit = self.orders.at(resting);
+                        closing.giving_way = Some(exit.older);
+                        if exit.is_market() {
+                            self.collected = self.collected.saturating_add(1);
+                            return true;
+                        }
+                        resting
+                    }
+                }
+            }
         };
-        let Some(slot) = giving_up else {
+        if giving_up == NIL {
             return false;
-        };
-        let exit = self.orders.at(slot).exit_leaves.min(lacking);
-        self.cancel_exit(slot, exit, out);
+        }
+        let exit = self.orders.at(giving_up).exit_leaves.min(lacking);
+        self.cancel_exit(giving_up, exit, out);
         true
     }
 
@@ -217,11 +254,11 @@ impl Engine {
         // A fill of an earlier slice may have shrunk the position or freed nothing: look at it as it is now.
         let closable = self.closable(closing.position);
         let lacking = closing.remaining.saturating_sub(closable);
-        if lacking > 0 && closing.position != NIL && self.make_way(&closing, lacking, out) {
+        if lacking > 0 && closing.placed == 0 && self.make_way(&mut closing, lacking, out) {
             return Some(Task::Close(closing));
         }
         let slice = closing.remaining.min(closable);
-        if slice > 0 {
+        if slice > 0 && self.orders.has_room() {
             let placed = self.place_exit(&closing, slice, out);
             let order = self.orders.at(placed);
             closing.first = if closing.placed == 0 {
@@ -237,13 +274,7 @@ impl Engine {
             return Some(Task::Match(placed));
         }
         if closing.placed > 0 && closing.cause == Cause::Close {
-            self.positions.at_mut(closing.position).closing = Some(Requested {
-                first: closing.first,
-                last: closing.last,
-                open: closing.first,
-                quantity: closing.placed,
-            });
-            self.rehash_position(closing.position);
+            self.note_requested(&closing);
         }
         if closing.placed > 0 && !self.positions.at(closing.position).venue {
             out.push(Event::PositionClosing {
@@ -252,11 +283,30 @@ impl Engine {
                 quantity: Quantity::clamped(i64::from(closing.placed)),
             });
         }
+        if slice > 0 {
+            self.owe(&closing, slice);
+        }
         self.next_to_close(closing).map(Task::Close)
     }
 
+    /// Keeps a close for whoever asks again.
+    fn note_requested(&mut self, closing: &Closing) {
+        let position = self.positions.at_mut(closing.position);
+        let before = position.closing.filter(|_| closing.resumed);
+        position.closing = Some(Requested {
+            first: before.map_or(closing.first, |before| before.first),
+            open: closing.first,
+            last: closing.last,
+            quantity: before
+                .map_or(0, |before| before.quantity)
+                .saturating_add(closing.placed),
+        });
+        self.rehash_position(closing.position);
+    }
+
+    /// Shares of a position that an exit could close without another making way.
     fn closable(&self, position: u32) -> u32 {
-        if position == NIL || !self.orders.has_room() {
+        if position == NIL {
             return 0;
         }
         let position = self.positions.at(position);
@@ -266,11 +316,10 @@ impl Engine {
         u32::try_from(closable).unwrap_or(u32::MAX)
     }
 
-    fn next_to_close(&self, closing: Closing) -> Option<Closing> {
-        if matches!(closing.scope, Scope::One) {
-            return None;
-        }
+    /// The next position that a scope wants gone. One that cannot be closed now is left to later.
+    fn next_to_close(&mut self, closing: Closing) -> Option<Closing> {
         let account = match closing.scope {
+            Scope::One => return None,
             Scope::All {
                 scope: KillScope::Account(account) | KillScope::Strategy(account, _),
                 ..
@@ -278,43 +327,47 @@ impl Engine {
             _ => None,
         };
         // Those of one account are in a list, by age.
-        let after = |slot: u32| match account {
-            Some(account) if slot == NIL => self.account_of(account).first_position,
-            Some(_) => self.positions.at(slot).next_of_account,
+        let after = |engine: &Engine, slot: u32| match account {
+            Some(account) if slot == NIL => engine.account_of(account).first_position,
+            Some(_) => engine.positions.at(slot).next_of_account,
             None => slot.wrapping_add(1),
         };
-        let mut slot = after(closing.position);
-        while slot < self.positions.len() {
-            let position = self.positions.at(slot);
-            if self.is_to_close(position, closing.scope) {
-                let remaining = u32::try_from(position.quantity.unsigned_abs()).unwrap_or(u32::MAX);
-                return Some(Closing {
-                    position: slot,
-                    remaining,
-                    placed: 0,
-                    ..closing
-                });
-            }
-            slot = after(slot);
+        let mut slot = after(self, closing.position);
+        while slot < self.positions.len() && !self.wants_gone(slot, closing.scope) {
+            slot = after(self, slot);
         }
-        None
+        if slot >= self.positions.len() {
+            return None;
+        }
+        let by = match closing.scope {
+            Scope::All { scope, .. } => Some(scope),
+            Scope::One | Scope::SquareOff { .. } => None,
+        };
+        self.want_gone(slot, by);
+        self.collected = self.collected.saturating_add(1);
+        let now = self.may_leave(self.positions.at(slot));
+        Some(Closing {
+            position: slot,
+            remaining: if now { self.uncovered(slot) } else { 0 },
+            placed: 0,
+            giving_way: None,
+            ..closing
+        })
     }
 
-    /// Whether a position is one that a scope closes, and that can be closed now.
-    fn is_to_close(&self, position: &Position, scope: Scope) -> bool {
+    /// Whether a position is one that a scope closes. A kill switch leaves alone what is halted; square-off makes up for it.
+    fn wants_gone(&self, slot: u32, scope: Scope) -> bool {
+        let position = self.positions.at(slot);
         let wanted = match scope {
             Scope::One => false,
             Scope::SquareOff { derivatives } => self.is_intraday_of(position, derivatives),
             Scope::All { scope, by_profile } => {
                 covers(scope, position.account, position.strategy)
                     && (!by_profile || self.account_of(position.account).limits.flatten_on_kill)
+                    && self.state_for(position.account, position.strategy) != TradingState::Halted
             }
         };
-        wanted
-            && position.quantity != 0
-            && !position.venue
-            && self.is_continuous(position.instrument)
-            && self.state_for(position.account, position.strategy) != TradingState::Halted
+        wanted && position.quantity != 0 && !position.venue
     }
 
     /// What an instrument's session says of orders.

@@ -17,7 +17,6 @@ use crate::closing::Closing;
 use crate::command::{Edit, EditConditions};
 use crate::engine::{Engine, Task};
 use crate::event::{ConditionsChanged, Event, EventBuffer};
-use crate::ids::AccountId;
 use crate::position::{Position, Positions};
 use crate::rejection::{Refusal, RejectCode, Rejection};
 use crate::terms::{Side, TradingState, Trailing};
@@ -165,15 +164,6 @@ impl Engine {
         }
         if in_doubt {
             self.doubt_later(slot);
-        }
-    }
-
-    /// As [`Engine::unblock_later`], for every position of an account.
-    pub(crate) fn unblock_account(&mut self, id: AccountId) {
-        let mut slot = self.account_of(id).first_position;
-        while slot != NIL {
-            self.unblock_later(slot);
-            slot = self.positions.at(slot).next_of_account;
         }
     }
 
@@ -344,7 +334,6 @@ impl Engine {
     fn may_exit(&self, slot: u32, kind: Kind) -> bool {
         let position = self.positions.at(slot);
         (kind != Kind::TakeProfit || self.closable_now(slot) > 0)
-            && self.orders.has_room()
             && self.is_continuous(position.instrument)
             && self.state_for(position.account, position.strategy) != TradingState::Halted
     }
@@ -376,7 +365,7 @@ impl Engine {
         self.doubt_later(slot);
         self.rehash_position(slot);
         self.say_conditions(slot, false, Some(reached), out);
-        self.active = Some(Task::Close(Closing::of_condition(slot, remaining, cause, limit)));
+        self.active = Some(Task::Close(Closing::of_one(slot, remaining, cause, limit)));
     }
 
     /// `PUT /positions/<id>`: journaled like everything that decides.

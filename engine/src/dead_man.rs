@@ -1,5 +1,7 @@
-//! The dead-man switch: an account that promised heartbeats and fell silent has its entries cancelled (RISK.md,
-//! `dead_man`). Exits stay: they only make the account safer.
+//! The dead-man switch: an account that promised heartbeats and fell silent has its orders cancelled (RISK.md, `dead_man`: mass
+//! cancel), entries and exits, also those that wait for a trigger. What the engine placed to get it out of a position stays
+//! (exits of conditions and closes, square-off, flatten), and so do the conditions of its positions, which are no orders.
+//! So nobody's stale prices trade, and what was protected stays protected.
 
 use crate::alert::{Alert, AlertKind};
 use crate::command::Heartbeat;
@@ -41,7 +43,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The deadline passed: nothing is waited for until the next heartbeat, and the account's entries go.
+    /// The deadline passed: nothing is waited for until the next heartbeat, and the account's orders go.
     pub(crate) fn lose_heartbeat(&mut self, id: AccountId, out: &mut EventBuffer) {
         let timeout_ms = self
             .account_of(id)
@@ -59,12 +61,12 @@ impl Engine {
             limit: Ratio::ZERO,
         }));
         self.wait_for_heartbeat(id, None, out);
-        let entries = Filter {
+        let sent = Filter {
             account: Some(id),
-            entries_only: true,
+            sent_only: true,
             ..Filter::default()
         };
-        self.later(Task::Sweep(Sweep::new(entries, CancelReason::DeadMan, true)));
+        self.later(Task::Sweep(Sweep::new(sent, CancelReason::DeadMan, true)));
     }
 
     fn wait_for_heartbeat(&mut self, id: AccountId, dead_man: Option<DeadMan>, out: &mut EventBuffer) {

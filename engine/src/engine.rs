@@ -12,7 +12,7 @@ use crate::account::Account;
 use crate::account_names::AccountNames;
 use crate::agenda::Agenda;
 use crate::alert::Alert;
-use crate::arena::{Slots, index};
+use crate::arena::{NIL, Slots, index, slot_of};
 use crate::book::ladder::Nodes;
 use crate::charges::Tariff;
 use crate::closing::Closing;
@@ -169,6 +169,8 @@ pub struct Engine {
     /// Instruments whose positions' marks wait to be published, and when the first of them is due.
     pub(crate) marks_pending: Vec<u32>,
     pub(crate) marks_due: Option<Timestamp>,
+    /// Positions that are to be got out of as soon as there is room for their exits, whoever has waited longest first.
+    pub(crate) leaving: VecDeque<u32>,
     pub(crate) digests: Digests,
 
     // The rest is empty between commands.
@@ -233,6 +235,7 @@ impl Engine {
             band_nodes: [(); 2].map(|()| Nodes::new(capacity.accounts.saturating_add(capacity.positions))),
             marks_pending: Vec::with_capacity(index(capacity.instruments)),
             marks_due: None,
+            leaving: VecDeque::with_capacity(index(capacity.positions)),
             digests: Digests::new(),
             active: None,
             waiting: VecDeque::with_capacity(TASKS_MAX),
@@ -328,6 +331,10 @@ impl Engine {
             .pair(self.day, self.positions.len())
             .pair(self.positions.vacant().0, self.positions.vacant().1)
             .pair(
+                slot_of(self.leaving.len()),
+                self.leaving.front().copied().unwrap_or(NIL),
+            )
+            .pair(
                 u32::from(self.state >= TradingState::Reducing),
                 u32::from(self.state == TradingState::Halted),
             )
@@ -415,6 +422,8 @@ impl Engine {
                 self.arm_next();
             } else if !self.waiting.is_empty() {
                 self.active = self.waiting.pop_front();
+            } else if self.can_leave() {
+                self.leave_next();
             } else if self.triggers.has_fired() {
                 self.fire_next(out);
             } else if let Some(position) = self.doubts.take_first() {
@@ -451,6 +460,7 @@ impl Engine {
             & self.waiting.is_empty()
             & !self.triggers.has_fired()
             & !self.ticking
+            & !self.can_leave()
     }
 
     /// What comes once at the end of a command: the sender's message counts, outcomes are kept, tops are published.

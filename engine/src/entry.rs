@@ -458,6 +458,7 @@ impl Engine {
             side: order.side,
             product: order.product,
             post_only: order.post_only,
+            protective: plan.cause.is_some(),
             venue,
             resting: false,
             trigger: NIL,

@@ -1,7 +1,7 @@
 //! The kill switch: NORMAL → REDUCING → HALTED per strategy, per account and for the engine (RISK.md).
 
 use crate::alert::{Alert, AlertKind};
-use crate::arena::slot_of;
+use crate::arena::{NIL, slot_of};
 use crate::closing::Closing;
 use crate::command::{Actor, KillScope, KillSwitch, Rearm};
 use crate::engine::{Engine, STRATEGY_STATES_MAX, Task};
@@ -19,6 +19,8 @@ pub(crate) struct Rearming {
     account: u32,
     engine_done: bool,
     account_done: bool,
+    /// The position of the account to look at next, once all its scopes are cleared.
+    position: Option<u32>,
     /// The engine was not in the normal state, or the account or one of its strategies.
     engine_lifted: bool,
     account_lifted: bool,
@@ -183,6 +185,7 @@ impl Engine {
             account,
             engine_done: !actor.admin,
             account_done: false,
+            position: None,
             engine_lifted: false,
             account_lifted: false,
         }));
@@ -234,12 +237,16 @@ impl Engine {
             self.say_rearmed(KillScope::Strategy(account, strategy), out);
             return Some(Task::Rearm(rearming));
         }
-        self.account_mut(account).forget_executions();
-        if core::mem::take(&mut rearming.account_lifted) || rearming.engine_lifted {
-            self.unblock_account(account);
+        let lifted = rearming.account_lifted || rearming.engine_lifted;
+        let first = self.account_of(account).first_position;
+        let position = rearming.position.unwrap_or(if lifted { first } else { NIL });
+        if position != NIL {
+            rearming.position = Some(self.free_some(position));
+            return Some(Task::Rearm(rearming));
         }
+        self.account_mut(account).forget_executions();
         rearming.account = rearming.account.saturating_add(1);
-        rearming.account_done = false;
+        (rearming.account_done, rearming.account_lifted, rearming.position) = (false, false, None);
         admin.then_some(Task::Rearm(rearming))
     }
 

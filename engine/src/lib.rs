@@ -49,6 +49,7 @@ mod instrument;
 mod key_tree;
 mod kill;
 pub mod lane;
+mod leaving;
 mod legs;
 pub mod limits;
 mod lists;

@@ -38,6 +38,10 @@ pub const OPEN_ORDERS_MAX: u32 = 1 << 26;
 /// before it, so that a full book never blocks getting out.
 pub const EXIT_RESERVE_DIVISOR: u32 = 16;
 
+/// And this part of them for the exits that the engine places by itself: closes, conditions, square-off and flatten. So
+/// nobody's many small exits block those of others.
+pub const OWN_EXIT_RESERVE_DIVISOR: u32 = 32;
+
 /// Position keys that an engine can be built for.
 pub const POSITION_KEYS_MAX: u32 = 1 << 26;
 

@@ -250,6 +250,7 @@ impl Engine {
         if changes {
             order.modifications = order.modifications.saturating_add(1);
             order.order_type = change.order_type;
+            order.protective = false;
         }
         self.digests.orders.note_one(order, slot);
         if !venue {

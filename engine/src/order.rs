@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::arena::{Arena, NIL, Slots, index, slot_of};
 use crate::event::Charges;
 use crate::ids::{AccountId, InstrumentId, OrderId};
-use crate::limits::EXIT_RESERVE_DIVISOR;
+use crate::limits::{EXIT_RESERVE_DIVISOR, OWN_EXIT_RESERVE_DIVISOR};
 use crate::lists::List;
 use crate::state_hash::{Digest, Digested, Entity};
 use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce};
@@ -42,6 +42,8 @@ pub(crate) struct Order {
     pub(crate) product: Product,
     pub(crate) post_only: bool,
     pub(crate) venue: bool,
+    /// The engine placed it by itself, to close the position, and nobody has modified it.
+    pub(crate) protective: bool,
     /// In the book (rather than on its way into it).
     pub(crate) resting: bool,
     /// Which list of its position's open orders it is in, and its neighbours there.
@@ -96,7 +98,7 @@ impl Entity for Order {
             .pair(self.account.get(), self.position)
             .pair(self.limit.paise(), self.leaves)
             .pair(self.quantity, self.exit_leaves)
-            .pair(self.cum, self.modifications)
+            .pair(self.cum, self.modifications << 1 | u32::from(self.protective))
             .signed(self.cum_notional.paise());
         match self.order_type.trigger().filter(|_| self.is_pending()) {
             None => digest.finish(),
@@ -172,14 +174,15 @@ impl Orders {
         self.arena.capacity()
     }
 
-    /// Orders beyond which an exit, or an entry, is refused.
+    /// Orders beyond which an exit, or an entry, that somebody sends is refused. The engine's own exits have all the room.
     pub(crate) fn bound(&self, is_exit: bool) -> u32 {
         let capacity = self.capacity();
-        if is_exit {
-            capacity
+        let kept = if is_exit {
+            capacity.wrapping_div(OWN_EXIT_RESERVE_DIVISOR)
         } else {
-            capacity.saturating_sub(capacity.wrapping_div(EXIT_RESERVE_DIVISOR))
-        }
+            capacity.wrapping_div(EXIT_RESERVE_DIVISOR)
+        };
+        capacity.saturating_sub(kept)
     }
 
     pub(crate) fn open(&self) -> u32 {

@@ -9,6 +9,7 @@ use crate::closing::Requested;
 use crate::conditions::Armed;
 use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
 use crate::key_tree::{Key, KeyTree};
+use crate::leaving::Leaving;
 use crate::lists::OrderLists;
 use crate::order::Order;
 use crate::state_hash::{Digest, Digested, Entity};
@@ -89,6 +90,8 @@ pub(crate) struct Position {
     pub(crate) arming: bool,
     /// The last close that somebody asked for: while one of its exits works, further closes are answered with it.
     pub(crate) closing: Option<Requested>,
+    /// What it is still to be got out of by.
+    pub(crate) leaving: Leaving,
     /// Shares bought for delivery on `bought_on` and not sold since; older ones are settled. Sales take settled
     /// shares first.
     pub(crate) bought: i64,
@@ -142,6 +145,7 @@ impl Position {
             armed: [Armed::NONE; 3],
             arming: false,
             closing: None,
+            leaving: Leaving::NONE,
             bought: 0,
             bought_on: 0,
             open_buy: 0,
@@ -296,8 +300,10 @@ impl Entity for Position {
             None => digest,
             Some(close) => digest
                 .word(close.first.get())
-                .pair(close.quantity, close.slices()),
+                .word(close.last.get())
+                .word(u64::from(close.quantity)),
         };
+        let digest = self.leaving.digest(digest);
         match self.trailing {
             None => digest.finish(),
             Some(Trailing::Distance(distance)) => digest.pair(1, distance.paise()).finish(),

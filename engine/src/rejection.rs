@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use crate::ids::OrderId;
 use crate::session::SessionPhase;
 use crate::terms::OrderStatus;
 use crate::units::{Money, Price, Quantity, Ratio};
@@ -399,8 +398,6 @@ pub enum Refusal {
     PositionClosed,
     /// Closing more than is open.
     AboveOpenQuantity(Quantity),
-    /// Exits that no close placed cover the whole open quantity already; the id is one of them.
-    AlreadyClosing(OrderId),
     /// The actor may not do this.
     NotAuthorised,
     UnknownAccount,
@@ -419,7 +416,6 @@ impl fmt::Display for Refusal {
             Refusal::UnknownPosition => f.write_str("Position not found"),
             Refusal::PositionClosed => f.write_str("Position is closed"),
             Refusal::AboveOpenQuantity(open) => write!(f, "Quantity is above the open quantity {open}"),
-            Refusal::AlreadyClosing(order) => write!(f, "Position is covered by exit order {order}"),
             Refusal::NotAuthorised => f.write_str("Not authorised"),
             Refusal::UnknownAccount => f.write_str("Account not found"),
             Refusal::UnknownInstrument => f.write_str("Instrument not found"),

@@ -156,6 +156,7 @@ impl Engine {
         if change == PositionChange::Closed {
             self.unlist_open(slot);
             self.clear_conditions(slot);
+            self.positions.at_mut(slot).leaving.clear();
         }
         self.emit_position(slot, change, out);
     }

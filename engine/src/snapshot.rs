@@ -28,7 +28,7 @@ use crate::triggers::{Direction, Owner};
 use crate::units::{Price, Timestamp};
 
 /// Layout of the bytes. Another layout is refused.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Why bytes are not a snapshot of an engine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +77,8 @@ struct Image {
     tariff: Tariff,
     next_trigger: u64,
     marks_pending: Vec<u32>,
+    /// Positions that wait for room for their exits, in the order of their turns.
+    leaving: Vec<u32>,
     marks_due: Option<Timestamp>,
     feed_due: Option<Timestamp>,
     session: Session,
@@ -129,6 +131,7 @@ impl Engine {
             tariff: self.tariff.clone(),
             next_trigger: self.triggers.next_sequence(),
             marks_pending: self.marks_pending.clone(),
+            leaving: self.leaving.iter().copied().collect(),
             marks_due: self.marks_due,
             feed_due: self.feed_due,
             session: self.session.clone(),
@@ -238,6 +241,12 @@ impl Engine {
         engine.tariff = image.tariff;
         engine.triggers.set_next_sequence(image.next_trigger);
         engine.marks_pending.extend(image.marks_pending);
+        let known =
+            |slot: &u32| *slot < engine.positions.len() && engine.positions.at(*slot).leaving.is_queued();
+        if !image.leaving.iter().all(known) {
+            return None;
+        }
+        engine.leaving.extend(image.leaving);
         engine.marks_due = image.marks_due;
         engine.feed_due = image.feed_due;
         engine.session = image.session;

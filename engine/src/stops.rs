@@ -86,6 +86,7 @@ impl Engine {
         let mut slot = self.instrument_of(id).first_open;
         while slot != NIL {
             self.unblock_later(slot);
+            self.leave_later(slot);
             slot = self.positions.at(slot).next_open;
         }
         let Instrument {

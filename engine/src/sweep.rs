@@ -20,8 +20,8 @@ pub(crate) struct Filter {
     pub(crate) day_only: bool,
     /// Only intraday (MIS) orders of traders in instruments with, or without, derivatives.
     pub(crate) intraday_of: Option<bool>,
-    /// Only orders that would open (or add to) a position.
-    pub(crate) entries_only: bool,
+    /// All but what the engine placed by itself.
+    pub(crate) sent_only: bool,
     /// Only orders whose price is outside their instrument's new band.
     pub(crate) outside: Option<crate::book::ladder::PriceDomain>,
 }
@@ -181,7 +181,7 @@ impl Engine {
     fn matches(&self, slot: u32, filter: &Filter) -> bool {
         let order = self.orders.at(slot);
         filter.side.is_none_or(|side| side == order.side)
-            && !(filter.entries_only && order.entry_leaves() == 0)
+            && !(filter.sent_only && order.protective)
             && !(filter.day_only && matches!(order.time_in_force, TimeInForce::Gtd(_)))
             && filter.outside.is_none_or(|domain| {
                 let trigger = order.order_type.trigger().filter(|_| order.is_pending());

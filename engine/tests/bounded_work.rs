@@ -1,5 +1,6 @@
 //! Work is bounded per call: sweeps and mass cancels of 100,000 orders, and 100,000 triggers or conditions that one print
-//! reaches, come in calls of at most 4,096 events, complete and in order; and so are the levels of a book.
+//! reaches, come in calls of at most 4,096 events, complete and in order; so do exits that waited for room; and so are the levels
+//! of a book bounded.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -12,10 +13,11 @@
 
 use engine::limits::EVENTS_PER_CALL;
 use engine::{
-    AccountDefinition, AccountId, AccountName, Actor, CancelAll, Capacity, ClientOrderId, Command, Engine,
-    Event, EventBuffer, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice, ModifyOrder,
-    Money, NewOrder, OrderId, OrderRef, OrderType, Price, Product, Quantity, Ratio, Refusal, RejectCode,
-    RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp, TradingState, Work,
+    AccountDefinition, AccountId, AccountName, Actor, CancelAll, CancelOrder, Capacity, ClientOrderId,
+    Command, Engine, Event, EventBuffer, InstrumentDefinition, InstrumentId, KillScope, KillSwitch,
+    MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, Price, Product, Quantity, Ratio,
+    Refusal, RejectCode, RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp,
+    TradingState, Work,
 };
 
 const ORDERS: u32 = 100_000;
@@ -51,12 +53,21 @@ impl Market {
     }
 
     fn of(holders: u32, tick_size: Price, reference_price: Price) -> Market {
+        // A sixteenth is kept for exits.
+        Market::with(holders, 2 * ORDERS + ORDERS / 4, tick_size, reference_price)
+    }
+
+    /// With room for so many orders.
+    fn with_room(holders: u32, orders: u32) -> Market {
+        Market::with(holders, orders, price(5), price(10_000))
+    }
+
+    fn with(holders: u32, orders: u32, tick_size: Price, reference_price: Price) -> Market {
         let mut market = Market {
             engine: Engine::new(Capacity {
                 accounts: 2 + holders,
                 instruments: 1,
-                // A sixteenth is kept for exits.
-                orders: 2 * ORDERS + ORDERS / 4,
+                orders,
                 positions: 8 + holders,
                 client_order_ids: 1,
             }),
@@ -351,6 +362,96 @@ fn conditions_of_a_hundred_thousand_positions_that_one_print_reaches_fire_in_bou
         u64::from(ORDERS)
     );
     assert_eq!(market.engine.audit(), Ok(()));
+}
+
+/// Positions of one share, a stop each, whose exits fill the order pool: as many as there is room for, the others wait. Whatever
+/// makes room is used at once, by whoever has waited longest, in bounded calls.
+#[test]
+fn exits_that_wait_for_room_go_in_turn_in_bounded_calls() {
+    const HOLDERS: u32 = 20_000;
+    const BIDS: u32 = 15_000;
+    let mut market = Market::with_room(HOLDERS, BIDS + BIDS / 15 + 1);
+    market.apply(order(MAKER, Side::Sell, 10_000, HOLDERS));
+    for holder in 0..HOLDERS {
+        let mut entry = limit_order(AccountId::new(2 + holder), Side::Buy, 10_000, 1);
+        entry.stop_loss = Some(price(9_900));
+        market.apply(Command::NewOrder(entry));
+    }
+    for _ in 0..BIDS {
+        market.apply(order(TAKER, Side::Buy, 9_005, 1));
+    }
+    let room = market.engine.capacity().orders - BIDS;
+    let exits = |outcome: &Outcome| -> Vec<u32> {
+        let accepted = outcome.events.iter().filter_map(|event| match event {
+            Event::OrderAccepted(accepted) => Some(accepted.account.get() - 2),
+            _ => None,
+        });
+        accepted.collect()
+    };
+    let outcome = market.apply(print(9_900));
+    assert_eq!(
+        exits(&outcome),
+        (0..room).collect::<Vec<_>>(),
+        "those that were first to be reached find room"
+    );
+    assert_eq!(market.engine.audit(), Ok(()));
+    // The price is of no matter any more, and one cancellation makes room for one.
+    assert!(exits(&market.apply(print(10_000))).is_empty());
+    let first_bid = OrderId::new(u64::from(HOLDERS) + 2);
+    let one = market.apply(Command::CancelOrder(CancelOrder {
+        actor: ADMIN,
+        order: OrderRef::Id(first_bid),
+    }));
+    assert_eq!((exits(&one), one.calls), (vec![room], 1));
+    let all = market.apply(Command::CancelAll(CancelAll {
+        actor: ADMIN,
+        account: Some(TAKER),
+        strategy: None,
+        instrument: None,
+        side: None,
+    }));
+    assert_eq!(exits(&all), (room + 1..room + BIDS).collect::<Vec<_>>());
+    assert!(
+        all.calls > BIDS as usize * 2 / EVENTS_PER_CALL,
+        "{} calls",
+        all.calls
+    );
+    assert_eq!(market.engine.audit(), Ok(()));
+}
+
+/// A process that ends between two calls of a command folds the whole command again: nothing fires twice, nothing is lost.
+#[test]
+fn a_cascade_that_was_half_fired_is_folded_again() {
+    let mut market = Market::new();
+    market.apply(print(9_995));
+    for index in 0..ORDERS {
+        market.apply(stop_buy(10_000 + index / 1_000 * 5));
+    }
+    let saved = market.engine.save();
+    let trigger = Sequenced {
+        seq: Seq::new(market.seq + 1),
+        time: Timestamp::from_nanos(1_795_146_300_000_000_000),
+        command: order(TAKER, Side::Buy, 10_000, 1),
+    };
+    let whole = market.apply(trigger.command.clone());
+    for calls in [1, 2, 10] {
+        let mut lost = Engine::restore(&saved).expect("what was saved");
+        let mut buffer = EventBuffer::new();
+        let mut work = lost.apply(&trigger, &mut buffer);
+        for _ in 1..calls {
+            buffer.clear();
+            work = lost.resume(&mut buffer);
+        }
+        assert_eq!(work, Work::More, "it is half done");
+        let mut restarted = Market {
+            engine: Engine::restore(&saved).expect("what was saved"),
+            buffer: EventBuffer::new(),
+            seq: market.seq - 1,
+        };
+        let again = restarted.apply(trigger.command.clone());
+        assert!(again.events == whole.events, "after {calls} calls");
+        assert_eq!(restarted.engine.state_hash(), market.engine.state_hash());
+    }
 }
 
 /// A side of a book has room for so many price levels. Beyond, an order comes or moves only to where others rest.

@@ -24,13 +24,25 @@ use engine::{Command, Event, Sequenced};
 use proptest::prelude::*;
 
 use oracle::Oracle;
-use pair::{POSITIONS, Pair, open_orders};
+use pair::{ORDERS, POSITIONS, Pair, open_orders};
 use streams::Stream;
 
 /// Commands between two comparisons of the whole state, with the audit of everything that is kept incrementally, in most
 /// long streams. In one of [`CLOSE_LOOKS`] it comes after every command.
 const STATE_INTERVAL: usize = 50;
 const CLOSE_LOOKS: u64 = 50;
+
+/// Position keys and open orders that there is room for.
+#[derive(Clone, Copy)]
+struct Room {
+    positions: u32,
+    orders: u32,
+}
+
+const ENOUGH: Room = Room {
+    positions: POSITIONS,
+    orders: ORDERS,
+};
 
 /// What the two disagree about, and the commands that led there.
 struct Difference {
@@ -49,8 +61,8 @@ impl fmt::Display for Difference {
 
 /// Runs one stream through both, to the first difference.
 /// Events are compared after every command; all state after every `interval` of them and at the end.
-fn compare(seeds: &[u64], interval: usize, positions: u32) -> Result<(), Difference> {
-    let mut pair = Pair::new(positions);
+fn compare(seeds: &[u64], interval: usize, room: Room) -> Result<(), Difference> {
+    let mut pair = Pair::new(room.positions, room.orders);
     let mut stream = Stream::default();
     for command in stream.begin() {
         pair.step(&command)
@@ -90,7 +102,7 @@ fn blame(commands: &mut Vec<Sequenced<Command>>, result: Result<(), String>) -> 
 }
 
 /// Leaves out ever smaller parts of a failing stream while it still fails, single commands until none can go.
-fn smallest(mut seeds: Vec<u64>, positions: u32) -> Vec<u64> {
+fn smallest(mut seeds: Vec<u64>, room: Room) -> Vec<u64> {
     let mut chunk = seeds.len().div_ceil(2);
     while chunk > 0 {
         let before = seeds.len();
@@ -98,7 +110,7 @@ fn smallest(mut seeds: Vec<u64>, positions: u32) -> Vec<u64> {
         while start < seeds.len() {
             let mut shorter = seeds.clone();
             shorter.drain(start..(start + chunk).min(seeds.len()));
-            if compare(&shorter, 1, positions).is_err() {
+            if compare(&shorter, 1, room).is_err() {
                 seeds = shorter;
             } else {
                 start += chunk;
@@ -130,25 +142,25 @@ fn long_streams_agree() {
             let mine = (first..first + count).filter(move |seed| seed % workers == worker);
             scope.spawn(move || {
                 for seed in mine {
-                    check_seed(seed, length, POSITIONS);
+                    check_seed(seed, length, ENOUGH);
                 }
             });
         }
     });
 }
 
-fn check_seed(seed: u64, length: usize, positions: u32) {
+fn check_seed(seed: u64, length: usize, room: Room) {
     let seeds = streams::seeds(seed, length);
     let interval = if seed.is_multiple_of(CLOSE_LOOKS) {
         1
     } else {
         STATE_INTERVAL
     };
-    if let Err(difference) = compare(&seeds, interval, positions) {
+    if let Err(difference) = compare(&seeds, interval, room) {
         if from_environment("ORACLE_SHRINK", 1) == 0 {
             panic!("seed {seed} of {length} commands: {}", difference.why);
         }
-        let Err(difference) = compare(&smallest(seeds, positions), 1, positions) else {
+        let Err(difference) = compare(&smallest(seeds, room), 1, room) else {
             panic!("seed {seed}: the smallest failing stream does not fail again");
         };
         panic!("seed {seed} of {length} commands; its smallest failing part:\n{difference}");
@@ -161,7 +173,20 @@ fn check_seed(seed: u64, length: usize, positions: u32) {
 fn streams_in_a_small_store_of_positions_agree() {
     for positions in [3, 12, 40] {
         for seed in 1..=40 {
-            check_seed(seed, 1_500, positions);
+            let room = Room { positions, ..ENOUGH };
+            check_seed(seed, 1_500, room);
+        }
+    }
+}
+
+/// Streams whose orders do not all fit: what gets out of a position finds room as soon as there is any, whoever has waited
+/// longest first.
+#[test]
+fn streams_in_a_small_pool_of_orders_agree() {
+    for orders in [5, 16, 40] {
+        for seed in 1..=40 {
+            let room = Room { orders, ..ENOUGH };
+            check_seed(seed, 1_500, room);
         }
     }
 }
@@ -187,7 +212,7 @@ fn commands_of_several_calls_agree() {
 fn streams_reach_every_kind_of_event() {
     let mut reached = BTreeSet::new();
     for seed in 1..=60 {
-        let mut oracle = Oracle::new(POSITIONS as usize);
+        let mut oracle = Oracle::new(POSITIONS as usize, ORDERS as usize);
         let mut stream = Stream::default();
         let mut events = Vec::new();
         for command in stream.begin() {
@@ -229,7 +254,7 @@ const EXPECTED_KINDS: &str = "
     OrderRejected:NetExposure OrderRejected:SymbolPosition OrderRejected:DuplicateBurst
     OrderRejected:RepeatedExecution OrderRejected:TriggerCrossed
     Refused:UnknownOrder Refused:OrderFinished Refused:BelowFilled Refused:Rejected Refused:UnknownPosition
-    Refused:PositionClosed Refused:AboveOpenQuantity Refused:AlreadyClosing Refused:NotAuthorised
+    Refused:PositionClosed Refused:AboveOpenQuantity Refused:NotAuthorised
     Refused:UnknownAccount Refused:UnknownInstrument Refused:InvalidDefinition
     PhaseChanged HeartbeatSet OrderCancelled:SquareOff OrderCancelled:DeadMan OrderRejected:Session
     OrderRejected:IntradayEnded OrderRejected:StaleReference OrderRejected:StaleProtection Alert:StaleFeed
@@ -266,7 +291,7 @@ proptest! {
 
     #[test]
     fn short_streams_agree(seeds in proptest::collection::vec(any::<u64>(), 0..400)) {
-        if let Err(difference) = compare(&seeds, 1, POSITIONS) {
+        if let Err(difference) = compare(&seeds, 1, ENOUGH) {
             return Err(TestCaseError::fail(difference.to_string()));
         }
     }

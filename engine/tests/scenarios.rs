@@ -26,9 +26,19 @@ use engine::{
 use oracle::Oracle;
 use script::{Scenario, Step};
 
+/// Where the engine of a scenario comes from before each command.
+#[derive(Clone, Copy, PartialEq)]
+enum Restarts {
+    Never,
+    FromSnapshots,
+    FromTheJournal,
+}
+
 /// A scenario under way: the engine and the oracle, and what was seen since the last `events`.
 struct Stage {
     engine: Engine,
+    restarts: Restarts,
+    journal: Vec<Sequenced<Command>>,
     oracle: Oracle,
     buffer: EventBuffer,
     /// Ticks between the scripted commands shift their sequence numbers.
@@ -37,16 +47,12 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Stage {
+    fn new(orders: u32, restarts: Restarts) -> Stage {
         Stage {
-            engine: Engine::new(Capacity {
-                accounts: 8,
-                instruments: 4,
-                orders: 1_024,
-                positions: 64,
-                client_order_ids: 64,
-            }),
-            oracle: Oracle::new(256),
+            engine: Engine::new(capacity(orders)),
+            restarts,
+            journal: Vec::new(),
+            oracle: Oracle::new(64, orders as usize),
             buffer: EventBuffer::new(),
             seq: 0,
             seen: Vec::new(),
@@ -68,16 +74,9 @@ impl Stage {
             time,
             command,
         };
-        self.buffer.clear();
-        let mut events = Vec::new();
-        let mut work = self.engine.apply(&command, &mut self.buffer);
-        events.extend_from_slice(&self.buffer);
-        while work == Work::More {
-            self.buffer.clear();
-            work = self.engine.resume(&mut self.buffer);
-            events.extend_from_slice(&self.buffer);
-        }
-        let events = in_order_of_books(events);
+        self.restart()?;
+        let events = in_order_of_books(fold(&mut self.engine, &command, &mut self.buffer));
+        self.journal.push(command.clone());
         let expected = in_order_of_books(self.oracle.apply(&command));
         if events != expected {
             return Err(format!(
@@ -86,6 +85,28 @@ impl Stage {
         }
         self.seen.extend(events);
         self.engine.audit().map_err(String::from)
+    }
+
+    /// The engine is lost, and another made of what is on disk.
+    fn restart(&mut self) -> Result<(), String> {
+        let hash = self.engine.state_hash();
+        match self.restarts {
+            Restarts::Never => {}
+            Restarts::FromSnapshots => {
+                self.engine = Engine::restore(&self.engine.save()).map_err(|error| error.to_string())?;
+            }
+            Restarts::FromTheJournal => {
+                self.engine = Engine::new(self.engine.capacity());
+                for command in &self.journal {
+                    fold(&mut self.engine, command, &mut self.buffer);
+                }
+            }
+        }
+        if self.engine.state_hash() == hash {
+            Ok(())
+        } else {
+            Err("a restart led to another state".to_owned())
+        }
     }
 
     fn book(&self, scenario: &Scenario) -> Vec<String> {
@@ -108,6 +129,30 @@ impl Stage {
     }
 }
 
+fn capacity(orders: u32) -> Capacity {
+    Capacity {
+        accounts: 8,
+        instruments: 4,
+        orders,
+        positions: 64,
+        client_order_ids: 64,
+    }
+}
+
+/// Folds one command to its end.
+fn fold(engine: &mut Engine, command: &Sequenced<Command>, buffer: &mut EventBuffer) -> Vec<Event> {
+    let mut events = Vec::new();
+    buffer.clear();
+    let mut work = engine.apply(command, buffer);
+    events.extend_from_slice(buffer);
+    while work == Work::More {
+        buffer.clear();
+        work = engine.resume(buffer);
+        events.extend_from_slice(buffer);
+    }
+    events
+}
+
 /// The tops that end a command come in no particular order.
 fn in_order_of_books(mut events: Vec<Event>) -> Vec<Event> {
     let book = |event: &Event| match event {
@@ -120,8 +165,8 @@ fn in_order_of_books(mut events: Vec<Event>) -> Vec<Event> {
     events
 }
 
-fn run(scenario: &Scenario) -> Result<(), String> {
-    let mut stage = Stage::new();
+fn run(scenario: &Scenario, restarts: Restarts) -> Result<(), String> {
+    let mut stage = Stage::new(scenario.room, restarts);
     for step in &scenario.steps {
         match step {
             Step::Do { line, command } => {
@@ -188,6 +233,23 @@ fn compare(what: &str, line: usize, expected: &[String], found: &[String]) -> Re
 
 #[test]
 fn every_scenario_plays_as_written() {
+    play_all(Restarts::Never);
+}
+
+/// A snapshot between any two commands: a half-fired cascade, a trailing stop that has moved, a close whose slices wait for
+/// room, a square-off or a flatten that waits for trading go on as if nothing had been.
+#[test]
+fn every_scenario_plays_as_written_over_restarts() {
+    play_all(Restarts::FromSnapshots);
+}
+
+/// The same from the journal: the commands so far are folded anew before every one.
+#[test]
+fn every_scenario_plays_as_written_over_replays() {
+    play_all(Restarts::FromTheJournal);
+}
+
+fn play_all(restarts: Restarts) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .expect("the folder of scenarios")
@@ -201,7 +263,7 @@ fn every_scenario_plays_as_written() {
             .map(|name| name.to_string_lossy())
             .unwrap_or_default();
         let text = std::fs::read_to_string(file).expect("a readable scenario");
-        let played = std::panic::catch_unwind(|| run(&script::parse_file(&text)));
+        let played = std::panic::catch_unwind(|| run(&script::parse_file(&text), restarts));
         match played {
             Ok(Ok(())) => {}
             Ok(Err(why)) => writeln!(failures, "{name}, {why}").expect("writing to a string"),

@@ -182,7 +182,7 @@ fn cash_moves_the_balance_for_good() {
 }
 
 #[test]
-fn a_lost_heartbeat_cancels_entries() {
+fn a_lost_heartbeat_cancels_what_was_sent() {
     const HEARTBEAT: &str = "/api/oms/heartbeat";
     let site = Site::with_accounts(&DESK);
     let server = site.start(QUIET);
@@ -222,13 +222,30 @@ fn a_lost_heartbeat_cancels_entries() {
         (&json!(0.0), &json!(null))
     );
 
+    // Four of ten bought, and an exit at a limit of the trader's own.
+    let mut short = sample_order();
+    short["side"] = json!("SELL");
+    short["quantity"] = json!(4);
+    (short["stop_loss"], short["take_profit"]) = (json!(2470.0), json!(2409.0));
+    let exit = json!({"symbol": "RELIANCE", "side": "SELL", "quantity": 2, "price": "2480.00"});
     trader.post("/api/oms/orders", &sample_order()).expect(201);
-    socket.until("order:placed");
+    server.client().post("/api/oms/orders", &short).expect(201);
+    trader.post("/api/oms/orders", &exit).expect(201);
     socket.say(r#"{"type":"heartbeat","data":{"timeout_s":0.1}}"#);
-    let cancelled = socket.data_of("order:cancelled");
-    assert_eq!(cancelled["order_id"], 1);
+    for order in [1, 3] {
+        let cancelled = socket.data_of("order:cancelled");
+        assert_eq!(cancelled["order_id"], order);
+    }
     let orders = trader.get("/api/oms/orders/active").expect(200);
     assert_eq!(orders["orders"], json!([]));
+    // What was protected stays protected.
+    let positions = trader.get("/api/oms/positions").expect(200);
+    let position = &positions["positions"][0];
+    assert_eq!(
+        (&position["quantity"], &position["stop_loss"]),
+        (&json!(4), &json!(2430.0)),
+        "{positions}"
+    );
     let alerts = trader.get("/api/oms/risk/alerts").expect(200);
     let kinds: Vec<_> = alerts["alerts"]
         .as_array()
@@ -236,6 +253,6 @@ fn a_lost_heartbeat_cancels_entries() {
         .iter()
         .map(|alert| &alert["alert_type"])
         .collect();
-    assert_eq!(kinds, ["dead_man"]);
+    assert_eq!(kinds, ["dead_man"], "{alerts}");
     server.stop();
 }

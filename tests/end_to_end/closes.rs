@@ -133,6 +133,56 @@ fn a_close_is_sliced_and_answered_again_while_it_works() {
     assert_eq!(working(&mut free), [(id_of(&part), 2), (id_of(&rest), 4)]);
 }
 
+/// Whoever asks to get out gets out: exits at the trader's own limits make way for a close, as far as it needs them.
+#[test]
+fn the_traders_own_exits_make_way() {
+    let site = site();
+    let server = site.start(QUIET);
+    let position = open(&server, &site, 10);
+    let by_id = format!("/api/oms/positions/{position}/close");
+    let mut free = server.client_of(&site, "free");
+    let mut sell = |quantity, price| id_of(&free.post(ORDERS, &limit("SELL", quantity, price)).expect(201));
+    let (oldest, older, newest) = (sell(4, "2490.00"), sell(4, "2500.00"), sell(2, "2495.00"));
+
+    // Three of ten: the newest goes, and one share of the one before it.
+    let part = free.post(&by_id, &json!({"quantity": 3})).expect(200);
+    let exit = id_of(&part);
+    assert_fields(
+        &part,
+        &[("quantity", "3"), ("message", "\"Position is being closed\"")],
+    );
+    assert_eq!(working(&mut free), [(oldest, 4), (older, 3), (exit, 3)]);
+    let gone = free.get(&format!("{ORDERS}/{newest}")).expect(200);
+    assert_fields(
+        &gone,
+        &[
+            ("status", "\"CANCELLED\""),
+            ("status_message", "\"Exit exceeds the open position\""),
+        ],
+    );
+    let again = free.post(&by_id, &json!({"quantity": 3})).expect(200);
+    assert_eq!(id_of(&again), exit);
+
+    // All of it: the rest goes too, and no share has two exits, also after a crash.
+    let all = free.post(&by_id, &json!({})).expect(200);
+    assert_fields(&all, &[("quantity", "7")]);
+    let exits = [(exit, 3), (id_of(&all), 4), (id_of(&all) + 1, 3)];
+    assert_eq!(working(&mut free), exits);
+    server.kill();
+    let server = site.start(QUIET);
+    let mut free = server.client_of(&site, "free");
+    assert_eq!(working(&mut free), exits);
+    assert_eq!(id_of(&free.post(&by_id, &json!({})).expect(200)), id_of(&all));
+    let mut counter = server.client_of(&site, "counter");
+    for _ in 0..5 {
+        counter.post(ORDERS, &limit("BUY", 2, "2450.00")).expect(201);
+    }
+    assert_eq!(
+        free.post(&by_id, &json!({})).expect_error(409),
+        "Position is closed"
+    );
+}
+
 #[test]
 fn of_many_closes_at_once_one_is_placed() {
     let site = site();
@@ -262,7 +312,7 @@ fn what_cannot_be_closed_is_refused_in_words() {
     }
     assert_eq!(working(&mut free), []);
 
-    // A second position in the symbol makes its name ambiguous; an exit of the trader's own is no close.
+    // A second position in the symbol makes its name ambiguous.
     let mut delivery = limit("BUY", 1, "2450.00");
     delivery["product"] = json!("CNC");
     counter.post(ORDERS, &limit("SELL", 1, "2450.00")).expect(201);
@@ -271,15 +321,6 @@ fn what_cannot_be_closed_is_refused_in_words() {
         free.post(CLOSE, &symbol(json!({}))).expect_error(409),
         "More than one open position in RELIANCE: name strategy_id and product"
     );
-    let own = id_of(&free.post(ORDERS, &limit("SELL", 4, "2500.00")).expect(201));
-    let covered = free.post(&by_id, &json!({})).expect(409);
-    assert_eq!(
-        covered["error"],
-        format!("Position is covered by exit order {own}")
-    );
-    assert_eq!(covered["order_id"], own);
-    free.delete(&format!("{ORDERS}/{own}")).expect(200);
-
     // Halted, nothing passes but cancels; afterwards it closes, and then there is nothing left to close.
     let mut main = server.client();
     main.post(

@@ -35,7 +35,7 @@ pub(crate) const fn rejection_status(rejection: &Rejection) -> u16 {
 /// a failed check. `order` is the id that the client named, if it named one.
 pub fn refusal_answer(out: &mut Vec<u8>, refusal: &Refusal, action: OrderAction, order: Option<u64>) -> u16 {
     let mut body = Object::begin(out);
-    let status = match refusal {
+    match refusal {
         Refusal::UnknownOrder => {
             match order {
                 Some(order) => body.text("error", format_args!("Order {order} not found")),
@@ -56,10 +56,7 @@ pub fn refusal_answer(out: &mut Vec<u8>, refusal: &Refusal, action: OrderAction,
             body.text("error", refusal);
             404
         }
-        Refusal::BelowFilled(_)
-        | Refusal::PositionClosed
-        | Refusal::AboveOpenQuantity(_)
-        | Refusal::AlreadyClosing(_) => {
+        Refusal::BelowFilled(_) | Refusal::PositionClosed | Refusal::AboveOpenQuantity(_) => {
             body.text("error", refusal);
             409
         }
@@ -71,11 +68,7 @@ pub fn refusal_answer(out: &mut Vec<u8>, refusal: &Refusal, action: OrderAction,
             body.text("error", refusal);
             400
         }
-    };
-    if let Refusal::AlreadyClosing(working) = refusal {
-        body.number("order_id", working);
     }
-    status
 }
 
 fn finished(body: &mut Object<'_>, action: OrderAction, status: OrderStatus) {
@@ -89,7 +82,7 @@ fn finished(body: &mut Object<'_>, action: OrderAction, status: OrderStatus) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::{OrderId, Quantity};
+    use engine::Quantity;
 
     #[test]
     fn every_refusal_has_a_status_and_an_error() {
@@ -117,11 +110,6 @@ mod tests {
             Refusal::BelowFilled(Quantity::clamped(5)),
             409,
             r#"{"error":"Quantity is below the filled quantity 5"}"#,
-        );
-        check(
-            Refusal::AlreadyClosing(OrderId::new(9)),
-            409,
-            r#"{"error":"Position is covered by exit order 9","order_id":9}"#,
         );
         check(Refusal::NotAuthorised, 403, r#"{"error":"Not authorised"}"#);
     }

@@ -23,6 +23,8 @@ pub struct Order {
     pub limit: Price,
     /// It waits for its trigger.
     pub pending: bool,
+    /// Works, or will once it is triggered, at a protected price.
+    pub market: bool,
     pub leaves: i128,
     /// Of `leaves`, what only reduces the position.
     pub exit: i128,
@@ -173,10 +175,16 @@ impl Ledger {
         (position.quantity.abs() - spoken_for).max(0)
     }
 
-    /// Shares that exits which wait for a trigger would close.
-    pub fn pending_exits(&self, id: PositionId) -> i128 {
-        let pending = self.orders.values().filter(|o| o.position == id && o.pending);
-        pending.map(|o| o.exit).sum()
+    /// Open shares of a position that no exit at a protected price gets out.
+    pub fn uncovered(&self, id: PositionId) -> i128 {
+        let works = self
+            .orders
+            .values()
+            .filter(|o| o.position == id && o.market && !o.pending);
+        let covered: i128 = works.map(|o| o.exit).sum();
+        self.positions
+            .get(&id)
+            .map_or(0, |position| position.quantity.abs() - covered)
     }
 
     fn accept(&mut self, accepted: &OrderAccepted) -> Result<(), String> {
@@ -212,6 +220,7 @@ impl Ledger {
             product: accepted.product,
             limit: accepted.limit,
             pending: accepted.order_type.trigger().is_some(),
+            market: accepted.order_type.price().is_none(),
             leaves: quantity,
             exit,
             turnover: 0,
@@ -278,6 +287,7 @@ impl Ledger {
             .orders
             .remove(&modified.order)
             .ok_or("a change of no open order")?;
+        order.market = modified.order_type.price().is_none();
         let leaves = i128::from(modified.leaves_quantity.shares());
         if modified.kept_priority {
             let entry = order.leaves - order.exit;

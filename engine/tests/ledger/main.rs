@@ -225,12 +225,7 @@ impl Books {
     /// that wait for a trigger make way for it.
     fn try_close(&mut self, id: PositionId) -> Result<(), String> {
         let position = &self.ledger.positions[&id];
-        let side = if position.quantity > 0 {
-            Side::Sell
-        } else {
-            Side::Buy
-        };
-        let free = self.ledger.closable(id, side) + self.ledger.pending_exits(id);
+        let free = self.ledger.uncovered(id);
         let state = self.ledger.state_of(position.account, position.strategy);
         let close = ClosePosition {
             actor: Actor {
@@ -255,12 +250,9 @@ impl Books {
         let right = match (state, free) {
             (TradingState::Halted, _) => closing.is_none() && says(RejectCode::CircuitBreaker),
             _ if !self.trades(position.instrument) => closing.is_none() && says(RejectCode::Session),
-            (_, 0) => events.iter().any(|event| {
-                matches!(
-                    event,
-                    Event::Refused(Refusal::AlreadyClosing(_)) | Event::CloseRepeated { .. }
-                )
-            }),
+            (_, 0) => events
+                .iter()
+                .any(|event| matches!(event, Event::CloseRepeated { .. })),
             _ => closing == Some(free),
         };
         if right {

@@ -42,6 +42,7 @@ impl Oracle {
         self.events.push(Event::InstrumentDefined(id));
         let (low, high) = self.instrument(id).band();
         let tick = self.instrument(id).tick();
+        self.leave_all_of(id);
         let outside = self.matching_orders(None, |order| {
             let trigger = order.order_type.trigger().filter(|_| order.pending.is_some());
             let outside = |price: Option<engine::Price>| {
@@ -214,7 +215,7 @@ impl Oracle {
         }
     }
 
-    fn own_state(&self, scope: KillScope) -> TradingState {
+    pub(super) fn own_state(&self, scope: KillScope) -> TradingState {
         match scope {
             KillScope::Engine => self.engine_state,
             KillScope::Account(account) => self.account(account).state,
@@ -279,13 +280,19 @@ impl Oracle {
         for id in ids {
             let position = self.position(id);
             let covered = covers(scope, position.account, position.strategy)
+                && position.quantity != 0
                 && accounts.contains(&position.account)
                 && self.state_of(position.account, position.strategy) != TradingState::Halted
-                && self.is_continuous(position.instrument)
                 && !self.account(position.account).venue;
-            let free = position.quantity.abs() - self.working_exits(id);
-            if covered && free > 0 {
-                self.place_exits(id, free, Cause::Flatten, None);
+            if !covered {
+                continue;
+            }
+            let by = &mut self.position_mut(id).leaving.flattened_by;
+            if !by.contains(&scope) {
+                by.push(scope);
+            }
+            if self.may_leave(id) {
+                self.place_exits(id, self.uncovered(id), Cause::Flatten, None, false);
             }
         }
     }
@@ -343,6 +350,7 @@ impl Oracle {
             self.refuse_command(Refusal::NotAuthorised);
             return;
         }
+        let mut lifted = BTreeSet::new();
         for scope in mine {
             let account = match scope {
                 KillScope::Engine => None,
@@ -351,6 +359,10 @@ impl Oracle {
             let alert = self.manual_alert(AlertKind::KillSwitchDeactivated, account);
             self.events.push(alert);
             self.set_state(scope, TradingState::Normal, KillCause::Rearmed);
+            match account {
+                Some(account) => lifted.extend([account]),
+                None => lifted.extend((0..self.accounts.len() as u32).map(AccountId::new)),
+            }
             if let KillScope::Account(id) = scope {
                 self.rebase(id);
             }
@@ -359,6 +371,9 @@ impl Oracle {
             if actor.admin || index == actor.account.get() as usize {
                 self.accounts[index].executions = Default::default();
             }
+        }
+        for account in lifted {
+            self.free_positions(account);
         }
     }
 

@@ -232,6 +232,7 @@ impl Oracle {
         self.account_mut(account).realised += realised;
         if shares == held {
             self.position_mut(id).forget_conditions();
+            self.position_mut(id).leaving = Default::default();
         }
         let change = if shares == held {
             PositionChange::Closed
@@ -320,8 +321,9 @@ impl Oracle {
 
     /// Cancels all that is left of an order.
     pub(super) fn cancel(&mut self, id: OrderId, reason: CancelReason) {
-        let leaves = self.orders[&id].leaves;
+        let (leaves, position) = (self.orders[&id].leaves, self.orders[&id].position);
         self.take_off(id, leaves, reason);
+        self.leave_after(position, reason);
     }
 
     /// Takes `shares` off an order without a trade.

@@ -7,6 +7,7 @@ mod clock;
 mod control;
 mod keys;
 mod layer_b;
+mod leaving;
 mod matching;
 mod messages;
 mod monitor;
@@ -37,8 +38,8 @@ enum Later {
     CancelIntraday(usize),
     /// Close intraday positions of a class of instruments.
     SquareOff(usize),
-    /// Cancel what would open positions of an account that fell silent.
-    CancelEntries(AccountId),
+    /// Cancel what an account that fell silent has sent.
+    CancelSent(AccountId),
 }
 
 #[derive(Clone, Default)]
@@ -51,6 +52,8 @@ pub struct Oracle {
     /// Positions that the engine holds at most, those made so far, and those that were never filled and have no order
     /// any more, the longest so first.
     positions_max: usize,
+    /// Orders that may be open at once.
+    orders_max: usize,
     made: u64,
     vacant: Vec<PositionId>,
     strategies: BTreeMap<(AccountId, StrategyId), TradingState>,
@@ -74,6 +77,8 @@ pub struct Oracle {
     reviews: BTreeSet<AccountId>,
     /// Positions that were filled or marked and not looked at yet.
     watches: BTreeSet<PositionId>,
+    /// Positions that are to be got out of as soon as there is room, whoever has waited longest first.
+    leaving: VecDeque<PositionId>,
     /// What waits until everything before it is done.
     later: VecDeque<Later>,
     /// Books whose positions were marked since marks were last published, and when they are due.
@@ -90,9 +95,10 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn new(positions_max: usize) -> Oracle {
+    pub fn new(positions_max: usize, orders_max: usize) -> Oracle {
         Oracle {
             positions_max,
+            orders_max,
             ..Oracle::default()
         }
     }
@@ -149,8 +155,10 @@ impl Oracle {
                     Later::Flatten(scope, accounts) => self.flatten(scope, &accounts),
                     Later::CancelIntraday(class) => self.cancel_intraday(class),
                     Later::SquareOff(class) => self.square_off(class),
-                    Later::CancelEntries(account) => self.cancel_entries(account),
+                    Later::CancelSent(account) => self.cancel_sent(account),
                 }
+            } else if !self.leaving.is_empty() && self.has_room() {
+                self.leave_next();
             } else if let Some(fired) = self.fired.pop_front() {
                 self.fire(&fired);
             } else {

@@ -76,7 +76,7 @@ impl Oracle {
     }
 
     /// The open positions of a book, the latest opened first.
-    fn open_positions(&self, id: InstrumentId) -> Vec<PositionId> {
+    pub(super) fn open_positions(&self, id: InstrumentId) -> Vec<PositionId> {
         let mut open: Vec<_> = (1..=self.positions.len() as u32)
             .map(PositionId::new)
             .filter(|position| {

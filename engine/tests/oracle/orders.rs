@@ -135,6 +135,7 @@ impl Oracle {
         order.exit_leaves = candidate.exit;
         self.joinings += 1;
         order.listed = (order.list(), self.joinings);
+        order.protective = candidate.cause.is_some();
         self.orders.push(order);
         self.account_mut(request.account).orders_today += 1;
         if sent {
@@ -260,6 +261,7 @@ impl Oracle {
         if limit != old_limit || total != old_total || moved {
             order.modifications += 1;
             order.order_type = order_type;
+            order.protective = false;
         }
         if requeues {
             if waits {
@@ -510,17 +512,19 @@ impl Oracle {
         if let Some(rejection) = self.session_refuses(instrument, None) {
             return Err(Refusal::Rejected(rejection));
         }
-        let free = held.abs() - self.working_exits(command.position);
+        let owed = self.position(command.position).leaving.owed_to_close();
+        let free = (self.uncovered(command.position) - owed).max(0);
+        let repeated = |order, shares| Event::CloseRepeated {
+            position: command.position,
+            order,
+            quantity: quantity(shares),
+        };
         if command.quantity.is_some() || free == 0 {
-            let (exits, shares) = &self.position(command.position).asked_close;
             let works = |id: &OrderId| self.resting.contains(id);
-            if exits.iter().any(works) {
-                let repeated = Event::CloseRepeated {
-                    position: command.position,
-                    order: exits[0],
-                    quantity: quantity(*shares),
-                };
-                self.events.push(repeated);
+            if let Some((first, exits, shares)) = &self.position(command.position).asked_close
+                && (exits.iter().any(works) || owed > 0)
+            {
+                self.events.push(repeated(*first, *shares));
                 return Ok(());
             }
         }
@@ -530,11 +534,16 @@ impl Oracle {
         }
         if free < 1 {
             let covering = self.exits_to_give_up(command.position).first().map(|exit| exit.0);
-            return Err(Refusal::AlreadyClosing(
-                covering.expect("the exits that cover the position"),
-            ));
+            let covering = covering.expect("the exits that cover the position");
+            self.events.push(repeated(covering, held.abs()));
+            return Ok(());
         }
-        self.place_exits(command.position, wanted.min(free), Cause::Close, None);
+        if !self.has_room() {
+            let max = self.orders_max as i128;
+            let full = rejection(RejectCode::OrderCapacity, max + 1, max);
+            return Err(Refusal::Rejected(full));
+        }
+        self.place_exits(command.position, wanted.min(free), Cause::Close, None, false);
         Ok(())
     }
 
@@ -546,12 +555,11 @@ impl Oracle {
         working.map(|(_, o)| o.exit_leaves).sum()
     }
 
-    /// Exits that wait for a trigger give way to a close of `wanted` shares, newest first; to a stop all exits do.
+    /// Exits give way to one of a cause for `wanted` shares: what rests, newest first, then what waits for a trigger.
     fn make_way(&mut self, id: PositionId, wanted: Shares, cause: Cause) {
         let mut lacking = wanted - (self.position(id).quantity.abs() - self.resting_exits(id));
         let mut giving_up = self.exits_to_give_up(id);
-        let stops = matches!(cause, Cause::StopLoss | Cause::TrailingStop);
-        giving_up.retain(|(order, _)| stops || self.orders[order].pending.is_some());
+        giving_up.retain(|(order, _)| Oracle::makes_way(&self.orders[order], cause));
         for (order, exit) in giving_up {
             let cut = lacking.min(exit);
             if cut > 0 {
@@ -561,8 +569,18 @@ impl Oracle {
         }
     }
 
-    /// Protected market exits in slices of the freeze quantity.
-    pub(super) fn place_exits(&mut self, id: PositionId, wanted: Shares, cause: Cause, limit: Option<Price>) {
+    /// Protected market exits in slices of the freeze quantity; what finds no room is owed. `again`: it was owed before.
+    pub(super) fn place_exits(
+        &mut self,
+        id: PositionId,
+        wanted: Shares,
+        cause: Cause,
+        limit: Option<Price>,
+        again: bool,
+    ) {
+        if wanted < 1 {
+            return;
+        }
         let position = self.position(id);
         let side = if position.quantity > 0 {
             Side::Sell
@@ -580,7 +598,9 @@ impl Oracle {
         let first = self.orders.next_id();
         let mut placed = Vec::new();
         let mut left = wanted;
-        while left > 0 {
+        let is_long = side == Side::Sell;
+        let at = limit.map(|limit| self.target_limit(instrument, is_long, limit));
+        while left > 0 && self.has_room() {
             let slice = left.min(freeze);
             left -= slice;
             let protected = || {
@@ -588,14 +608,14 @@ impl Oracle {
                     .filter(|_| self.is_fresh(account, instrument))
                     .unwrap_or(edge)
             };
-            let price = limit.unwrap_or_else(protected);
+            let price = at.unwrap_or_else(protected);
             let order = NewOrder {
                 account,
                 strategy,
                 instrument,
                 side,
                 product,
-                order_type: limit.map_or(OrderType::Market, OrderType::Limit),
+                order_type: at.map_or(OrderType::Market, OrderType::Limit),
                 time_in_force: TimeInForce::Day,
                 quantity: quantity(slice),
                 post_only: false,
@@ -622,15 +642,22 @@ impl Oracle {
             );
             self.follow_up();
         }
-        if cause == Cause::Close {
-            self.position_mut(id).asked_close = (placed, wanted);
+        let done = wanted - left;
+        if cause == Cause::Close && done > 0 {
+            let before = self.position_mut(id).asked_close.take().filter(|_| again);
+            let (first, shares) = before.map_or((first, 0), |before| (before.0, before.2));
+            self.position_mut(id).asked_close = Some((first, placed, shares + done));
         }
-        if !self.account(account).venue {
+        if !self.account(account).venue && done > 0 {
             self.events.push(Event::PositionClosing {
                 position: id,
                 order: first,
-                quantity: quantity(wanted),
+                quantity: quantity(done),
             });
+        }
+        let free = self.position(id).quantity.abs() - self.resting_exits(id);
+        if left > 0 && free > 0 {
+            self.owe(id, left.min(free), cause, limit);
         }
     }
 }
@@ -656,5 +683,6 @@ fn blank(request: &NewOrder, limit: Price) -> Order {
         rejection: None,
         listed: (List::Entries, 0),
         pending: None,
+        protective: false,
     }
 }

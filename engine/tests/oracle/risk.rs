@@ -342,7 +342,8 @@ impl Oracle {
                 Some(Rejection::bare(RejectCode::GoodTillInPast))
             }
             _ => self
-                .check_position_capacity(c)
+                .check_order_capacity(c)
+                .or_else(|| self.check_position_capacity(c))
                 .or_else(|| self.check_against_book(c)),
         }
     }

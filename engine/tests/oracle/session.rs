@@ -3,7 +3,7 @@
 use engine::{
     AccountId, Alert, AlertKind, CancelReason, Cause, DeadMan, Event, Heartbeat, InstrumentId, MassCancelled,
     Money, OrderType, PositionId, Price, Product, Ratio, Refusal, RejectCode, Rejection, SessionCalendar,
-    SessionPhase, Timestamp, TradeId, TradingState,
+    SessionPhase, Timestamp, TradeId,
 };
 
 use super::risk::{Candidate, detailed, rejection};
@@ -132,6 +132,7 @@ impl Oracle {
                 for id in (0..self.instruments.len() as u32).map(InstrumentId::new) {
                     if self.class_of(id) == class {
                         self.look_at_last_price(id);
+                        self.leave_all_of(id);
                     }
                 }
             }
@@ -179,13 +180,15 @@ impl Oracle {
         for id in (1..=self.positions.len() as u32).map(PositionId::new) {
             let position = self.position(id);
             let wanted = position.product == Product::Mis
+                && position.quantity != 0
                 && self.class_of(position.instrument) == class
-                && self.is_continuous(position.instrument)
-                && !self.account(position.account).venue
-                && self.state_of(position.account, position.strategy) != TradingState::Halted;
-            let free = position.quantity.abs() - self.resting_exits(id);
-            if wanted && free > 0 {
-                self.place_exits(id, free, Cause::SquareOff, None);
+                && !self.account(position.account).venue;
+            if !wanted {
+                continue;
+            }
+            self.position_mut(id).leaving.square_off = true;
+            if self.may_leave(id) {
+                self.place_exits(id, self.uncovered(id), Cause::SquareOff, None, false);
             }
         }
     }
@@ -364,13 +367,13 @@ impl Oracle {
             ..alert
         }));
         self.wait_for_heartbeat(account, None);
-        self.later.push_back(Later::CancelEntries(account));
+        self.later.push_back(Later::CancelSent(account));
     }
 
-    pub(super) fn cancel_entries(&mut self, account: AccountId) {
-        let entries = self.matching_orders(Some(account), |order| order.entry_leaves() > 0);
-        let count = entries.len() as u32;
-        for id in entries {
+    pub(super) fn cancel_sent(&mut self, account: AccountId) {
+        let sent = self.matching_orders(Some(account), |order| !order.protective);
+        let count = sent.len() as u32;
+        for id in sent {
             self.cancel(id, CancelReason::DeadMan);
         }
         self.events.push(Event::MassCancelled(MassCancelled {

@@ -171,8 +171,9 @@ pub struct Position {
     /// The best last price since the trailing stop was armed.
     pub extreme: Option<Price>,
     pub armed: [Armed; 3],
-    /// The exits of the last close that somebody asked for, and the shares that they were for.
-    pub asked_close: (Vec<OrderId>, Shares),
+    /// The last close that somebody asked for: its first exit, those that were placed last, and all their shares.
+    pub asked_close: Option<(OrderId, Vec<OrderId>, Shares)>,
+    pub leaving: super::leaving::Leaving,
     /// The price that it last traded or was marked at, and the one that was last published.
     pub mark: Option<Price>,
     pub published: Option<Price>,
@@ -203,7 +204,8 @@ impl Position {
             stop_loss: None,
             take_profit: None,
             trailing: None,
-            asked_close: (Vec::new(), 0),
+            asked_close: None,
+            leaving: Default::default(),
             extreme: None,
             armed: Default::default(),
             mark: None,
@@ -355,6 +357,8 @@ pub struct Order {
     /// What the sender was first answered.
     pub first_status: OrderStatus,
     pub rejection: Option<Rejection>,
+    /// The engine placed it by itself, and nobody has modified it.
+    pub protective: bool,
 }
 
 /// What an open order is to its position.

@@ -279,15 +279,13 @@ impl Oracle {
             Condition::Trailing => (Cause::TrailingStop, None),
         };
         let wanted = self.wanted(id, condition);
-        let position = self.position(id);
-        let limit = limit.map(|limit| self.target_limit(position.instrument, position.quantity > 0, limit));
         self.position_mut(id).forget_conditions();
         self.say_conditions(id, false, Some(reached));
-        self.place_exits(id, wanted, cause, limit);
+        self.place_exits(id, wanted, cause, limit, false);
     }
 
     /// A target on the grid and inside the band, moved to where it trades rather earlier.
-    fn target_limit(&self, instrument: InstrumentId, is_long: bool, target: Price) -> Price {
+    pub(super) fn target_limit(&self, instrument: InstrumentId, is_long: bool, target: Price) -> Price {
         let instrument = self.instrument(instrument);
         let (paise, tick) = (i128::from(target.paise()), instrument.tick());
         let on_grid = if is_long {

@@ -13,10 +13,13 @@ use crate::streams::OpenOrder;
 /// Position keys: more than any stream makes.
 pub const POSITIONS: u32 = 256;
 
+/// Orders: more than any stream leaves open.
+pub const ORDERS: u32 = 1 << 14;
+
 const CAPACITY: Capacity = Capacity {
     accounts: 16,
     instruments: 8,
-    orders: 1 << 14,
+    orders: ORDERS,
     positions: POSITIONS,
     client_order_ids: 1 << 10,
 };
@@ -32,19 +35,20 @@ pub struct Pair {
 
 impl Default for Pair {
     fn default() -> Pair {
-        Pair::new(POSITIONS)
+        Pair::new(POSITIONS, ORDERS)
     }
 }
 
 impl Pair {
-    /// With room for so many position keys.
-    pub fn new(positions: u32) -> Pair {
+    /// With room for so many position keys and open orders.
+    pub fn new(positions: u32, orders: u32) -> Pair {
         Pair {
             engine: Engine::new(Capacity {
                 positions,
+                orders,
                 ..CAPACITY
             }),
-            oracle: Oracle::new(positions as usize),
+            oracle: Oracle::new(positions as usize, orders as usize),
             buffer: EventBuffer::new(),
             calls: 0,
         }
@@ -75,7 +79,7 @@ impl Pair {
         if let Command::NewOrder(order) = &command.command {
             promises_are_kept(order, &found)?;
         }
-        exits_fit(&self.engine, &found)
+        exits_fit(&self.engine, &found, self.oracle.has_room())
     }
 
     /// A command that is done has left no work behind.
@@ -191,7 +195,7 @@ pub fn open_orders(oracle: &Oracle) -> Vec<OpenOrder> {
 
 /// Never two exits for one share, and what a condition that fired left uncovered is nothing; a flat position has no
 /// conditions and no exits.
-fn exits_fit(engine: &Engine, events: &[Event]) -> Result<(), String> {
+fn exits_fit(engine: &Engine, events: &[Event], has_room: bool) -> Result<(), String> {
     for position in engine.positions() {
         let conditions = (position.stop_loss, position.take_profit, position.trailing);
         let is_flat = position.quantity == 0;
@@ -209,18 +213,14 @@ fn exits_fit(engine: &Engine, events: &[Event]) -> Result<(), String> {
         let mut closing = after.filter_map(|event| match event {
             Event::PositionClosing {
                 position, quantity, ..
-            } => Some((*position, *quantity)),
+            } if *position == changed.position => Some(*quantity),
             _ => None,
         });
-        match closing.next() {
-            Some((position, quantity))
-                if position == changed.position
-                    && !quantity.is_zero()
-                    && conditions == (None, None, None) =>
-            {
-                Ok(())
-            }
-            other => Err(format!("{changed:?} led to {other:?}")),
+        let exits = closing.next().is_some_and(|quantity| !quantity.is_zero());
+        if conditions == (None, None, None) && (exits || !has_room) {
+            Ok(())
+        } else {
+            Err(format!("{changed:?} led to no exit"))
         }
     })
 }

@@ -7,6 +7,7 @@
 //!   instrument ACME tick 0.05 lot 1 freeze 1000 reference 100.00 band 0.10
 //!   account alice self_trade decrement    (profile unlimited-paper, ₹1,00,000 unless said otherwise)
 //!   show positions                        (events that are left out unless asked for: positions, accounts, alerts)
+//!   room 8                                (orders that may be open at once; 1,024 unless said otherwise)
 //! book before                             (orders that rest, in order of arrival; their ids count from 1)
 //!   alice sell 50 @ 100.10
 //! commands
@@ -78,6 +79,8 @@ pub enum Step {
 }
 
 pub struct Scenario {
+    /// Orders that may be open at once.
+    pub room: u32,
     pub names: Names,
     pub shown: Shown,
     pub steps: Vec<Step>,

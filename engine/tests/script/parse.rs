@@ -40,6 +40,7 @@ pub fn parse_file(text: &str) -> Scenario {
     }
     parser.finish_block();
     Scenario {
+        room: parser.room.unwrap_or(1_024),
         names: parser.names,
         shown: parser.shown,
         steps: parser.steps,
@@ -51,6 +52,7 @@ struct Parser {
     line: usize,
     seq: u64,
     time: u64,
+    room: Option<u32>,
     names: Names,
     shown: Shown,
     steps: Vec<Step>,
@@ -128,6 +130,7 @@ impl Parser {
             "instrument" => self.define_instrument(words),
             "account" => self.define_account(words),
             "session" => self.set_session(words),
+            "room" => self.room = words.next().parse().ok(),
             "show" => match words.next() {
                 "positions" => self.shown.positions = true,
                 "accounts" => self.shown.accounts = true,
