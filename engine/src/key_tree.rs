@@ -143,7 +143,7 @@ mod tests {
         #[test]
         fn agrees_with_a_sorted_map(ops in prop::collection::vec((0_u32..48, any::<bool>()), 1..200)) {
             let keys: Vec<Key> = (0..48_u32)
-                .map(|n| if n.is_multiple_of(2) { Key::from(n) } else { 1 << (n * 2) })
+                .map(|n| if n.is_multiple_of(2) { Key::from(n) } else { 1 << (n * 2 + 6) })
                 .collect();
             let key_of = |position: u32| keys[position as usize];
             let mut tree = KeyTree::new(48);

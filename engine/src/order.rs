@@ -369,6 +369,7 @@ mod tests {
             side: Side::Buy,
             product: Product::Mis,
             post_only: false,
+            protective: false,
             venue: false,
             resting: false,
             list: List::Entries,

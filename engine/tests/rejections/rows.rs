@@ -543,9 +543,9 @@ fn book_and_capacity() -> Vec<Row> {
             OrderCapacity,
             "",
             "carol sell 9 @ 100.00\n alice buy 9 @ 100.00\n FULL\n alice buy 1 @ 99.00
-             alice sell 1 @ 109.00\n alice close 2 1",
+             alice sell 1 @ 109.00\n last 105.00\n alice close 2 1",
             "carol sell 9 @ 100.00\n alice buy 9 @ 100.00\n FULL\n alice buy 1 @ 99.00
-             alice sell 1 @ 109.00\n alice close 2 1\n alice close 2",
+             alice sell 1 @ 109.00\n last 105.00\n alice close 2 1\n alice close 2",
             "The engine holds its maximum of 32 open orders",
         ),
         row(

@@ -208,6 +208,7 @@ fn happened(run: &Run, seed: u64) {
     let counts = counts(&run.events);
     for (name, least) in [
         ("exit by close", 5),
+        ("exit by flatten", 2),
         ("exit by square_off", 10),
         ("exit by stop_loss", 10),
         ("exit by take_profit", 10),

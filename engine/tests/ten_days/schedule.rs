@@ -1,11 +1,13 @@
 //! Ten trading days of a small market, as commands with their times: quotes that wander, entries with stops and targets,
-//! stop orders, trailing stops, good-till-date and day orders, delivery that settles, closes, heartbeats.
+//! stop orders, trailing stops, good-till-date and day orders, delivery that settles, closes, heartbeats, and nights under a kill
+//! switch that flattens when trading begins.
 
 use engine::{
     AccountDefinition, AccountId, AccountName, Actor, ByClass, CancelAll, ClientOrderId, ClosePosition,
-    Command, Edit, EditConditions, Heartbeat, InstrumentDefinition, InstrumentId, Money, NewOrder, OrderType,
-    PositionId, Price, Product, Quantity, Ratio, RiskLimits, SessionCalendar, Side, StrategyId, Symbol, Text,
-    TimeInForce, Timestamp, Timetable, Trailing,
+    Command, Edit, EditConditions, Heartbeat, InstrumentDefinition, InstrumentId, KillScope, KillSwitch,
+    Money, NewOrder, OrderType, PositionId, Price, Product, Quantity, Ratio, Rearm, RiskLimits,
+    SessionCalendar, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp, Timetable, TradingState,
+    Trailing,
 };
 
 pub const DAYS: usize = 10;
@@ -65,6 +67,7 @@ impl Schedule {
         let days = (FIRST_DAY..).filter(|day| calendar.is_trading_day(*day));
         for day in days.take(DAYS) {
             schedule.trade(day);
+            schedule.kill_overnight(day);
             schedule.end = at(day + 1, MINUTE);
         }
         schedule
@@ -105,6 +108,11 @@ impl Schedule {
     /// One day: something every few minutes while the market is open, at times that are no deadlines.
     fn trade(&mut self, day: u32) {
         let mut second = 9 * HOUR + 15 * MINUTE;
+        self.now = at(day, second + 30);
+        self.add(Command::Rearm(Rearm {
+            actor: admin(),
+            deactivated_by: Text::cut("test"),
+        }));
         while second < 15 * HOUR + 25 * MINUTE {
             second += 40 + self.random.below(400);
             self.now = at(day, second).saturating_add_nanos(u64::from(self.random.below(SECOND_NS as u32)));
@@ -115,6 +123,20 @@ impl Schedule {
                 self.act(instrument);
             }
         }
+    }
+
+    /// After hours somebody wants one of the traders out of everything.
+    fn kill_overnight(&mut self, day: u32) {
+        self.now = at(day, 20 * HOUR);
+        let trader = AccountId::new(2 + self.random.below(TRADERS));
+        self.add(Command::KillSwitch(KillSwitch {
+            actor: admin(),
+            scope: KillScope::Account(trader),
+            state: TradingState::Reducing,
+            flatten: Some(true),
+            reason: Text::cut("test"),
+            triggered_by: Text::cut("test"),
+        }));
     }
 
     /// The venue's quotes wander by up to 3 %, and the last price with them.
@@ -298,6 +320,13 @@ fn actor(account: AccountId) -> Actor {
     Actor {
         account,
         admin: false,
+    }
+}
+
+fn admin() -> Actor {
+    Actor {
+        admin: true,
+        ..actor(QUOTES)
     }
 }
 

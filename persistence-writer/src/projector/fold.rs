@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
-    AccountId, Capacity, Command, Engine, Event, EventBuffer, Fill, Money, OrderId, PositionChange,
+    AccountId, Capacity, Cause, Command, Engine, Event, EventBuffer, Fill, Money, OrderId, PositionChange,
     PositionChanged, PositionId, Price, Refusal, Seq, Sequenced, StrategyId, Timestamp, TradingStateChanged,
     Work,
 };
@@ -207,7 +207,12 @@ impl Fold {
     fn event(&mut self, command: &Sequenced<Command>, event: &Event) {
         let (now, seq) = (command.time, command.seq);
         match event {
-            Event::OrderAccepted(event) => self.order_came(event.order, seq, now),
+            Event::OrderAccepted(event) => {
+                if event.cause == Some(Cause::Flatten) {
+                    self.kills.flattening(event.order);
+                }
+                self.order_came(event.order, seq, now);
+            }
             Event::OrderRejected(event) => self.order_came(event.order, seq, now),
             Event::Fill(fill) => self.filled(fill, seq, now),
             Event::OrderCancelled(event) => self.order_changed(event.order, event.account, seq, now),
@@ -240,7 +245,7 @@ impl Fold {
                 quantity,
             } => {
                 if let Some(view) = self.engine.position(*position) {
-                    self.kills.closing(view.account, *position, *order, *quantity);
+                    self.kills.closing(&view, *order, *quantity, now);
                 }
             }
             Event::Alert(alert) => {

@@ -1,8 +1,10 @@
 //! Rows of `kill_switch_events`: one from a trigger to its deactivation.
 
+use std::collections::BTreeSet;
+
 use engine::{
-    AccountId, Actor, Command, Engine, KillCause, KillScope, Money, OrderId, Percent, PositionId, Quantity,
-    Rupees, Timestamp, TradingState, TradingStateChanged,
+    AccountId, Actor, Command, Engine, KillCause, KillScope, Money, OrderId, Percent, PositionId,
+    PositionView, Quantity, Rupees, Timestamp, TradingState, TradingStateChanged,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -25,8 +27,9 @@ pub(crate) struct KillEvent {
     balance: Money,
     pnl: Money,
     open_positions: u32,
-    /// JSON objects.
-    closes: Vec<String>,
+    /// Positions that exits were placed for, each with a JSON object, and when that was last.
+    closes: Vec<(PositionId, String)>,
+    completed: Option<Timestamp>,
     triggered: Timestamp,
     deactivated: Option<(Timestamp, String)>,
 }
@@ -36,13 +39,23 @@ pub(crate) struct KillEvent {
 pub(crate) struct KillEvents {
     active: Vec<KillEvent>,
     last_id: u64,
-    /// Triggered by the present command: what is closed now was closed by them.
+    /// Triggered by the present command.
     triggered_now: Vec<u64>,
+    /// Exits that the present command placed because a kill switch flattens, and the kill switches that have closed by them.
+    flattening_now: Vec<OrderId>,
+    closed_now: Vec<u64>,
 }
 
 impl KillEvents {
     pub(crate) fn begin_command(&mut self) {
         self.triggered_now.clear();
+        self.flattening_now.clear();
+        self.closed_now.clear();
+    }
+
+    /// An exit was placed because a kill switch flattens: with it, or as soon as that could be.
+    pub(crate) fn flattening(&mut self, order: OrderId) {
+        self.flattening_now.push(order);
     }
 
     /// Returns the event as it stands after the change, if it is one of a kill switch that is or was on.
@@ -80,6 +93,7 @@ impl KillEvents {
             pnl: Money::ZERO,
             open_positions,
             closes: Vec::new(),
+            completed: None,
             triggered: now,
             deactivated: None,
         };
@@ -88,33 +102,40 @@ impl KillEvents {
         Some(kill)
     }
 
-    /// Exits were placed for a position of that account.
+    /// Exits were placed for a position, the first of them `order`.
     pub(crate) fn closing(
         &mut self,
-        account: AccountId,
-        position: PositionId,
+        position: &PositionView,
         order: OrderId,
         quantity: Quantity,
+        now: Timestamp,
     ) {
-        let now = &self.triggered_now;
-        for kill in self.active.iter_mut().filter(|kill| now.contains(&kill.id)) {
-            if kill.covers(account) {
-                let close = json!({
-                    "position_id": position.get(),
-                    "order_id": order.get(),
-                    "quantity": quantity.shares(),
-                });
-                kill.closes.push(close.to_string());
-            }
+        if !self.flattening_now.contains(&order) {
+            return;
+        }
+        for kill in self.active.iter_mut().filter(|kill| kill.covers(position)) {
+            let close = json!({
+                "position_id": position.position.get(),
+                "order_id": order.get(),
+                "quantity": quantity.shares(),
+            });
+            kill.closes.push((position.position, close.to_string()));
+            kill.completed = Some(now);
+            self.closed_now.push(kill.id);
         }
     }
 
-    /// The events that the present command triggered, with the money of their scope at its end.
+    /// The events that the present command triggered, with the money of their scope at its end, and those that closed.
     pub(crate) fn finish_command(&mut self, engine: &Engine, names: &Names) -> Vec<KillEvent> {
-        let now = &self.triggered_now;
-        let triggered = self.active.iter_mut().filter(|kill| now.contains(&kill.id));
-        triggered
+        let (triggered, closed) = (&self.triggered_now, &self.closed_now);
+        let changed = |kill: &&mut KillEvent| triggered.contains(&kill.id) || closed.contains(&kill.id);
+        self.active
+            .iter_mut()
+            .filter(changed)
             .map(|kill| {
+                if !triggered.contains(&kill.id) {
+                    return kill.clone();
+                }
                 let accounts: Vec<AccountId> = match kill.scope {
                     KillScope::Engine => names.traders().collect(),
                     KillScope::Account(account) | KillScope::Strategy(account, _) => vec![account],
@@ -130,10 +151,13 @@ impl KillEvents {
 }
 
 impl KillEvent {
-    fn covers(&self, account: AccountId) -> bool {
+    fn covers(&self, position: &PositionView) -> bool {
         match self.scope {
             KillScope::Engine => true,
-            KillScope::Account(of) | KillScope::Strategy(of, _) => of == account,
+            KillScope::Account(account) => account == position.account,
+            KillScope::Strategy(account, strategy) => {
+                account == position.account && strategy == position.strategy
+            }
         }
     }
 
@@ -147,8 +171,10 @@ impl KillEvent {
             KillScope::Strategy(_, strategy) => Some(strategy.get()),
             _ => None,
         };
-        let closed = u64::try_from(self.closes.len()).unwrap_or(u64::MAX);
-        let completed = (closed > 0).then_some(self.triggered);
+        // A position whose exits ended unfilled was closed again.
+        let positions: BTreeSet<PositionId> = self.closes.iter().map(|close| close.0).collect();
+        let closed = u64::try_from(positions.len()).unwrap_or(u64::MAX);
+        let closes: Vec<&str> = self.closes.iter().map(|close| close.1.as_str()).collect();
         let (deactivated_at, deactivated_by) = match &self.deactivated {
             Some((at, by)) => (Value::Time(*at), Value::text(by)),
             None => (Value::Null, Value::Null),
@@ -168,9 +194,9 @@ impl KillEvent {
             Value::money(self.pnl),
             Value::id(self.open_positions),
             Value::id(closed),
-            Value::Json(format!("[{}]", self.closes.join(","))),
+            Value::Json(format!("[{}]", closes.join(","))),
             Value::Time(self.triggered),
-            Value::optional(completed, Value::Time),
+            Value::optional(self.completed, Value::Time),
             deactivated_at,
             deactivated_by,
             Value::name(status),

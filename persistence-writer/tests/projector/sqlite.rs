@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use engine::{
+    Actor, ByClass, Command, KillScope, KillSwitch, SessionCalendar, Side, Text, Timetable, TradingState,
+};
 use persistence_writer::projector::{Column, Kind, SqliteStore, State, StoreError, TABLES, Table};
 use rusqlite::Connection;
 
 use crate::journal::Journal;
 use crate::rows::{Cell, Dump, assert_same, expected, sorted};
-use crate::session::{Session, parted_at_the_end};
+use crate::session::{ASHA, MAIN, Session, parted_at_the_end};
 
 pub(crate) fn dump(path: &Path) -> Dump {
     let connection = Connection::open(path).unwrap();
@@ -273,4 +276,56 @@ fn the_old_tools_see_what_the_api_shows() {
         assert_eq!(stats("CAST(total_orders AS TEXT)"), counters.orders.to_string());
         assert_eq!(stats("CAST(total_trades AS TEXT)"), counters.trades.to_string());
     }
+}
+
+/// A flatten that is asked for while the market is closed goes when it opens, and its kill switch's row says so then.
+#[test]
+fn a_kill_switch_is_completed_by_what_it_closes_later() {
+    let at = |hour: u32, minute: u32| hour * 3_600 + minute * 60;
+    let hours = Timetable {
+        pre_open: at(9, 0),
+        continuous: at(9, 15),
+        closing: at(15, 30),
+        closed: at(15, 30),
+    };
+    let mut session = Session::new(3);
+    session.sequence(Command::SetSession(Box::new(SessionCalendar {
+        timetables: Some(ByClass {
+            cash: hours,
+            derivatives: hours,
+        }),
+        ..SessionCalendar::default()
+    })));
+    for (account, side) in [(MAIN, Side::Sell), (ASHA, Side::Buy)] {
+        let order = session.order(account, side, 0, 5, 0);
+        session.sequence(Command::NewOrder(order));
+    }
+    session.pass_minutes(5 * 60);
+    session.sequence(Command::KillSwitch(KillSwitch {
+        actor: Actor {
+            account: MAIN,
+            admin: true,
+        },
+        scope: KillScope::Account(ASHA),
+        state: TradingState::Reducing,
+        flatten: Some(true),
+        reason: Text::cut("the night"),
+        triggered_by: Text::cut("main"),
+    }));
+    let mut journal = Journal::of(1, &session.commands);
+    let so_far = session.commands.len();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pinion.db");
+    let row = "SELECT positions_closed_count || ' ' || coalesce(completed_at > triggered_at, 'open') || ' '
+                  || json_array_length(close_results) || ' '
+                  || coalesce(json_extract(close_results, '$[0].order_id'), 'none')
+               FROM kill_switch_events";
+    journal.project(SqliteStore::new(&file)).unwrap();
+    assert_eq!(one::<String>(&file, row), "0 open 0 none");
+    session.pass_minutes(16 * 60 + 20);
+    session.sequence(Command::Tick);
+    journal.append(&session.commands[so_far..]);
+    journal.project(SqliteStore::new(&file)).unwrap();
+    assert_eq!(one::<String>(&file, row), "1 1 1 3");
+    assert_same(&dump(&file), &expected(&session.commands), "in one go");
 }

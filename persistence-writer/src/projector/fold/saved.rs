@@ -19,7 +19,7 @@ use crate::projector::batch::Batch;
 use crate::projector::reconcile::Volume;
 
 /// Layout of the bytes. Another layout is refused.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Why bytes are not a fold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
