@@ -1,5 +1,6 @@
 //! What a full store of orders lets through: its last sixteenth is for exits, and where even that is taken, closes are
-//! refused and a stop that is reached waits.
+//! refused and a stop that is reached takes the place of the position's own exits (where there are none it waits:
+//! `exits_wait_for_room`).
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -51,15 +52,16 @@ events
   top 15 @ 90.00 | 4 @ 104.00
   rejected 20 alice capacity: The engine holds its maximum of 16 open orders
   refused: The engine holds its maximum of 16 open orders
-  cancelled 19 alice 4 leaves 0 CANCELLED: Cancelled by user
   conditions 2 alice stop none target none trailing none fired 99.00 by 98.00
+  cancelled 19 alice 4 leaves 0 CANCELLED: Exit exceeds the open position
   accepted 21 alice sell 10 market @ 96.05 by stop_loss
   closing position 2: 10 from order 21
   top 15 @ 90.00 | 10 @ 96.05
+  refused: Order is already CANCELLED
 ";
 
 #[test]
-fn exits_have_the_last_places_and_a_stop_waits_for_one() {
+fn exits_have_the_last_places_and_a_stop_takes_that_of_its_positions_own() {
     let mut engine = Engine::new(Capacity {
         accounts: 8,
         instruments: 4,
