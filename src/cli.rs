@@ -80,9 +80,12 @@ pub struct ServeArgs {
     /// How the engine thread waits: busy-spin, yield or park [default: busy-spin on 4 or more cores, else yield].
     #[arg(long, value_name = "STRATEGY")]
     pub wait: Option<String>,
-    /// Core to pin the engine thread to.
+    /// Core to keep the engine thread on, or any [default: any; on two cores with yield the last, the gateway on the first].
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub engine_core: Option<String>,
+    /// Core to keep the gateway thread on, or any [default: any; see --engine-core].
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub gateway_core: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,6 +17,7 @@ use crate::limits::{
     ALLOWED_ORIGINS_MAX, BALANCE_MAX, BUSY_SPIN_CORES_MIN, CLIENT_ORDER_ID_CAPACITY_MAX,
     INSTRUMENT_CAPACITY_MAX, KEYS_PER_ACCOUNT_MAX, NAME_LEN_MAX, POSITION_CAPACITY_MAX,
 };
+use crate::placement::Placement;
 
 mod charges;
 mod environment;
@@ -79,8 +80,8 @@ pub struct Server {
     pub data_dir: PathBuf,
     pub ack: Ack,
     pub wait: Wait,
-    /// Core to pin the engine thread to, one of [`Machine::cores`].
-    pub engine_core: Option<usize>,
+    /// On cores of [`Machine::cores`].
+    pub placement: Placement,
     /// Browser origins allowed beside the listener's own, in lower case.
     pub allowed_origins: Vec<String>,
 }
@@ -322,7 +323,7 @@ fn server(
             None => Ack::Durable,
         },
         wait,
-        engine_core: engine_core(args, machine, file)?,
+        placement: placement(args, machine, file, wait)?,
         allowed_origins: allowed_origins(&section.allowed_origins)?,
     })
 }
@@ -362,16 +363,40 @@ fn dashboard(section: &DashboardSection) -> Result<Dashboard, ConfigError> {
     }
 }
 
-fn engine_core(args: &ServeArgs, machine: &Machine, file: &File) -> Result<Option<usize>, ConfigError> {
-    let flag = Some(("--engine-core", &args.engine_core));
-    let Some(setting) = first(flag, None, ("server.engine_core", &file.server.engine_core)) else {
-        return Ok(None);
-    };
+/// Who names a core, or `any`, has the say over both threads.
+fn placement(args: &ServeArgs, machine: &Machine, file: &File, wait: Wait) -> Result<Placement, ConfigError> {
+    let section = &file.server;
+    let engine = first(
+        Some(("--engine-core", &args.engine_core)),
+        None,
+        ("server.engine_core", &section.engine_core),
+    );
+    let gateway = first(
+        Some(("--gateway-core", &args.gateway_core)),
+        None,
+        ("server.gateway_core", &section.gateway_core),
+    );
+    if engine.is_none() && gateway.is_none() {
+        return Ok(Placement::standard(wait, &machine.cores));
+    }
+    let core = |setting: Option<Setting>| setting.map_or(Ok(None), |setting| core(&setting, machine));
+    Ok(Placement {
+        engine: core(engine)?,
+        gateway: core(gateway)?,
+        followers: None,
+    })
+}
+
+fn core(setting: &Setting, machine: &Machine) -> Result<Option<usize>, ConfigError> {
     match setting.text.parse::<usize>() {
         Ok(core) if machine.cores.contains(&core) => Ok(Some(core)),
+        Err(_) if setting.text == "any" => Ok(None),
         _ => {
             let cores: Vec<String> = machine.cores.iter().map(usize::to_string).collect();
-            Err(setting.invalid(format!("must be a core of this machine ({})", cores.join(", "))))
+            Err(setting.invalid(format!(
+                "must be any or a core of this machine ({})",
+                cores.join(", ")
+            )))
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod genesis;
 pub mod instruments;
 pub mod keys;
 pub mod limits;
+pub mod placement;
 pub mod repair;
 pub mod replay;
 pub mod sequencer;

@@ -34,6 +34,7 @@ use crate::instruments::{self, InstrumentsError};
 use crate::limits::{
     GATEWAY_RING, JOURNAL_RING, MARKET_RING, OUTBOUND_RING, REST_THREADS, START_TIMEOUT, THREAD_END_TIMEOUT,
 };
+use crate::placement::stay_on;
 use crate::sequencer::Sequencer;
 use crate::tables::{self, Tables};
 
@@ -139,6 +140,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let awaited = Arc::clone(&progress);
     let mut gateway = gateway
         .with_disk_low(progress.disk_low())
+        .apart_from_engine(config.server.placement.is_apart())
         .with_nudge(move || awaited.nudge_writer());
     let address = gateway.local_addr();
 
@@ -154,7 +156,12 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
             doorbell.ring_for(journaled.readable());
         }),
     );
-    let writer = spawn("writer", &ends, move || writer::run(journal_writer))?;
+    let placement = config.server.placement;
+    let writer = spawn("writer", &ends, move || {
+        // It mostly waits for the disk.
+        stay_on(placement.gateway);
+        writer::run(journal_writer)
+    })?;
 
     // 7. Genesis: the configuration, as commands, before anyone else's. An earlier failure stops trading first.
     let mut sequencer = Sequencer::new(engine, journal_in, outbound_in, gateway.latency().clock().clone());
@@ -191,7 +198,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     });
     let replica = spawn("replica", &ends, {
         let stop = Arc::clone(&stop_replica);
-        move || replica::run(follower, &stop)
+        move || {
+            stay_on(placement.followers);
+            replica::run(follower, &stop)
+        }
     })?;
 
     // 9. Thread `projector`: the tables follow the journal, at the pace of their database.
@@ -208,7 +218,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         let (stop, notices) = (Arc::clone(&stop_projector), gateway.notices());
         let (snapshots, behind_after) = (data_dir.tables_snapshots(), config.database_behind_after);
         let alarm = Box::new(move |notice| notices.raise(notice));
-        move || tables.follow(source, snapshots, alarm, behind_after, requests, &stop)
+        move || {
+            stay_on(placement.followers);
+            tables.follow(source, snapshots, alarm, behind_after, requests, &stop)
+        }
     })?;
 
     // 10. Threads `rest-N`: reads, behind the gateway.
@@ -232,7 +245,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let stop_figures = Arc::new(AtomicBool::new(false));
     let figures = spawn("figures", &ends, {
         let stop = Arc::clone(&stop_figures);
-        move || publisher.run(&stop)
+        move || {
+            stay_on(placement.followers);
+            publisher.run(&stop)
+        }
     })?;
 
     // 12. Thread `market`: the paper market, a client like any other.
@@ -242,6 +258,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let market = simulator.map(|simulator| {
         let (stop, paused) = (Arc::clone(&stop_market), progress.disk_low());
         spawn("market", &ends, move || {
+            stay_on(placement.followers);
             market::run(simulator, market_in, &stop, &paused)
         })
     });
@@ -264,7 +281,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     };
     let gateway_thread = spawn("gateway", &ends, {
         let stop = Arc::clone(&stop_gateway);
-        move || gateway.run(lanes, directory, &stop)
+        move || {
+            stay_on(placement.gateway);
+            gateway.run(lanes, directory, &stop)
+        }
     })?;
 
     // 14. Thread `engine`: decisions begin.
@@ -273,9 +293,9 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         gateway: gateway_out,
         market: market_lane,
     };
-    let (wait, core) = (config.server.wait, config.server.engine_core);
+    let wait = config.server.wait;
     let engine = spawn("engine", &ends, move || {
-        pin(core);
+        stay_on(placement.engine);
         let sequencer = engine_thread::run(sequencer, lanes, wait);
         engine_alive.store(false, Ordering::Release);
         sequencer.engine().state_hash()
@@ -461,14 +481,6 @@ struct SendOnDrop {
 impl Drop for SendOnDrop {
     fn drop(&mut self) {
         let _ = self.ends.send(self.name);
-    }
-}
-
-fn pin(core: Option<usize>) {
-    if let Some(id) = core
-        && !core_affinity::set_for_current(core_affinity::CoreId { id })
-    {
-        warn!(core = id, "the engine thread could not be pinned");
     }
 }
 

@@ -151,7 +151,11 @@ pub const SPIN_TIME_MAX: Duration = Duration::from_micros(200);
 pub const SPIN_TIME_MAX_MEMORY: Duration = Duration::from_millis(5);
 
 /// Looks at the engine's ring, each followed by an offer of the core, between two polls of the sockets while spinning.
+/// A look at the ring costs nothing, one at the sockets a system call.
 pub const YIELDS_PER_POLL: usize = 4;
+
+/// Looks before each of those offers where the engine has a core of its own: some 2 µs, in which it decides.
+pub const LOOKS_PER_YIELD: usize = 128;
 
 /// Longest sleep while a reply is in flight. Nobody rings the doorbell for a validation, which is never journaled.
 pub const SLEEP_IN_FLIGHT: Duration = Duration::from_millis(1);

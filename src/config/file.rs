@@ -57,6 +57,7 @@ pub(super) struct ServerSection {
     pub(super) ack: Option<Scalar>,
     pub(super) wait: Option<Scalar>,
     pub(super) engine_core: Option<Scalar>,
+    pub(super) gateway_core: Option<Scalar>,
     pub(super) allowed_origins: Vec<Scalar>,
     pub(super) log_level: Option<Scalar>,
 }

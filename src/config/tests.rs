@@ -50,7 +50,12 @@ fn without_anything_it_is_paper_trading_on_loopback() {
         (config.server.ack, config.server.wait),
         (Ack::Durable, Wait::Yield)
     );
-    assert_eq!(config.server.engine_core, None);
+    let divided = Placement {
+        engine: Some(1),
+        gateway: Some(0),
+        followers: Some(1),
+    };
+    assert_eq!(config.server.placement, divided);
     assert_eq!(config.market, Market::Sim { seed: 42 });
     assert_eq!(config.capacity, Capacity::default());
     assert_eq!(config.segment_bytes, 64 * 1024 * 1024);
@@ -101,14 +106,21 @@ fn flags_override_environment_overrides_file() {
         market: Some("none".to_owned()),
         wait: Some("park".to_owned()),
         engine_core: Some("1".to_owned()),
+        gateway_core: None,
         config: None,
     };
     let flags = load(toml, &variables, args).unwrap();
     assert_eq!(flags.server.listen.to_string(), "127.0.0.1:0");
     assert_eq!((flags.server.ack, flags.server.wait), (Ack::Durable, Wait::Park));
     assert_eq!(
-        (flags.server.data_dir, flags.server.engine_core),
-        (PathBuf::from("from-flag"), Some(1))
+        (flags.server.data_dir, flags.server.placement),
+        (
+            PathBuf::from("from-flag"),
+            Placement {
+                engine: Some(1),
+                ..Placement::default()
+            }
+        )
     );
     assert_eq!(flags.market, Market::None);
 }
@@ -561,6 +573,13 @@ fn a_bad_flag_is_named() {
             ..args()
         },
         "--engine-core must be",
+    );
+    check(
+        ServeArgs {
+            gateway_core: text("last"),
+            ..args()
+        },
+        "--gateway-core must be",
     );
     check(
         ServeArgs {

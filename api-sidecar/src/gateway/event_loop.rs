@@ -32,7 +32,7 @@ use super::ws::cursor::Cursor;
 use super::{FIRST_CONNECTION_TOKEN, connection_tokens};
 use crate::limits::{
     ACCEPTS_PER_TURN, BULK_BYTES_PER_TURN, BULK_CONNECTIONS_PER_TURN, SLEEP_IDLE, SLEEP_IN_FLIGHT,
-    SPIN_TIME_MAX, SPIN_TIME_MAX_MEMORY, STOP_TIME_MAX, SWEEP_INTERVAL, YIELDS_PER_POLL,
+    SPIN_TIME_MAX, SPIN_TIME_MAX_MEMORY, STOP_TIME_MAX, SWEEP_INTERVAL,
 };
 
 pub(crate) const LISTENER: Token = Token(0);
@@ -144,7 +144,7 @@ impl EventLoop {
     /// Polls the sockets, asleep or not, and notes what is ready.
     fn wait(&mut self, polled: &mut Events) -> io::Result<()> {
         let timeout = self.sleep_time();
-        if timeout.is_zero() && self.ready.is_empty() && self.bulk.is_empty() && self.decision_comes() {
+        if timeout.is_zero() && self.ready.is_empty() && self.bulk.is_empty() && self.decisions.comes() {
             return Ok(());
         }
         let timeout = if timeout.is_zero() {
@@ -178,18 +178,6 @@ impl EventLoop {
         }
         self.accept_waiting();
         Ok(())
-    }
-
-    /// Spins for a reply, and lets whoever shares this core make it. A look at the ring costs nothing, one at the sockets
-    /// a system call.
-    fn decision_comes(&self) -> bool {
-        for _ in 0..YIELDS_PER_POLL {
-            if self.decisions.has_next() {
-                return true;
-            }
-            std::thread::yield_now();
-        }
-        self.decisions.has_next()
     }
 
     fn has_figures(&self) -> bool {

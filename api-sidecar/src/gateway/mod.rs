@@ -123,6 +123,7 @@ pub struct Gateway {
     notices: Notices,
     figures: Option<(Consumer<Figure>, Arc<FigureInterest>)>,
     latency: Arc<Latency>,
+    apart: bool,
 }
 
 impl Gateway {
@@ -151,6 +152,7 @@ impl Gateway {
             durability: Durability::default(),
             figures: None,
             latency: Arc::default(),
+            apart: false,
         })
     }
 
@@ -159,6 +161,13 @@ impl Gateway {
     #[must_use]
     pub fn with_disk_low(mut self, disk_low: Arc<AtomicBool>) -> Gateway {
         self.durability.disk_low = disk_low;
+        self
+    }
+
+    /// Tells whether the engine thread is certain never to run on the core of the thread that will call [`Gateway::run`].
+    #[must_use]
+    pub fn apart_from_engine(mut self, apart: bool) -> Gateway {
+        self.apart = apart;
         self
     }
 
@@ -220,7 +229,7 @@ impl Gateway {
             self.latency,
             registry,
         );
-        let decisions = Decisions::new(lanes.outbound, lanes.released);
+        let decisions = Decisions::new(lanes.outbound, lanes.released, self.apart);
         EventLoop::new(
             self.poll,
             self.listener,

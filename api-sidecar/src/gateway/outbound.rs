@@ -11,6 +11,7 @@ use engine::{Event, ExplainedCheck, Seq, Timestamp};
 use rtrb::Consumer;
 
 use super::replies::Outcome;
+use crate::limits::{LOOKS_PER_YIELD, YIELDS_PER_POLL};
 
 /// Reads the engine's output ring up to the released position.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Decisions {
     ring: Consumer<Outbound>,
     /// Answers to commands up to this `seq` may leave the process.
     released: Arc<AtomicU64>,
+    /// The engine thread never runs on this one's core.
+    apart: bool,
     open: Option<Open>,
     /// Checks of the validation whose verdict is coming.
     explained: Vec<ExplainedCheck>,
@@ -72,10 +75,11 @@ pub(crate) enum Decision {
 }
 
 impl Decisions {
-    pub(crate) fn new(ring: Consumer<Outbound>, released: Arc<AtomicU64>) -> Decisions {
+    pub(crate) fn new(ring: Consumer<Outbound>, released: Arc<AtomicU64>, apart: bool) -> Decisions {
         Decisions {
             ring,
             released,
+            apart,
             open: None,
             explained: Vec::new(),
             taken: 0,
@@ -90,6 +94,22 @@ impl Decisions {
     /// Whether [`Decisions::next`] would take an item.
     pub(crate) fn has_next(&self) -> bool {
         self.ring.peek().is_ok_and(|item| self.may_leave(item))
+    }
+
+    /// Looks for a decision for about as long as one takes, offering the core to whoever makes it: at once where the
+    /// engine may be waiting for it.
+    pub(crate) fn comes(&self) -> bool {
+        let looks = if self.apart { LOOKS_PER_YIELD } else { 1 };
+        for _ in 0..YIELDS_PER_POLL {
+            for _ in 0..looks {
+                if self.has_next() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            std::thread::yield_now();
+        }
+        self.has_next()
     }
 
     /// `Event` and `End` belong to a `Begin` that has already passed.
@@ -197,7 +217,7 @@ mod tests {
     fn nothing_passes_the_released_position() {
         let (mut engine, ring) = rtrb::RingBuffer::new(16);
         let released = Arc::new(AtomicU64::new(0));
-        let mut decisions = Decisions::new(ring, Arc::clone(&released));
+        let mut decisions = Decisions::new(ring, Arc::clone(&released), false);
         let begin = |seq: u64, token| Outbound::Begin {
             seq: Seq::new(seq),
             time: Timestamp::ZERO,

@@ -20,9 +20,10 @@ pub const CATCH_UP_LAG: u64 = 20_000;
 /// Commands folded between two looks at the stop flag.
 pub const FOLD_SLICE: u64 = 4_096;
 
-/// Rows between two offers of the core, where the database runs on the projector's own thread: a row takes some 10 µs,
-/// and a scheduler may leave a core to whoever is busy until its next tick, 4 ms later.
-pub const ROWS_PER_YIELD: usize = 8;
+/// Rows, made or written by the projector's own thread, and commands folded between two offers of the core: each takes 1
+/// to 10 µs, and a scheduler may leave a core to whoever is busy until its next tick, 4 ms later.
+pub const ROWS_PER_YIELD: usize = 2;
+pub const COMMANDS_PER_YIELD: u64 = 8;
 
 /// Order ids kept in `positions.entry_order_ids` and `exit_order_ids`: the newest. A position that is never flat
 /// would otherwise rewrite an ever longer list; `trades.position_id` finds them all.

@@ -16,9 +16,9 @@ use super::batch::Batch;
 use super::fold::Fold;
 use super::held::Held;
 use super::limits::{
-    BACK_OFF_MAX, BACK_OFF_MIN, BEHIND, CATCH_UP_LAG, CATCH_UP_ROWS, COMMANDS_PER_BATCH, DRAIN_TIME,
-    FOLD_SLICE, GATHER_TIME, IDLE_WAIT, LIVE_ROWS, RECONCILE_WAIT, REFUSALS_OVER, VERIFY_INTERVAL,
-    WATERMARK_INTERVAL,
+    BACK_OFF_MAX, BACK_OFF_MIN, BEHIND, CATCH_UP_LAG, CATCH_UP_ROWS, COMMANDS_PER_BATCH, COMMANDS_PER_YIELD,
+    DRAIN_TIME, FOLD_SLICE, GATHER_TIME, IDLE_WAIT, LIVE_ROWS, RECONCILE_WAIT, REFUSALS_OVER,
+    VERIFY_INTERVAL, WATERMARK_INTERVAL,
 };
 use super::reconcile::{self, Capture, Report, Request, Requests, Standing};
 use super::snapshots::Snapshots;
@@ -603,6 +603,9 @@ impl<S: Storage> Following<S> {
             match self.tailer.next(Seq::new(limit))? {
                 Some(command) => self.fold.apply(&command),
                 None => return Ok(false),
+            }
+            if self.fold.seq().is_multiple_of(COMMANDS_PER_YIELD) {
+                std::thread::yield_now();
             }
         }
         Ok(self.fold.seq() < limit)
