@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use api_sidecar::rest::{self, EarlierProbe, EarlierQuery, EarlierRow};
+use api_sidecar::rest::{self, EarlierPage, EarlierProbe, EarlierQuery, EarlierRow};
 use crossbeam_channel::{Receiver, Sender};
 use persistence_writer::projector::earlier::{self, History, PageQuery};
 use persistence_writer::projector::{PostgresStore, SqliteStore, StoreError, TableStore};
 
-use crate::limits::{EARLIER_ANSWER_TIME, EARLIER_READERS, EARLIER_WAIT};
+use crate::limits::{EARLIER_ANSWER_TIME, EARLIER_READERS, EARLIER_SCAN_MAX, EARLIER_WAIT};
 use crate::tables::Tables;
 
 /// The readers that nobody uses at the moment.
@@ -37,7 +37,7 @@ pub fn probe(tables: &Tables) -> EarlierProbe {
 }
 
 impl Readers {
-    fn ask(&self, query: &EarlierQuery) -> Result<Vec<EarlierRow>, String> {
+    fn ask(&self, query: &EarlierQuery) -> Result<EarlierPage, String> {
         let Ok(mut store) = self.idle.recv_timeout(EARLIER_WAIT) else {
             return Err("others are reading it".to_owned());
         };
@@ -62,7 +62,10 @@ impl Readers {
             key: row.key,
             values: row.values.into_iter().collect(),
         });
-        Ok(rows.collect())
+        Ok(EarlierPage {
+            rows: rows.collect(),
+            known_from: page.known_from,
+        })
     }
 }
 
@@ -81,6 +84,8 @@ fn page_query(query: &EarlierQuery) -> PageQuery {
         from: query.from,
         to: query.to,
         before: query.before,
+        id: query.id,
         limit: query.limit,
+        scan: EARLIER_SCAN_MAX,
     }
 }

@@ -92,4 +92,8 @@ pub const EARLIER_WAIT: Duration = Duration::from_secs(1);
 /// How long PostgreSQL may take for a page of history before its connection is given up; then 503.
 pub const EARLIER_ANSWER_TIME: Duration = Duration::from_secs(10);
 
+/// Rows of the tables that one page looks at before it answers with what it found and a cursor: a filter that matches little
+/// takes some 10 ms of either database, however many rows there are.
+pub const EARLIER_SCAN_MAX: usize = 10_000;
+
 const _: () = assert!(EARLIER_READERS < REST_THREADS);

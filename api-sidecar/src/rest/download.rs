@@ -125,7 +125,7 @@ pub(super) struct Download {
     query: Query,
     scope: Option<AccountId>,
     /// Where the next batch begins; `None` at the newest row.
-    cursor: Option<u64>,
+    cursor: Option<i64>,
     /// Rows that may still come.
     rows_left: usize,
     finished: bool,
@@ -149,7 +149,7 @@ impl Download {
         }
         let mut download = Download {
             scope: caller.scope(&query, &model)?,
-            cursor: query.parsed::<u64>("cursor", "the next_cursor of a previous page")?,
+            cursor: query.parsed::<i64>("cursor", "the next_cursor of a previous page")?,
             rows_left: query.count("limit", usize::MAX, usize::MAX)?,
             histories: histories.clone(),
             history,

@@ -18,7 +18,7 @@ use super::{orders, positions, trades};
 use crate::wire::Object;
 
 /// Asks the composition root for rows of the tables; the error says why there is no answer now.
-pub type EarlierProbe = Arc<dyn Fn(&EarlierQuery) -> Result<Vec<EarlierRow>, String> + Send + Sync>;
+pub type EarlierProbe = Arc<dyn Fn(&EarlierQuery) -> Result<EarlierPage, String> + Send + Sync>;
 
 /// What has a history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,36 +36,52 @@ pub struct EarlierQuery {
     pub symbol: Option<String>,
     pub strategy: Option<u32>,
     /// Of trades: their order.
-    pub order: Option<u64>,
+    pub order: Option<i64>,
     /// Of orders.
     pub status: Option<&'static str>,
     pub from: Option<Timestamp>,
     /// Exclusive.
     pub to: Option<Timestamp>,
     /// Keys below this.
-    pub before: Option<u64>,
+    pub before: Option<i64>,
+    /// Of orders: this one alone. Those before Pinion have ids below zero.
+    pub id: Option<i64>,
     /// Rows at most.
     pub limit: usize,
     /// The tables must hold every command before this, or there is no answer.
     pub complete_to: Timestamp,
 }
 
-/// A row of the tables: its key, and the texts of its columns that are not NULL.
+/// Rows of the tables, newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EarlierPage {
+    pub rows: Vec<EarlierRow>,
+    /// Every row that was asked for, from this key on, is there; `None` where there are no more at all.
+    pub known_from: Option<i64>,
+}
+
+/// A row of the tables: its key, and the texts of its columns that are not NULL. Rows that were there before Pinion
+/// have keys below zero.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct EarlierRow {
-    pub key: u64,
+    pub key: i64,
     pub values: BTreeMap<&'static str, String>,
 }
 
 /// A row of an answer, as JSON.
 #[derive(Debug)]
 pub(super) struct Rendered {
-    pub(super) key: u64,
+    pub(super) key: i64,
     pub(super) json: Vec<u8>,
 }
 
 impl Rendered {
-    pub(super) fn new(key: u64, fill: impl FnOnce(&mut Object<'_>)) -> Rendered {
+    /// A row of memory.
+    pub(super) fn remembered(key: u64, fill: impl FnOnce(&mut Object<'_>)) -> Rendered {
+        Rendered::new(signed(key), fill)
+    }
+
+    fn new(key: i64, fill: impl FnOnce(&mut Object<'_>)) -> Rendered {
         let mut json = Vec::with_capacity(1_024);
         fill(&mut Object::begin(&mut json));
         Rendered { key, json }
@@ -76,7 +92,19 @@ impl Rendered {
 #[derive(Debug, Default)]
 pub(super) struct Page {
     pub(super) rows: Vec<Rendered>,
-    pub(super) next: Option<u64>,
+    pub(super) next: Option<i64>,
+}
+
+impl Page {
+    /// Ends above the row of memory that has this key.
+    pub(super) fn end_above(&mut self, key: u64) {
+        self.next = Some(signed(key).saturating_add(1));
+    }
+}
+
+/// Numbers stay far below 2^63.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Whose rows of what, and where they begin.
@@ -85,8 +113,16 @@ pub(super) struct Asked<'a> {
     pub(super) history: History,
     pub(super) query: &'a Query,
     pub(super) scope: Option<AccountId>,
-    pub(super) cursor: Option<u64>,
+    pub(super) cursor: Option<i64>,
     pub(super) limit: usize,
+}
+
+impl Asked<'_> {
+    /// Where the rows of memory end; they have keys from 1 on.
+    pub(super) fn before(&self) -> Option<u64> {
+        self.cursor
+            .map(|cursor| u64::try_from(cursor).unwrap_or_default())
+    }
 }
 
 /// Where histories come from.
@@ -124,27 +160,27 @@ impl Histories {
             };
             let day = model.time().trading_day();
             drop(model);
-            let rows = earlier(&query).map_err(|why| unavailable(&why))?;
+            let page = earlier(&query).map_err(|why| unavailable(&why))?;
             let model = self.model.read();
             if model.time().trading_day() == day {
-                return Ok(merge(asked, remembered, &rows, &model));
+                return Ok(merge(asked, remembered, &page, &model));
             }
             // What was in memory has just become an earlier day's.
         }
         Err(unavailable("the day has just changed"))
     }
 
-    /// An order that is not in memory any more.
+    /// An order that is not in memory any more, or never was: the ids of those before Pinion are below zero.
     pub(super) fn order(
         &self,
         caller: &Caller,
-        id: u64,
+        id: i64,
         model: RwLockReadGuard<'_, ReadModel>,
     ) -> Result<Answer, Answer> {
         let unknown = || Answer::error(404, format_args!("Order {id} not found"));
         let newest = model.history().orders().newest_first(None, None).next();
         let earlier = self.earlier.as_ref().ok_or_else(unknown)?;
-        if newest.is_some_and(|newest| id > newest.id.get()) {
+        if newest.is_some_and(|newest| id > signed(newest.id.get())) {
             return Err(unknown());
         }
         let query = EarlierQuery {
@@ -159,13 +195,14 @@ impl Histories {
             status: None,
             from: None,
             to: None,
-            before: Some(id.saturating_add(1)),
+            before: None,
+            id: Some(id),
             limit: 1,
             complete_to: kept_from(History::Orders, &model).map_or_else(|| today(&model), |kept| kept.time),
         };
         drop(model);
-        let rows = earlier(&query).map_err(|why| unavailable(&why))?;
-        match rows.first().filter(|row| row.key == id) {
+        let page = earlier(&query).map_err(|why| unavailable(&why))?;
+        match page.rows.first() {
             Some(row) => Ok(Answer::object(|body| earlier_rows::order_fields(body, row))),
             None => Err(unknown()),
         }
@@ -227,8 +264,8 @@ fn to_ask(asked: &Asked<'_>, page: &Page, model: &ReadModel) -> Result<Option<Ea
     if let Some(next) = page.next {
         // Memory goes on. Its orders of earlier days, open or finished today, lie between those of the tables.
         let goes_on_today = || {
-            let order = next.checked_sub(1).map(OrderId::new);
-            let order = order.and_then(|order| model.history().orders().order(order));
+            let order = u64::try_from(next - 1).map(OrderId::new);
+            let order = order.ok().and_then(|order| model.history().orders().order(order));
             kept.is_none() && order.is_some_and(|order| order.created >= today)
         };
         if asked.history != History::Orders || goes_on_today() {
@@ -255,22 +292,23 @@ fn to_ask(asked: &Asked<'_>, page: &Page, model: &ReadModel) -> Result<Option<Ea
             Some(_) => to,
             None => Some(to.map_or(today, |to| to.min(today))),
         },
-        before: asked.cursor.into_iter().chain(begin_of_memory).min(),
+        before: asked.cursor.into_iter().chain(begin_of_memory.map(signed)).min(),
+        id: None,
         limit: asked.limit,
         complete_to: kept.map_or(today, |kept| kept.time),
     }))
 }
 
 /// Rows of both sides in one order, as far down as both are known.
-fn merge(asked: &Asked<'_>, page: Page, rows: &[EarlierRow], model: &ReadModel) -> Page {
-    let more = rows.last().filter(|_| rows.len() >= asked.limit);
-    let known_from = page.next.max(more.map(|last| last.key));
-    let given: BTreeSet<u64> = page.rows.iter().map(|row| row.key).collect();
+fn merge(asked: &Asked<'_>, page: Page, earlier: &EarlierPage, model: &ReadModel) -> Page {
+    let known_from = page.next.max(earlier.known_from);
+    let given: BTreeSet<i64> = page.rows.iter().map(|row| row.key).collect();
     let mut merged = page.rows;
-    for row in rows {
+    for row in &earlier.rows {
         // Where both have it, memory is the newer, also where it no longer matches.
         let in_memory = asked.history == History::Orders
-            && model.history().orders().order(OrderId::new(row.key)).is_some();
+            && u64::try_from(row.key)
+                .is_ok_and(|id| model.history().orders().order(OrderId::new(id)).is_some());
         if !in_memory && !given.contains(&row.key) {
             merged.push(Rendered::new(row.key, |fields| match asked.history {
                 History::Orders => earlier_rows::order_fields(fields, row),

@@ -27,7 +27,7 @@ mod routes;
 mod server;
 mod trades;
 
-pub use earlier::{EarlierProbe, EarlierQuery, EarlierRow, History};
+pub use earlier::{EarlierPage, EarlierProbe, EarlierQuery, EarlierRow, History};
 pub use health::{ProcessHealth, TablesHealth};
 pub use reconcile::{ReconcileDifference, ReconcileProbe, Reconciliation};
 pub use server::{HealthProbe, RestError, RestServer, RestSettings, serve};

@@ -25,13 +25,19 @@ pub(super) fn active(caller: &Caller, query: &Query, model: &ReadModel) -> Resul
 }
 
 /// Whether memory has the order, whosever it is.
-pub(super) fn is_remembered(id: u64, model: &ReadModel) -> bool {
-    model.history().orders().order(OrderId::new(id)).is_some()
+pub(super) fn is_remembered(id: i64, model: &ReadModel) -> bool {
+    remembered(id, model).is_some()
+}
+
+/// Ids below zero are of the time before Pinion.
+fn remembered(id: i64, model: &ReadModel) -> Option<&Order> {
+    let id = u64::try_from(id).ok()?;
+    model.history().orders().order(OrderId::new(id))
 }
 
 /// One order with everything that is known about it.
-pub(super) fn one(caller: &Caller, id: u64, model: &ReadModel) -> Result<Answer, Answer> {
-    match model.history().orders().order(OrderId::new(id)) {
+pub(super) fn one(caller: &Caller, id: i64, model: &ReadModel) -> Result<Answer, Answer> {
+    match remembered(id, model) {
         Some(order) if caller.may_see(order.account) => {
             Ok(Answer::object(|body| order_fields(body, order, model)))
         }
@@ -44,16 +50,16 @@ pub(super) fn page(asked: &Asked<'_>, model: &ReadModel) -> Result<Page, Answer>
     let filter = Filter::parse(asked.query)?;
     let mut page = Page::default();
     let orders = model.history().orders();
-    let cursor = asked.cursor.map(OrderId::new);
+    let cursor = asked.before().map(OrderId::new);
     for (looked_at, order) in orders.newest_first(asked.scope, cursor).enumerate() {
         if page.rows.len() == asked.limit || looked_at == PAGE_SCAN_MAX {
             // The page ends before this order: the next one starts with it.
-            page.next = Some(order.id.get().saturating_add(1));
+            page.end_above(order.id.get());
             break;
         }
         if filter.matches(order, model) {
             let fill = |row: &mut Object<'_>| order_fields(row, order, model);
-            page.rows.push(Rendered::new(order.id.get(), fill));
+            page.rows.push(Rendered::remembered(order.id.get(), fill));
         }
     }
     Ok(page)

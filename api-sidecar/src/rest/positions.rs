@@ -95,11 +95,11 @@ pub(super) fn closed_page(asked: &Asked<'_>, model: &ReadModel) -> Result<Page, 
     let mut page = Page::default();
     let positions = model.history().positions();
     for (looked_at, (number, closed)) in positions
-        .closed_newest_first(asked.scope, asked.cursor)
+        .closed_newest_first(asked.scope, asked.before())
         .enumerate()
     {
         if page.rows.len() == asked.limit || looked_at == PAGE_SCAN_MAX {
-            page.next = Some(number.saturating_add(1));
+            page.end_above(number);
             break;
         }
         let instrument = model.engine().instrument(closed.instrument);
@@ -109,7 +109,7 @@ pub(super) fn closed_page(asked: &Asked<'_>, model: &ReadModel) -> Result<Page, 
             && to.is_none_or(|to| closed.closed < to);
         if matches {
             let fill = |row: &mut Object<'_>| closed_fields(row, closed, instrument, model);
-            page.rows.push(Rendered::new(number, fill));
+            page.rows.push(Rendered::remembered(number, fill));
         }
     }
     Ok(page)

@@ -45,7 +45,8 @@ enum Read {
     Explain(u64),
     Orders,
     ActiveOrders,
-    Order(u64),
+    /// Those before Pinion have ids below zero.
+    Order(i64),
     Trades,
     RiskSummary,
     RiskAlerts,
@@ -65,7 +66,7 @@ impl Read {
             ["positions", id, "explain"] => decimal(id).map(Read::Explain),
             ["orders"] => Some(Read::Orders),
             ["orders", "active"] => Some(Read::ActiveOrders),
-            ["orders", id] => decimal(id).map(Read::Order),
+            ["orders", id] => signed_decimal(id).map(Read::Order),
             ["trades"] => Some(Read::Trades),
             ["risk", "summary"] => Some(Read::RiskSummary),
             ["risk", "alerts"] => Some(Read::RiskAlerts),
@@ -111,6 +112,12 @@ impl Read {
 fn decimal(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then_some(())?;
     text.parse().ok()
+}
+
+/// The same with a minus in front, or none.
+fn signed_decimal(text: &str) -> Option<i64> {
+    let number = text.strip_prefix('-').unwrap_or(text);
+    decimal(number).and_then(|_| text.parse().ok())
 }
 
 /// Answers a request. `header` looks a header up by its lower-case name; `body` is empty for a read.
@@ -231,7 +238,7 @@ fn one_page(
         history,
         query,
         scope: caller.scope(query, &model)?,
-        cursor: query.parsed::<u64>("cursor", "the next_cursor of a previous page")?,
+        cursor: query.parsed::<i64>("cursor", "the next_cursor of a previous page")?,
         limit: query.count("limit", PAGE_DEFAULT, PAGE_MAX)?,
     };
     let page = histories.page(&asked, model)?;

@@ -18,8 +18,9 @@ pub(super) fn page(asked: &Asked<'_>, model: &ReadModel) -> Result<Page, Answer>
         .parsed::<u32>("strategy", "a strategy's number")?
         .map(StrategyId::new);
     let order = query
-        .parsed::<u64>("order", "an order's number")?
-        .map(OrderId::new);
+        .parsed::<i64>("order", "an order's number")?
+        // Those before Pinion have ids below zero, and no fills in memory.
+        .map(|order| OrderId::new(u64::try_from(order).unwrap_or_default()));
     let (from, to) = (query.instant("from", false)?, query.instant("to", true)?);
     let matches = |fill: &FillRecord| {
         strategy.is_none_or(|strategy| fill.strategy == strategy)
@@ -29,15 +30,15 @@ pub(super) fn page(asked: &Asked<'_>, model: &ReadModel) -> Result<Page, Answer>
             && symbol.is_none_or(|symbol| has_symbol(model.engine().instrument(fill.instrument), symbol))
     };
     let mut page = Page::default();
-    let fills = model.history().fills_newest_first(asked.scope, asked.cursor);
+    let fills = model.history().fills_newest_first(asked.scope, asked.before());
     for (looked_at, (key, fill)) in fills.enumerate() {
         if page.rows.len() == asked.limit || looked_at == PAGE_SCAN_MAX {
-            page.next = Some(key.saturating_add(1));
+            page.end_above(key);
             break;
         }
         if matches(fill) {
             page.rows
-                .push(Rendered::new(key, |row| trade_fields(row, fill, model)));
+                .push(Rendered::remembered(key, |row| trade_fields(row, fill, model)));
         }
     }
     Ok(page)

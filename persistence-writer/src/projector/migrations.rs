@@ -15,6 +15,10 @@ pub(crate) fn sqlite(connection: &mut rusqlite::Connection) -> Result<(), StoreE
             "V2__earlier_days",
             include_str!("../../migrations/sqlite/V2__earlier_days.sql"),
         ),
+        (
+            "V3__pages_of_history",
+            include_str!("../../migrations/sqlite/V3__pages_of_history.sql"),
+        ),
     ])?;
     runner.set_migration_table_name("pinion_migrations");
     runner
@@ -29,7 +33,7 @@ pub(crate) fn sqlite(connection: &mut rusqlite::Connection) -> Result<(), StoreE
 }
 
 /// The last version that [`postgres`] knows.
-pub(crate) const POSTGRES_VERSION: i32 = 4;
+pub(crate) const POSTGRES_VERSION: i32 = 5;
 
 /// Brings a PostgreSQL database up to date, all migrations or none. Returns the names of those applied.
 pub(crate) fn postgres(client: &mut postgres::Client) -> Result<Vec<String>, StoreError> {
@@ -49,6 +53,10 @@ pub(crate) fn postgres(client: &mut postgres::Client) -> Result<Vec<String>, Sto
         (
             "V4__finish_what_was_open",
             include_str!("../../migrations/postgres/V4__finish_what_was_open.sql"),
+        ),
+        (
+            "V5__pages_of_history",
+            include_str!("../../migrations/postgres/V5__pages_of_history.sql"),
         ),
     ])?;
     runner.set_migration_table_name("pinion_migrations");

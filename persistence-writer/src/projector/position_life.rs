@@ -102,7 +102,6 @@ impl PositionLives {
         life.opened
     }
 
-    /// The mark moved.
     /// Somebody edited the conditions. What fired stays in the row of the life that it ends.
     pub(crate) fn edit(&mut self, event: &ConditionsChanged) {
         let edited = self.of.get_mut(&event.position).filter(|_| event.fired.is_none());
@@ -111,6 +110,7 @@ impl PositionLives {
         }
     }
 
+    /// The mark moved.
     pub(crate) fn mark(&mut self, event: &PositionMarked, now: Timestamp) {
         let Some(life) = self.of.get_mut(&event.position) else {
             return;

@@ -398,7 +398,12 @@ impl Difference {
         let apart = self
             .engine_quantity
             .zip(self.other_quantity)
-            .map(|(engine, other)| engine.saturating_sub(other));
+            // Somebody may have written anything, and the column has 32 bits.
+            .map(|(engine, other)| {
+                engine
+                    .saturating_sub(other)
+                    .clamp(i32::MIN.into(), i32::MAX.into())
+            });
         vec![
             Value::text(&self.account),
             Value::text(&self.symbol),

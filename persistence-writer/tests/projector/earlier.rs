@@ -10,7 +10,7 @@ use crate::rows::Cell;
 use crate::session::{START_NS, Session};
 
 /// A page, with the values as any database must show them.
-fn cells(page: &Page) -> Vec<(u64, Vec<(&'static str, Cell)>)> {
+fn cells(page: &Page) -> Vec<(i64, Vec<(&'static str, Cell)>)> {
     let kind = |name: &str| {
         let columns = TABLES.iter().flat_map(|table| table.columns);
         columns
@@ -48,7 +48,9 @@ fn both_databases_give_the_same_pages() {
             from: None,
             to: None,
             before: None,
+            id: None,
             limit: 500,
+            scan: 10_000,
         };
         let text = |text: &str| Some(text.to_owned());
         let mut queries = vec![
@@ -76,7 +78,7 @@ fn both_databases_give_the_same_pages() {
                 ..all.clone()
             },
             PageQuery {
-                before: Some(u64::MAX),
+                before: Some(i64::MAX),
                 limit: 1,
                 ..all.clone()
             },
@@ -105,12 +107,131 @@ fn both_databases_give_the_same_pages() {
             }
             assert_eq!(ours.len(), theirs.len(), "{query:?}");
             assert_eq!(embedded.stands_at, server.stands_at);
+            assert_eq!(embedded.known_from, server.known_from, "{query:?}");
             let end = session.model().time();
             assert!(embedded.covers(end) && !embedded.covers(Timestamp::from_nanos(end.nanos() + 1_000)));
-            let keys: Vec<u64> = embedded.rows.iter().map(|row| row.key).collect();
+            let keys: Vec<i64> = embedded.rows.iter().map(|row| row.key).collect();
             assert!(keys.is_sorted_by(|a, b| a > b), "{query:?}");
             let nobodys = query.account.as_deref() == Some("o'hara; --");
             assert_eq!(embedded.rows.is_empty(), nobodys, "{query:?}");
         }
+    }
+}
+
+/// A page that looks at few rows says how far it came, and whoever goes on from there misses none.
+#[test]
+fn pages_that_look_at_few_rows_are_short_and_miss_nothing() {
+    let session = Session::random(72, 3_000);
+    let journal = Journal::of(1, &session.commands);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pinion.db");
+    journal.project(SqliteStore::new(&file)).unwrap();
+    let database = Cluster::shared().database();
+    journal.project(database.store()).unwrap();
+    let second_day = Timestamp::start_of_trading_day(Timestamp::from_nanos(START_NS).trading_day() + 1);
+    let mut stores: [Box<dyn TableStore>; 2] = [
+        Box::new(SqliteStore::for_reading(&file)),
+        Box::new(database.store()),
+    ];
+    for store in &mut stores {
+        for of in [History::Orders, History::Trades, History::RoundTrips] {
+            let filtered = PageQuery {
+                of,
+                account: Some("asha".to_owned()),
+                symbol: Some("M&M".to_owned()),
+                strategy: Some(3),
+                order: None,
+                status: None,
+                from: Some(second_day),
+                to: None,
+                before: None,
+                id: None,
+                limit: 9,
+                scan: 13,
+            };
+            let all = PageQuery {
+                limit: 100_000,
+                scan: 100_000,
+                ..filtered.clone()
+            };
+            let all = page(&mut **store, &all).unwrap();
+            assert_eq!(all.known_from, None);
+            assert!(all.rows.len() > 10, "{of:?}: {}", all.rows.len());
+            let (mut rows, mut before, mut short) = (Vec::new(), None, 0);
+            loop {
+                let query = PageQuery {
+                    before,
+                    ..filtered.clone()
+                };
+                let found = page(&mut **store, &query).unwrap();
+                short += usize::from(found.rows.len() < query.limit);
+                rows.extend(found.rows);
+                match found.known_from {
+                    Some(next) => {
+                        assert!(before.is_none_or(|before| next < before), "{of:?}: {next}");
+                        before = Some(next);
+                    }
+                    None => break,
+                }
+            }
+            assert_eq!(rows, all.rows, "{of:?}");
+            assert!(short > 5, "{of:?}: the scan ends pages, {short}");
+        }
+    }
+}
+
+/// Numbers of one moment are compared as numbers, whatever texts they make.
+#[test]
+fn rows_of_one_moment_begin_with_the_first() {
+    let session = Session::random(73, 400);
+    let journal = Journal::of(1, &session.commands);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pinion.db");
+    journal.project(SqliteStore::new(&file)).unwrap();
+    let database = Cluster::shared().database();
+    journal.project(database.store()).unwrap();
+    // The first orders, of one digit and of two, all at midnight.
+    let sql = "UPDATE orders SET created_at = '2026-08-05 00:00:00.000000' WHERE id < 40";
+    database.execute(sql);
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .execute_batch(sql)
+        .unwrap();
+    let midnight = START_NS - START_NS % 86_400_000_000_000;
+    let mut stores: [Box<dyn TableStore>; 2] = [
+        Box::new(SqliteStore::for_reading(&file)),
+        Box::new(database.store()),
+    ];
+    for store in &mut stores {
+        let query = PageQuery {
+            of: History::Orders,
+            account: None,
+            symbol: None,
+            strategy: None,
+            order: None,
+            status: None,
+            from: Some(Timestamp::from_nanos(midnight)),
+            to: None,
+            before: None,
+            id: None,
+            limit: 10_000,
+            scan: 10_000,
+        };
+        let all = page(
+            &mut **store,
+            &PageQuery {
+                from: None,
+                ..query.clone()
+            },
+        )
+        .unwrap();
+        assert!(all.rows.last().is_some_and(|first| first.key < 10));
+        assert_eq!(page(&mut **store, &query).unwrap().rows, all.rows);
+        let none = PageQuery {
+            to: query.from,
+            from: None,
+            ..query
+        };
+        assert_eq!(page(&mut **store, &none).unwrap().rows, []);
     }
 }

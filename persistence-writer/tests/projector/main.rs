@@ -7,6 +7,7 @@ mod cluster;
 mod earlier;
 mod faults;
 mod journal;
+mod plans;
 mod postgres;
 mod proxy;
 mod reconcile;

@@ -69,10 +69,15 @@ impl Session {
     /// A session of about `steps` commands of every kind, over a few days.
     pub(crate) fn random(seed: u64, steps: usize) -> Session {
         let mut session = Session::new(seed);
-        for _ in 0..steps {
-            session.step();
-        }
+        session.go_on(steps);
         session
+    }
+
+    /// So many random commands more.
+    pub(crate) fn go_on(&mut self, steps: usize) {
+        for _ in 0..steps {
+            self.step();
+        }
     }
 
     /// Sequences a command a millisecond later, and before it a tick where one is due.
@@ -102,7 +107,11 @@ impl Session {
     }
 
     pub(crate) fn pass_minutes(&mut self, minutes: u64) {
-        self.now_ns += minutes * 60_000_000_000;
+        self.pass_seconds(minutes * 60);
+    }
+
+    pub(crate) fn pass_seconds(&mut self, seconds: u64) {
+        self.now_ns += seconds * 1_000_000_000;
     }
 
     /// An order in whole rupees' tenths around the reference price.

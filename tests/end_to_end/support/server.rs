@@ -127,6 +127,31 @@ impl Site {
         self.folder.path().join("data")
     }
 
+    /// What all servers of the site wrote to standard error.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    /// Another folder with the same configuration, and the data as they stand.
+    pub fn copy(&self) -> Site {
+        let copy = Site {
+            folder: tempfile::tempdir().unwrap(),
+            keys: self.keys.clone(),
+        };
+        for entry in fs::read_dir(self.folder.path()).unwrap() {
+            let from = entry.unwrap().path();
+            if from != self.log() {
+                let copied = Command::new("cp")
+                    .arg("-a")
+                    .arg(&from)
+                    .arg(copy.folder.path())
+                    .status();
+                assert!(copied.unwrap().success(), "{from:?} is copied");
+            }
+        }
+        copy
+    }
+
     pub fn key(&self, account: &str) -> &str {
         let found = self.keys.iter().find(|(name, _)| name == account);
         &found.unwrap_or_else(|| panic!("no key of {account}")).1
@@ -151,7 +176,7 @@ impl Site {
 
     /// As [`Site::start`], of a command with something of its own.
     pub fn start_command(&self, command: Command) -> Server {
-        Server::start(command, &self.folder.path().join("server.log"))
+        Server::start(command, &self.log())
     }
 
     /// Runs `pinion serve` to an end that must come by itself.

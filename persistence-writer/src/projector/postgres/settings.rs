@@ -313,6 +313,20 @@ mod tests {
     }
 
     #[test]
+    fn every_wait_of_a_connection_ends() {
+        let url = "postgresql://user@db.example/xcoin?connect_timeout=0&options=-c%20search_path%3Dold";
+        let config = PostgresSettings::parse(url).unwrap().config;
+        assert_eq!(config.get_connect_timeout(), Some(&CONNECT_TIME));
+        assert_eq!(config.get_tcp_user_timeout(), Some(&DEAD_PEER_TIME));
+        assert!(config.get_keepalives() && config.get_keepalives_idle() < DEAD_PEER_TIME);
+        let options = config.get_options().unwrap();
+        assert!(
+            options.starts_with("-c search_path=old -c statement_timeout=30000 "),
+            "{options}"
+        );
+    }
+
+    #[test]
     fn no_credential_is_shown() {
         let settings = PostgresSettings::parse("postgresql://user:secret@db.example/xcoin").unwrap();
         let shown = format!("{settings:?}");
