@@ -27,13 +27,13 @@ test: setup ## Run every test of the workspace (CRASH_CYCLES=100 kills the serve
 sim: ## Engine, writer, replica, snapshots and archives on a simulated disk with faults, from seeds (SEEDS=1000 FIRST_SEED=1 IMAGES=2)
 	SEEDS=$${SEEDS:-1000} FIRST_SEED=$${FIRST_SEED:-1} IMAGES=$${IMAGES:-2} $(CARGO) test --package persistence-writer --test simulation -- --nocapture
 
-soak: setup ## The same proofs up to their floors, each line by itself repeatable: 20,000 random streams against the oracle; 1,000,000 images of power cuts and 100,000 faults within a recovery, snapshot or archive; every I/O up to the 2,000th failing; every bit of a journal; 500 kills; 20 full disks; 100 flipped bits of a replica; 200 faults of a database of each kind; 10,000,000 commands of outage (about 45 minutes on two free cores)
+soak: setup ## The same proofs up to their floors, each line by itself repeatable: 20,000 random streams against the oracle; 1,000,000 images of power cuts and 100,000 faults within a recovery, snapshot or archive; every I/O up to the 2,000th failing; every bit of a journal; 500 kills; 20 full disks; 100 flipped bits of a replica; 50 faults of a database of each kind, and the rest of its proofs; 10,000,000 commands of outage (about 45 minutes on two free cores)
 	ORACLE_SEEDS=$${ORACLE_SEEDS:-20000} $(CARGO) test --release --package engine --test oracle_compare
 	SEEDS=$${SEEDS:-31000} FIRST_SEED=$${FIRST_SEED:-1} IMAGES=$${IMAGES:-8} IMAGES_FLOOR=$${IMAGES_FLOOR:-1000000} NESTED_FLOOR=$${NESTED_FLOOR:-100000} $(CARGO) test --release --package persistence-writer --test simulation -- --nocapture
 	POWER_CUT_SEEDS=$${POWER_CUT_SEEDS:-20000} FAULT_RECORDS=$${FAULT_RECORDS:-1900} BIT_STRIDE=$${BIT_STRIDE:-1} $(CARGO) test --release --package persistence-writer --lib -- --nocapture
 	CRASH_CYCLES=$${CRASH_CYCLES:-500} $(CARGO) test --release --package pinion --test end_to_end crash -- --nocapture
 	DISK_FULL_CYCLES=$${DISK_FULL_CYCLES:-20} $(CARGO) test --release --package pinion --test end_to_end disk_full -- --nocapture
-	FAULT_ROUNDS=$${FAULT_ROUNDS:-200} OUTAGE_COMMANDS=$${OUTAGE_COMMANDS:-10000000} $(CARGO) test --release --package persistence-writer --test projector faults -- --nocapture --test-threads 1
+	FAULT_ROUNDS=$${FAULT_ROUNDS:-200} OUTAGE_COMMANDS=$${OUTAGE_COMMANDS:-10000000} $(CARGO) test --release --package persistence-writer --test projector -- --nocapture --test-threads 1
 
 golden: ## Write the golden journal of the engine's present rules anew, after a change of decisions that is meant
 	$(CARGO) run --package persistence-writer --example golden_journal persistence-writer/tests/golden

@@ -39,6 +39,9 @@ impl Drop for Server {
 }
 
 fn end(child: &mut Child, signal: Signal) {
+    if child.try_wait().unwrap().is_some() {
+        return;
+    }
     if let Some(pid) = Pid::from_raw(i32::try_from(child.id()).unwrap()) {
         // Gone already is as good.
         let _ = kill_process(pid, signal);
@@ -98,6 +101,20 @@ impl Cluster {
 
     /// Starts the server and waits until it answers.
     pub(crate) fn resume(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut server = self.spawn();
+        while let Err(error) = self.try_connect("postgres") {
+            assert!(Instant::now() < deadline, "{error}\n{}", self.log());
+            if server.0.try_wait().unwrap().is_some() {
+                // Processes of one that was killed still hold its memory.
+                server = self.spawn();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        *self.server.lock().unwrap() = Some(server);
+    }
+
+    fn spawn(&self) -> Server {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -121,32 +138,28 @@ impl Cluster {
             .args(["-c", if self.tls { "ssl=on" } else { "ssl=off" }])
             .stdout(log.try_clone().unwrap())
             .stderr(log);
-        let mut server = Server(server.spawn().unwrap());
-        let deadline = Instant::now() + PATIENCE;
-        while let Err(error) = self.try_connect("postgres") {
-            let ended = server.0.try_wait().unwrap();
-            assert!(
-                ended.is_none() && Instant::now() < deadline,
-                "{ended:?}, {error}\n{}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        *self.server.lock().unwrap() = Some(server);
+        Server(server.spawn().unwrap())
     }
 
-    /// Ends the server: at once, without a word to anyone.
+    /// Ends the server at once, without a checkpoint (`pg_ctl stop -m immediate`).
+    pub(crate) fn stop_at_once(&self) {
+        self.end(Signal::QUIT);
+    }
+
+    /// SIGKILL: nobody is told, and what the server's processes share is left behind.
     pub(crate) fn kill(&self) {
+        self.end(Signal::KILL);
+    }
+
+    fn end(&self, signal: Signal) {
         if let Some(mut server) = self.server.lock().unwrap().take() {
-            end(&mut server.0, Signal::QUIT);
+            end(&mut server.0, signal);
         }
     }
 
     /// Ends the server in order, disconnecting everyone.
     pub(crate) fn shut_down(&self) {
-        if let Some(mut server) = self.server.lock().unwrap().take() {
-            end(&mut server.0, Signal::INT);
-        }
+        self.end(Signal::INT);
     }
 
     pub(crate) fn log(&self) -> String {

@@ -10,7 +10,7 @@ use engine::{Command, Seq, Sequenced};
 use persistence_writer::journal::{Disk, JournalId, Settings, SpareSegments, open};
 use persistence_writer::limits::SEGMENT_BYTES_DEFAULT;
 use persistence_writer::projector::{
-    Projector, ProjectorStatus, Source, State, StoreError, TableStore, run, to_the_end,
+    AlarmHook, Projector, ProjectorStatus, Source, State, StoreError, TableStore, run, to_the_end,
 };
 use persistence_writer::writer::{self, Writer};
 use persistence_writer::{Ack, Progress};
@@ -105,6 +105,11 @@ impl Journal {
     /// A projector's thread, as a server runs it.
     pub(crate) fn projector(&self, store: impl TableStore + 'static) -> Running {
         self.run(Projector::new(self.source(), store))
+    }
+
+    /// The same, with somebody to tell of troubles other than a long lag.
+    pub(crate) fn projector_with_alarm(&self, store: impl TableStore + 'static, alarm: AlarmHook) -> Running {
+        self.run(Projector::new(self.source(), store).with_alarm(alarm, Duration::MAX))
     }
 
     /// The same, with snapshots of the fold in `snapshots`.

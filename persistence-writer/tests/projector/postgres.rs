@@ -1,9 +1,12 @@
 //! PostgreSQL: the same rows, and the same answers as the old tools expect.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use engine::{Notice, NoticeKind};
 use persistence_writer::projector::{
-    Column, Kind, Projector, SqliteStore, State, StoreError, TABLES, Table, rebuild,
+    Column, Kind, PostgresSettings, PostgresStore, Projector, SqliteStore, State, StoreError, TABLES, Table,
+    rebuild,
 };
 
 use crate::cluster::{Cluster, Database};
@@ -284,10 +287,18 @@ fn poison_rows_are_dead_letters_alone() {
     journal.project(database.store()).unwrap();
     database.execute("ALTER TABLE orders ADD CONSTRAINT poison CHECK (id % 1000 <> 0)");
     journal.append(&session.commands[7..]);
-    let running = journal.projector(database.store());
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let alarm = {
+        let told = Arc::clone(&told);
+        Box::new(move |notice: Notice| told.lock().unwrap().push(notice.kind))
+    };
+    let running = journal.projector_with_alarm(database.store(), alarm);
     running.wait_for_seq(journal.last());
     let letters = running.status.dead_letters();
     running.stop();
+    let told = told.lock().unwrap();
+    let dead_letters = |kind: &NoticeKind| *kind == NoticeKind::DeadLetter;
+    assert!(!told.is_empty() && told.iter().all(dead_letters), "{told:?}");
 
     let mut rows = expected(&session.commands);
     let poisoned = |row: &Vec<Cell>| matches!(&row[0], Cell::Text(id) if id.ends_with("000"));
@@ -308,6 +319,71 @@ fn poison_rows_are_dead_letters_alone() {
         database.one("SELECT count(*) FROM pinion.dead_letter WHERE table_name <> 'orders'"),
         "0"
     );
+}
+
+/// A table that somebody holds is not waited for without end, and written when it is free.
+#[test]
+fn a_lock_is_given_up_and_tried_again() {
+    let session = Session::random(39, 300);
+    let (before, later) = session.commands.split_at(200);
+    let mut journal = Journal::of(1, before);
+    let database = Cluster::shared().database();
+    let running = journal.projector(database.store());
+    running.wait_for_seq(journal.last());
+    let mut holder = database.client();
+    holder
+        .batch_execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    journal.append(later);
+    let reason = running.wait_for_state(State::Unavailable);
+    assert!(reason.contains("lock timeout"), "{reason}");
+    holder.batch_execute("ROLLBACK").unwrap();
+    running.wait_for_seq(journal.last());
+    running.stop();
+    assert_same(&dump(&database), &expected(&session.commands), "after the lock");
+}
+
+/// What bounds a session on the server's side, and that a commit is on the disk before the watermark says so.
+#[test]
+fn every_session_has_its_bounds() {
+    let settings = PostgresSettings::parse(&Cluster::shared().database().url()).unwrap();
+    for (name, value) in [
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("synchronous_commit", "on"),
+        ("TimeZone", "UTC"),
+    ] {
+        let sql = format!(
+            "DO $$ BEGIN ASSERT current_setting('{name}') = '{value}', current_setting('{name}'); END $$"
+        );
+        assert_eq!(settings.execute(&sql), Ok(()), "{name}");
+    }
+    let refused = settings
+        .execute("DO $$ BEGIN ASSERT current_setting('statement_timeout') = '1s', 'so it is'; END $$");
+    assert!(
+        refused.unwrap_err().to_string().contains("so it is"),
+        "the question can fail"
+    );
+    let cancelled = settings.execute("SET statement_timeout = 50; SELECT pg_sleep(60)");
+    assert!(matches!(cancelled, Err(StoreError::Unavailable(why)) if why.contains("statement timeout")));
+}
+
+/// Whoever accepts and says nothing holds nobody up for ever.
+#[test]
+fn a_server_that_says_nothing_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgresql://postgres@{}/nothing", silent.local_addr().unwrap());
+    let journal = Journal::of(1, &Session::new(40).commands);
+    let store = PostgresStore::new(PostgresSettings::parse(&url).unwrap());
+    let running = journal.projector(store.with_answer_time(Duration::from_millis(50)));
+    let reason = running.wait_for_state(State::Unavailable);
+    assert!(reason.contains("no answer within"), "{reason}");
+    // Some connections may hang; their number is bounded.
+    running.wait_until("no more connections", |status| {
+        status.state().1.contains("too many connections")
+    });
+    running.stop();
 }
 
 #[test]
