@@ -1,7 +1,7 @@
 //! Processes and a PostgreSQL: two that write to one database, one that starts without it, many that migrate at once, and
 //! one whose role may do no more than it must.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -183,6 +183,48 @@ fn of_many_processes_that_migrate_at_once_one_does() {
         let applied = said.iter().filter(|said| said.starts_with("applied ")).count();
         let up_to_date = said.iter().filter(|said| said.contains("is up to date")).count();
         assert_eq!((applied, up_to_date), (1, 4), "{said:?}");
+    }
+}
+
+/// Whatever became of the tables, the journal has all of it.
+#[test]
+fn wrecked_tables_are_rebuilt_by_a_command() {
+    let database = Cluster::shared().database();
+    for url in [None, Some(database.url())] {
+        let site = Site::with_accounts(&[FREE]);
+        let with_url = |mut command: Command| {
+            command.envs(url.iter().map(|url| ("DATABASE_URL", url)));
+            command
+        };
+        let run = |subcommand: &str| {
+            let mut command = pinion();
+            command.arg(subcommand).arg("--config").arg(site.config_file());
+            command.arg("--data-dir").arg(site.data_dir());
+            let output = with_url(command).output().unwrap();
+            let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            (output.status.success(), said)
+        };
+        let server = site.start_command(with_url(site.command(QUIET)));
+        for _ in 0..5 {
+            place(&mut server.client_of(&site, "free"));
+        }
+        wait_until_written(&server);
+        server.stop();
+        let (matched, said) = run("reconcile");
+        assert!(matched && said.contains(" 5 open orders"), "{said}");
+        match &url {
+            None => std::fs::write(site.data_dir().join("pinion.db"), "no database any more").unwrap(),
+            Some(_) => database.execute(
+                "DELETE FROM orders WHERE id % 2 = 0; UPDATE orders SET quantity = 7;
+                 UPDATE pinion.watermark SET journal = 'of somebody else'",
+            ),
+        }
+        let (matched, said) = run("reconcile");
+        assert!(!matched, "{said}");
+        let (rebuilt, said) = run("rebuild-tables");
+        assert!(rebuilt && said.contains("tables rebuilt up to seq"), "{said}");
+        let (matched, said) = run("reconcile");
+        assert!(matched && said.contains(" 5 open orders"), "{said}");
     }
 }
 
