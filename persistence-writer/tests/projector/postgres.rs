@@ -346,7 +346,8 @@ fn a_lock_is_given_up_and_tried_again() {
 /// What bounds a session on the server's side, and that a commit is on the disk before the watermark says so.
 #[test]
 fn every_session_has_its_bounds() {
-    let settings = PostgresSettings::parse(&Cluster::shared().database().url()).unwrap();
+    let database = Cluster::shared().database();
+    let settings = PostgresSettings::parse(&database.url()).unwrap();
     for (name, value) in [
         ("statement_timeout", "30s"),
         ("lock_timeout", "5s"),
