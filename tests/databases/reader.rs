@@ -71,8 +71,10 @@ impl Reader {
              X-Pinion-Role: {role}\r\nX-Pinion-Min-Seq: 0\r\n{fields}Connection: close\r\n\r\n"
         )
         .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
+        // A chunk of a download may end within a character.
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let text = String::from_utf8_lossy(&answer);
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }

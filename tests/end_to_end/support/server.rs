@@ -133,7 +133,10 @@ impl Site {
     }
 
     /// Another folder with the same configuration, and the data as they stand.
-    #[allow(dead_code, reason = "not every target that shares this support copies folders")]
+    #[allow(
+        dead_code,
+        reason = "not every target that shares this support copies folders"
+    )]
     pub fn copy(&self) -> Site {
         let copy = Site {
             folder: tempfile::tempdir().unwrap(),
