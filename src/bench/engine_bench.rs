@@ -37,7 +37,7 @@ pub struct EngineBenchArgs {
     /// Seed of the stream; results of others are known for A and B, 42, with 1,000, 100,000 and 1,000,000 commands.
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
-    /// What runs the stream [default: book; of D full].
+    /// What runs the stream [default: book; of D full]. D in mode book is B: the bare book has no risk profile.
     #[arg(long, value_enum)]
     pub mode: Option<Mode>,
     /// Print one JSON object.
@@ -47,9 +47,9 @@ pub struct EngineBenchArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Mode {
-    /// The order book alone, through its library face (A, B, C; E with reports).
+    /// The order book alone, through its library face (E with reports).
     Book,
-    /// Everything that an order costs on the engine thread, and its journal record (A, B, C, D).
+    /// Everything that an order costs on the engine thread, and its journal record.
     Full,
 }
 
@@ -58,8 +58,6 @@ pub enum Mode {
 pub enum EngineBenchError {
     #[error("--commands is {0}; a stream has 1 to {COMMANDS_MAX} commands")]
     Commands(usize),
-    #[error("workload {0} does not run in this mode: D is for full, E for book")]
-    Mode(Name),
     #[error("--scenario belongs to workload E")]
     Scenario,
     #[error("the book refused command {index}: {refusal}")]
@@ -119,14 +117,14 @@ pub fn run(args: &EngineBenchArgs) -> Result<Report, EngineBenchError> {
     let mode = args.mode.unwrap_or(standard);
     let generate =
         |scenario: Option<Scenario>| Workload::generate(args.workload, scenario, commands, args.seed);
-    match (args.workload, mode) {
-        (Name::D, Mode::Book) | (Name::E, Mode::Full) => Err(EngineBenchError::Mode(args.workload)),
-        (Name::E, Mode::Book) => match args.scenario {
-            Some(scenario) => hand_off(&generate(Some(scenario))),
-            None => worst_scenario(generate),
-        },
-        (_, Mode::Book) => book(&generate(None)),
-        (_, Mode::Full) => full(&generate(None)),
+    let measure = match (args.workload, mode) {
+        (Name::E, Mode::Book) => hand_off,
+        (_, Mode::Book) => book,
+        (_, Mode::Full) => full,
+    };
+    match (args.workload, args.scenario) {
+        (Name::E, None) => worst_scenario(generate, measure),
+        (_, scenario) => measure(&generate(scenario)),
     }
 }
 
@@ -152,7 +150,7 @@ fn book(workload: &Workload) -> Result<Report, EngineBenchError> {
 
 fn full(workload: &Workload) -> Result<Report, EngineBenchError> {
     let passes = match workload.name {
-        Name::C => TIMED_PASSES_C,
+        Name::C | Name::E => TIMED_PASSES_C,
         _ => TIMED_PASSES_LONG,
     };
     let mut netting = FullRun::netting(workload);
@@ -208,10 +206,13 @@ fn hand_off(workload: &Workload) -> Result<Report, EngineBenchError> {
 }
 
 /// All scenarios of workload E; the slowest is the report.
-fn worst_scenario(generate: impl Fn(Option<Scenario>) -> Workload) -> Result<Report, EngineBenchError> {
+fn worst_scenario(
+    generate: impl Fn(Option<Scenario>) -> Workload,
+    measure: fn(&Workload) -> Result<Report, EngineBenchError>,
+) -> Result<Report, EngineBenchError> {
     let mut reports = Vec::with_capacity(Scenario::ALL.len());
     for scenario in Scenario::ALL {
-        reports.push((scenario, hand_off(&generate(Some(scenario)))?));
+        reports.push((scenario, measure(&generate(Some(scenario)))?));
     }
     let rates = reports
         .iter()
@@ -509,6 +510,31 @@ mod tests {
         }
     }
 
+    /// The full engine refuses, fills and leaves what the books do, modifies of what is partly filled included.
+    #[test]
+    fn swinging_prices_agree_in_the_full_engine() {
+        for (seed, scenario) in (0..).zip(Scenario::ALL) {
+            let workload = Workload::generate(Name::E, Some(scenario), 20_000, seed);
+            let (outcome, decisions) = FullRun::new(&workload)
+                .checked_pass()
+                .unwrap_or_else(|why| panic!("scenario {scenario}: {why}"));
+            compare(&workload, &outcome).unwrap_or_else(|why| panic!("scenario {scenario}: {why}"));
+            assert!(decisions.refused > 0, "scenario {scenario} asks for what is gone");
+        }
+    }
+
+    #[test]
+    fn without_its_profile_workload_d_is_b() {
+        let book = |name| {
+            let args = EngineBenchArgs {
+                mode: Some(Mode::Book),
+                ..args(name, 2_000, 42)
+            };
+            run(&args).expect("a known stream").outcome
+        };
+        assert_eq!(book(Name::D), book(Name::B));
+    }
+
     /// About three of ten orders are rejected, for several reasons, and what the engine decides is what is known of the
     /// stream and can be replayed from its records.
     #[test]
@@ -573,13 +599,6 @@ mod tests {
             run(&args(Name::A, 0, 42)),
             Err(EngineBenchError::Commands(0))
         ));
-        for (name, mode) in [(Name::D, Mode::Book), (Name::E, Mode::Full)] {
-            let args = EngineBenchArgs {
-                mode: Some(mode),
-                ..args(name, 10, 42)
-            };
-            assert!(matches!(run(&args), Err(EngineBenchError::Mode(_))));
-        }
         let args = EngineBenchArgs {
             scenario: Some(Scenario::Still),
             ..args(Name::A, 10, 42)

@@ -18,11 +18,12 @@ use engine::{
 };
 use persistence_writer::record;
 
+use super::book_run::{BookRun, Order, execute};
 use super::checksum::Outcome;
 use super::engine_bench::EngineBenchError;
 use super::event_books::EventBooks;
 use super::latency::Latency;
-use super::limits::{PRICE_START, REPLAY_CHUNK, REPLAY_CHUNKS, RESTING_MAX};
+use super::limits::{PRICE_START, REPLAY_CHUNK, REPLAY_CHUNKS, RESTING_MAX, RESTING_MAX_E};
 use super::rig::{Rig, apply};
 use super::workload::{Kind, Name, Record, Workload};
 
@@ -48,6 +49,9 @@ pub(super) struct Decisions {
 pub(super) struct FullRun<'a> {
     workload: &'a Workload,
     netting: bool,
+    /// Of workload E: by record, the total quantity that a modify asks for. The stream says what is to be open, the
+    /// engine counts what has been filled, too.
+    totals: Vec<u32>,
     /// Of workload D: by the stream's id, the one that the engine gave. They part because the engine numbers its own
     /// exits, too. Filled by the checked pass; empty where both are the same.
     pub(super) order_ids: Vec<u32>,
@@ -60,6 +64,7 @@ impl<'a> FullRun<'a> {
         FullRun {
             workload,
             netting: false,
+            totals: totals(workload),
             order_ids: Vec::new(),
         }
     }
@@ -70,6 +75,7 @@ impl<'a> FullRun<'a> {
         FullRun {
             workload,
             netting: true,
+            totals: totals(workload),
             order_ids: Vec::new(),
         }
     }
@@ -123,8 +129,9 @@ impl<'a> FullRun<'a> {
             rejected: books.rejected.clone(),
             refused: books.refused,
         };
-        if self.workload.name != Name::D && !self.netting && (!books.rejected.is_empty() || books.refused > 0)
-        {
+        // Workload E asks for what has to be refused.
+        let refused = books.refused > 0 && self.workload.name != Name::E;
+        if self.workload.name != Name::D && !self.netting && (!books.rejected.is_empty() || refused) {
             wrong.push(format!("what has to pass was refused: {decisions:?}"));
         }
         match wrong.is_empty() {
@@ -226,7 +233,10 @@ impl<'a> FullRun<'a> {
         Capacity {
             accounts: name.accounts() + 1,
             instruments,
-            orders: RESTING_MAX + instruments * 1_250,
+            orders: match name {
+                Name::E => RESTING_MAX_E,
+                _ => RESTING_MAX + instruments * 1_250,
+            },
             positions: name.accounts() * if instruments > 1 { 11 } else { 2 } + 1,
             client_order_ids: 16,
         }
@@ -238,7 +248,7 @@ impl<'a> FullRun<'a> {
         let mut events = EventBuffer::new();
         let name = self.workload.name;
         let band = match name {
-            Name::A | Name::B => Ratio::from_ppm(1_000_000),
+            Name::A | Name::B | Name::E => Ratio::from_ppm(1_000_000),
             _ => Ratio::from_ppm(200_000),
         };
         let instruments = (0..name.instruments()).map(|number| instrument(number, band));
@@ -281,7 +291,7 @@ impl<'a> FullRun<'a> {
             Kind::Move | Kind::Modify => Command::ModifyOrder(ModifyOrder {
                 actor,
                 order,
-                quantity: None,
+                quantity: self.totals.get(index).copied().and_then(total),
                 price: Some(paise(record.price)),
                 trigger: None,
             }),
@@ -313,6 +323,35 @@ impl<'a> FullRun<'a> {
             }),
         }
     }
+}
+
+/// The total of a record's modify; `None` for a move, which leaves the quantity as it is.
+fn total(shares: u32) -> Option<Quantity> {
+    (shares > 0).then(|| Quantity::clamped(i64::from(shares)))
+}
+
+/// By record what a modify's order will have been filled with, and what is to be open; empty where the stream has none.
+fn totals(workload: &Workload) -> Vec<u32> {
+    if workload.name != Name::E {
+        return Vec::new();
+    }
+    let run = BookRun::new(workload);
+    let mut book = run.books().swap_remove(0);
+    let mut filled = vec![0; workload.max_order_id as usize + 1];
+    let mut total = |(record, order): (&Record, &Order)| {
+        let total = match record.kind {
+            Kind::Modify => filled[record.id as usize] + record.quantity,
+            _ => 0,
+        };
+        // What is refused here is refused there.
+        let _ = execute(&mut book, order, |trade| {
+            for id in [trade.maker, trade.taker] {
+                filled[id as usize] += trade.quantity.shares();
+            }
+        });
+        total
+    };
+    workload.records.iter().zip(&run.orders).map(&mut total).collect()
 }
 
 fn time_in_force(record: &Record) -> TimeInForce {
