@@ -28,6 +28,10 @@ const DEPTH: u32 = 200;
 const MAKERS: u32 = 100;
 /// Stop orders that wait for their triggers.
 const WAITING: u32 = 100_000;
+/// Positions with a trailing stop; accounts under the maker profile have at most 1,000 each.
+const TRAILING: u32 = 95_000;
+/// Position keys of one account.
+const KEYS: u32 = 500;
 
 fn main() {
     let path = std::env::args().nth(1).unwrap_or_default();
@@ -252,11 +256,13 @@ impl Desk {
         desk
     }
 
-    /// With `WAITING` positions of one share, each with a trailing stop further away than any print goes.
+    /// With `TRAILING` positions of one share, each with a trailing stop further away than any print goes.
     fn with_trails() -> Desk {
-        let mut desk = Desk::empty(1_000, 2 * WAITING);
-        desk.order(0, Side::Sell, price(MID), TimeInForce::Day, WAITING);
-        for n in 0..WAITING {
+        let mut desk = Desk::empty(1_000, 2 * TRAILING);
+        for _ in 0..100 {
+            desk.order(0, Side::Sell, price(MID), TimeInForce::Day, TRAILING / 100);
+        }
+        for n in 0..TRAILING {
             // Every one a position of its own.
             let account = 1 + n % (MAKERS - 1);
             let strategy = StrategyId::new(2 + n / (MAKERS - 1));
@@ -280,7 +286,7 @@ impl Desk {
             .engine
             .positions()
             .filter(|position| position.trailing.is_some());
-        assert_eq!(trailing.count(), 100_000, "a trailing stop each");
+        assert_eq!(trailing.count(), 95_000, "a trailing stop each");
         desk
     }
 
@@ -296,10 +302,10 @@ impl Desk {
         desk
     }
 
-    /// With an account that has `OPERATIONS` keys in the instrument.
+    /// With an account that has `KEYS` keys in the instrument.
     fn with_keys() -> Desk {
         let mut desk = Desk::empty(4 * OPERATIONS, 2 * OPERATIONS);
-        for n in 0..OPERATIONS {
+        for n in 0..KEYS {
             desk.key_order(n, n);
         }
         desk
@@ -493,13 +499,18 @@ fn print_beside_trails(desk: &mut Desk) {
     for n in 0..OPERATIONS {
         desk.print(MID - mixed(n, DEPTH));
     }
+    let last = desk.engine.instrument(InstrumentId::new(0));
+    assert!(
+        last.and_then(|view| view.last_price) <= Some(price(MID)),
+        "none of them moved"
+    );
 }
 
-/// Prints that move every trailing stop.
+/// Prints of which every fourth moves every trailing stop: few enough new highs that nobody's marks are brought up to date.
 #[inline(never)]
 fn print_moves_trails(desk: &mut Desk) {
     for n in 0..OPERATIONS {
-        desk.print(MID + 1 + n);
+        desk.print(MID + 1 + n / 4);
     }
     let stops = desk
         .engine
@@ -526,7 +537,7 @@ fn order_expires(desk: &mut Desk) {
 #[inline(never)]
 fn add_beside_keys(desk: &mut Desk) {
     for n in OPERATIONS..2 * OPERATIONS {
-        desk.key_order(n, mixed(n, OPERATIONS));
+        desk.key_order(n, mixed(n, KEYS));
     }
 }
 

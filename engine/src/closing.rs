@@ -429,7 +429,7 @@ impl Engine {
             take_profit: None,
             cause: Some(closing.cause),
         };
-        self.accept(&order, plan, out)
+        self.accept_at(closing.position, &order, plan, out)
     }
 }
 

@@ -424,6 +424,18 @@ impl Engine {
             .positions
             .find(key.0, key.1, key.2, key.3)
             .unwrap_or_else(|| self.open_key(order));
+        self.accept_at(position_slot, order, plan, out)
+    }
+
+    /// As [`Engine::accept`], where the position key is known.
+    #[inline(always)]
+    pub(crate) fn accept_at(
+        &mut self,
+        position_slot: u32,
+        order: &NewOrder,
+        plan: Plan,
+        out: &mut EventBuffer,
+    ) -> u32 {
         let quantity = order.quantity.shares();
         let id = self.orders.take_id();
         let position = self.positions.at_mut(position_slot);

@@ -320,6 +320,9 @@ impl Entity for Position {
     }
 }
 
+/// Keys of an account in one instrument that a look-up walks over, after the newest, before it goes to the tree.
+const WALKED_MAX: u32 = 12;
+
 /// Instruments per page of the account × instrument index.
 const PAGE: u32 = 64;
 
@@ -434,27 +437,29 @@ impl Positions {
         if newest.next_alike == NIL {
             return None;
         }
-        self.find_among_several(account, instrument, strategy, product)
+        self.find_among_several(newest.next_alike, (account, instrument, strategy, product))
     }
 
-    /// However many keys an account has in an instrument: as many steps as a key has bits, at most.
+    /// The next few in their order; however many there are, as many steps as a key has bits, at most.
     #[inline(never)]
     fn find_among_several(
         &self,
-        account: AccountId,
-        instrument: InstrumentId,
-        strategy: StrategyId,
-        product: Product,
+        mut next: u32,
+        (account, instrument, strategy, product): (AccountId, InstrumentId, StrategyId, Product),
     ) -> Option<u32> {
-        let slot = self
-            .tree
-            .candidate(number_of(account, instrument, strategy, product))?;
-        let found = self.at(slot);
-        let same = found.account == account
-            && found.instrument == instrument
-            && found.strategy == strategy
-            && found.product == product;
-        same.then_some(slot)
+        for _ in 0..WALKED_MAX {
+            if next == NIL {
+                return None;
+            }
+            let position = self.at(next);
+            if position.strategy == strategy && position.product == product {
+                return Some(next);
+            }
+            next = position.next_alike;
+        }
+        let number = number_of(account, instrument, strategy, product);
+        let slot = self.tree.candidate(number)?;
+        (self.at(slot).number() == number).then_some(slot)
     }
 
     /// Enters the key in a slot into the tree.
