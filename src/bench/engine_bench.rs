@@ -5,6 +5,7 @@
 //! whole batch first, each command on its own in a pass of its own.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use clap::{Args, ValueEnum};
 use engine::book::BookRefusal;
@@ -86,6 +87,8 @@ pub struct Report {
     /// The same where buys and sells of an account meet in one position, of full runs but D's, which is that anyway.
     netting_ns: Option<u128>,
     latency: Latency,
+    /// The same for commands with so many trades, of full runs.
+    by_trades: Vec<(RangeInclusive<u64>, Latency)>,
     empty: Latency,
     rss_bytes: u64,
     /// Of workload E: the other scenarios, with nanoseconds for all messages.
@@ -169,9 +172,10 @@ fn full(workload: &Workload) -> Result<Report, EngineBenchError> {
     }
     let elapsed_ns = median(passes, || Ok(run.timed_pass()))?;
     let apply_ns = median(passes, || Ok(run.apply_pass()))?;
-    let latency = run.latency_pass()?;
+    let (latency, by_trades) = run.latency_pass();
     let timed = (elapsed_ns, passes);
     Ok(Report {
+        by_trades,
         decisions: Some(decisions),
         apply_ns: Some(apply_ns),
         netting_ns,
@@ -290,6 +294,7 @@ impl Report {
             apply_ns: None,
             netting_ns: None,
             latency,
+            by_trades: Vec::new(),
             empty: Latency::of_nothing(workload.commands()),
             rss_bytes: rss_bytes(),
             others: Vec::new(),
@@ -429,6 +434,19 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "{name:8} p50 {p50} ns, p99 {p99} ns, p99.9 {p999} ns, max {max} ns"
+            )?;
+        }
+        for (trades, of) in &self.by_trades {
+            let name = match (trades.start(), trades.end()) {
+                (fewest, most) if fewest == most => format!("{fewest}"),
+                (fewest, &u64::MAX) => format!("{fewest} or more"),
+                (fewest, most) => format!("{fewest} to {most}"),
+            };
+            let (count, slow) = (of.count(), of.count_above(latency.p99()));
+            let (p50, p99) = (of.p50(), of.p99());
+            writeln!(
+                f,
+                "  {name:>9} trades: {count} commands, p50 {p50} ns, p99 {p99} ns; {slow} of them above the p99 of all"
             )?;
         }
         write!(f, "memory   {} MiB resident", self.rss_bytes >> 20)

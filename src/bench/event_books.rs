@@ -43,6 +43,7 @@ pub(super) struct EventBooks {
     /// The id that the client's last new order was given, until [`EventBooks::take_order_id`].
     given: Option<u32>,
     arrivals: u64,
+    trades_seen: u64,
     tops: Vec<(Touch, Touch)>,
     pub(super) outcome: Outcome,
     /// New orders of clients.
@@ -147,6 +148,12 @@ impl EventBooks {
     /// The id that the engine gave to the new order of the command that has just ended.
     pub(super) fn take_order_id(&mut self) -> Option<u32> {
         self.given.take()
+    }
+
+    /// Trades since this was last asked.
+    pub(super) fn take_trades(&mut self) -> u64 {
+        let before = std::mem::replace(&mut self.trades_seen, self.outcome.trades);
+        self.outcome.trades - before
     }
 
     /// Notes the verdict on a client's new order; `false` for an order of the engine's own.

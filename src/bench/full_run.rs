@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::ops::RangeInclusive;
 use std::thread;
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ use super::book_run::{BookRun, Order, execute};
 use super::checksum::Outcome;
 use super::engine_bench::EngineBenchError;
 use super::event_books::EventBooks;
-use super::latency::Latency;
+use super::latency::{Latency, Stopwatch};
 use super::limits::{PRICE_START, REPLAY_CHUNK, REPLAY_CHUNKS, RESTING_MAX, RESTING_MAX_E};
 use super::rig::{Rig, apply};
 use super::workload::{Kind, Name, Record, Workload};
@@ -30,6 +31,9 @@ use super::workload::{Kind, Name, Record, Workload};
 /// 2024-10-04 10:00 in India, a Friday: when the streams begin.
 pub(super) const START: Timestamp =
     Timestamp::from_nanos(Timestamp::start_of_trading_day(20_000).nanos() + 36_000_000_000_000);
+
+/// Groups of commands by their trades.
+const TRADES: [RangeInclusive<u64>; 5] = [0..=0, 1..=1, 2..=3, 4..=7, 8..=u64::MAX];
 
 /// What a full run did besides trading.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,6 +56,8 @@ pub(super) struct FullRun<'a> {
     /// Of workload E: by record, the total quantity that a modify asks for. The stream says what is to be open, the
     /// engine counts what has been filled, too.
     totals: Vec<u32>,
+    /// Trades of each command, found by the checked pass.
+    trades: Vec<u64>,
     /// Of workload D: by the stream's id, the one that the engine gave. They part because the engine numbers its own
     /// exits, too. Filled by the checked pass; empty where both are the same.
     pub(super) order_ids: Vec<u32>,
@@ -65,6 +71,7 @@ impl<'a> FullRun<'a> {
             workload,
             netting: false,
             totals: totals(workload),
+            trades: Vec::new(),
             order_ids: Vec::new(),
         }
     }
@@ -76,6 +83,7 @@ impl<'a> FullRun<'a> {
             workload,
             netting: true,
             totals: totals(workload),
+            trades: Vec::new(),
             order_ids: Vec::new(),
         }
     }
@@ -92,6 +100,7 @@ impl<'a> FullRun<'a> {
         let (second, seq) = self.engine();
         let replay = thread::spawn(move || replay(second, seq, &records));
         let mut chunk = Vec::with_capacity(REPLAY_CHUNK);
+        self.trades.clear();
         for (index, record) in self.workload.records.iter().enumerate() {
             rig.step(
                 self.command(index),
@@ -99,6 +108,7 @@ impl<'a> FullRun<'a> {
                 |bytes| chunk.push(Box::from(bytes)),
             );
             books.end_of_command(record.instrument);
+            self.trades.push(books.take_trades());
             let given = books.take_order_id();
             if let (Some(entry), Some(given)) = (self.order_ids.get_mut(record.id as usize), given) {
                 *entry = given;
@@ -175,14 +185,21 @@ impl<'a> FullRun<'a> {
         start.elapsed().as_nanos()
     }
 
-    /// Each command after the prefill on its own.
-    pub(super) fn latency_pass(&self) -> Result<Latency, EngineBenchError> {
+    /// Each command after the prefill on its own; then the same in groups by their trades, where the checked pass has
+    /// counted them.
+    pub(super) fn latency_pass(&self) -> (Latency, Vec<(RangeInclusive<u64>, Latency)>) {
         let mut rig = self.prefilled();
         let prefill = self.workload.name.prefill();
-        Latency::measure(self.workload.commands(), |index| {
-            rig.step(self.command(prefill + index), |_| (), |_| ());
-            Ok(())
-        })
+        let mut stopwatch = Stopwatch::new(self.workload.commands());
+        for index in prefill..self.workload.records.len() {
+            stopwatch.time(|| rig.step(self.command(index), |_| (), |_| ()));
+        }
+        let by_trades = TRADES.into_iter().map(|trades| {
+            let latency = stopwatch.of_steps(|step| trades.contains(&self.trades[prefill + step]));
+            (trades, latency)
+        });
+        let by_trades = by_trades.filter(|(_, latency)| latency.count() > 0).collect();
+        (stopwatch.finish(), by_trades)
     }
 
     fn rig(&self) -> Rig {

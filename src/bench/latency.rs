@@ -55,6 +55,15 @@ impl Latency {
     pub fn max(&self) -> u64 {
         self.0.max()
     }
+
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Steps that took longer.
+    pub fn count_above(&self, ns: u64) -> u64 {
+        self.0.count_between(ns.saturating_add(1), u64::MAX)
+    }
 }
 
 /// Times single steps, with whatever has to be done between them.
@@ -84,8 +93,13 @@ impl Stopwatch {
     }
 
     pub fn finish(self) -> Latency {
+        self.of_steps(|_| true)
+    }
+
+    /// Of the steps that are `chosen` by their number.
+    pub fn of_steps(&self, chosen: impl Fn(usize) -> bool) -> Latency {
         let mut histogram = Histogram::new_with_bounds(1, HIGHEST_NS, 3).expect("the bounds are valid");
-        for ticks in self.ticks {
+        for (_, &ticks) in self.ticks.iter().enumerate().filter(|(step, _)| chosen(*step)) {
             histogram.saturating_record(self.clock.delta_as_nanos(0, ticks));
         }
         Latency(histogram)
