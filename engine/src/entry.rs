@@ -310,7 +310,7 @@ impl Engine {
             if !within || sum >= u64::from(wanted) {
                 break;
             }
-            if maker.account != order.account || policy == SelfTrade::Off {
+            if maker.account != order.account {
                 let sure = self.untrimmed(maker);
                 let at_once = if stops {
                     sure.min(self.nodes.at(slot).visible)

@@ -376,7 +376,7 @@ impl Oracle {
     }
 
     /// What an order is sure to trade at once with other accounts, own resting orders considered: those that would be
-    /// cancelled are passed over, those that would stop the order end the count, and what icebergs of that level hide
+    /// cancelled, or filled, are passed over, those that would stop the order end the count, and what icebergs of that level hide
     /// comes after them.
     pub(super) fn tradable(&self, taker: &engine::NewOrder, limit: Price) -> Shares {
         let policy = self.account(taker.account).limits.self_trade;
@@ -387,8 +387,7 @@ impl Oracle {
             }
             let own = |id: &OrderId| self.orders[id].request.account == taker.account;
             match policy {
-                SelfTrade::Off => available += queue.iter().map(|id| self.sure(*id)).sum::<Shares>(),
-                SelfTrade::CancelResting => {
+                SelfTrade::Off | SelfTrade::CancelResting => {
                     let others = queue.iter().filter(|id| !own(id));
                     available += others.map(|id| self.sure(*id)).sum::<Shares>();
                 }
