@@ -54,9 +54,9 @@ pub const REPORT_RING: usize = 1 << 16;
 const _: () = assert!(TIMED_PASSES_LONG % 2 == 1);
 const _: () = assert!(TIMED_PASSES % 2 == 1);
 
-/// Commands of the gateway by which the loop's turns are seen: a part of its ring, whose events fit into the outbound ring
-/// several times over.
-pub const TURN_COMMANDS: usize = 640;
+/// Commands of the gateway by which the loop's turns are seen: so few that their events fit into the outbound ring even
+/// where nobody reads (some 20 items a command, and a turn begins only beside 4,096 free slots).
+pub const TURN_COMMANDS: usize = 320;
 
 /// Records that go to the replay beside a checked pass at once, and how many such chunks may wait: some MiB.
 pub const REPLAY_CHUNK: usize = 1_024;

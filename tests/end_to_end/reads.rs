@@ -293,7 +293,7 @@ fn histories_filter_and_page() {
         "status=DONE",
         "limit=0",
         "limit=x",
-        "cursor=-1",
+        "cursor=x",
         "from=yesterday",
         "strategy=x",
     ] {

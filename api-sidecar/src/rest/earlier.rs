@@ -177,7 +177,7 @@ impl Histories {
         id: i64,
         model: RwLockReadGuard<'_, ReadModel>,
     ) -> Result<Answer, Answer> {
-        let unknown = || Answer::error(404, format_args!("Order {id} not found"));
+        let unknown = || orders::unknown(id);
         let newest = model.history().orders().newest_first(None, None).next();
         let earlier = self.earlier.as_ref().ok_or_else(unknown)?;
         if newest.is_some_and(|newest| id > signed(newest.id.get())) {

@@ -41,7 +41,15 @@ pub(super) fn one(caller: &Caller, id: i64, model: &ReadModel) -> Result<Answer,
         Some(order) if caller.may_see(order.account) => {
             Ok(Answer::object(|body| order_fields(body, order, model)))
         }
-        _ => Err(Answer::error(404, format_args!("Order {id} not found"))),
+        _ => Err(unknown(id)),
+    }
+}
+
+/// A number below zero was no path of the old backend's.
+pub(super) fn unknown(id: i64) -> Answer {
+    match id {
+        ..0 => Answer::not_found(),
+        _ => Answer::error(404, format_args!("Order {id} not found")),
     }
 }
 

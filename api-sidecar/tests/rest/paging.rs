@@ -63,7 +63,7 @@ fn filters_narrow_the_history() {
         "?strategy=x",
         "?from=then",
         "?limit=0",
-        "?cursor=-1",
+        "?cursor=x",
     ] {
         let reply = floor.get(COUNTER_TRADER, &format!("/api/oms/orders{bad}"));
         assert_eq!(reply.status, 400, "{bad}");
