@@ -251,7 +251,9 @@ impl<'a> FullRun<'a> {
             accounts: name.accounts() + 1,
             instruments,
             orders: match name {
-                Name::E => RESTING_MAX_E,
+                // Orders live so long there that ids would be skipped for those whose places they hold, and part from the
+                // stream's.
+                Name::E => self.workload.max_order_id.max(RESTING_MAX_E),
                 _ => RESTING_MAX + instruments * 1_250,
             },
             positions: name.accounts() * if instruments > 1 { 11 } else { 2 } + 1,

@@ -15,7 +15,7 @@ use super::batch::Batch;
 use super::day_stats::Days;
 use super::held::Held;
 use super::kill_events::{KillEvent, KillEvents};
-use super::limits::ROWS_PER_YIELD;
+use super::limits::{LIVE_ROWS, ROWS_PER_YIELD};
 use super::names::Names;
 use super::order_rows::{order_row, trade_row, trade_row_id};
 use super::position_life::PositionLives;
@@ -514,8 +514,9 @@ impl Fold {
             let row = life.map(|life| life.row(position, &self.names, seq));
             self.put_some(TableId::Positions, [position.get().into(), 0], row);
         }
+        let live = dirty.orders.len() <= LIVE_ROWS;
         for (at, (order, seq)) in dirty.orders.into_iter().enumerate() {
-            if at % ROWS_PER_YIELD == ROWS_PER_YIELD - 1 {
+            if live && at % ROWS_PER_YIELD == ROWS_PER_YIELD - 1 {
                 std::thread::yield_now();
             }
             let known = self.history.orders().order(order);

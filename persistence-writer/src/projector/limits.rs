@@ -21,7 +21,8 @@ pub const CATCH_UP_LAG: u64 = 20_000;
 pub const FOLD_SLICE: u64 = 4_096;
 
 /// Rows, made or written by the projector's own thread, and commands folded between two offers of the core: each takes 1
-/// to 10 µs, and a scheduler may leave a core to whoever is busy until its next tick, 4 ms later.
+/// to 10 µs, and a scheduler may leave a core to whoever is busy until its next tick, 4 ms later. Folding and making rows
+/// offer it only while the tables are nearly up to date: on a busy machine each offer may cost such a tick.
 pub const ROWS_PER_YIELD: usize = 2;
 pub const COMMANDS_PER_YIELD: u64 = 8;
 

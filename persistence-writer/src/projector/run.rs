@@ -604,7 +604,7 @@ impl<S: Storage> Following<S> {
                 Some(command) => self.fold.apply(&command),
                 None => return Ok(false),
             }
-            if self.fold.seq().is_multiple_of(COMMANDS_PER_YIELD) {
+            if rows <= LIVE_ROWS && self.fold.seq().is_multiple_of(COMMANDS_PER_YIELD) {
                 std::thread::yield_now();
             }
         }
