@@ -43,8 +43,8 @@ impl Engine {
         }
         match self.assess(order, self.time).0 {
             Ok(plan) => {
-                self.remember_later(order, OrderId::new(self.orders.next_id()));
                 let slot = self.accept(order, plan, out);
+                self.remember_later(order, self.orders.at(slot).id);
                 if order.order_type.trigger().is_some() {
                     self.arm_order(slot);
                 } else {

@@ -220,14 +220,20 @@ impl Orders {
         slot
     }
 
-    /// Records an order that never was open.
+    /// Records how an order ended, so long as the window covers its id: else its place is the id's that was skipped for
+    /// it, which nobody has.
     #[inline]
     pub(crate) fn record_finished(&mut self, id: OrderId, account: AccountId, status: OrderStatus) {
         let place = self.place(id);
         #[expect(clippy::as_conversions, reason = "the discriminant of a repr(u8) enum")]
         let status = u32::from(status as u8);
-        *self.window.as_mut_slice().at_mut(place) =
-            FINISHED | (status << STATUS_SHIFT) | (account.get() & ACCOUNT_MASK);
+        let finished = FINISHED | (status << STATUS_SHIFT) | (account.get() & ACCOUNT_MASK);
+        *self.window.as_mut_slice().at_mut(place) = if self.covers(id) { finished } else { 0 };
+    }
+
+    /// Whether no later id shares the place of this one.
+    fn covers(&self, id: OrderId) -> bool {
+        self.next_id.wrapping_sub(id.get()).wrapping_sub(1) <= self.mask
     }
 
     #[inline]
@@ -243,7 +249,7 @@ impl Orders {
         let entry = *self.window.as_slice().at(self.place(id));
         // Open orders that are older than the window still hold their place. What finished is known while no later id could
         // have taken it.
-        if entry & FINISHED == 0 || self.next_id.wrapping_sub(id.get()).wrapping_sub(1) > self.mask {
+        if entry & FINISHED == 0 || !self.covers(id) {
             return self.find_open(id).map_or(Lookup::Unknown, Lookup::Open);
         }
         let status = (entry >> STATUS_SHIFT) & 0x7f;
