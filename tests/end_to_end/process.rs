@@ -1,6 +1,5 @@
 //! The process: one line on standard output, threads with names, clean ends, one server to a data directory.
 
-use std::collections::BTreeSet;
 use std::fs;
 
 use rustix::process::Signal;
@@ -45,15 +44,18 @@ fn a_stop_tells_websocket_clients_and_frees_the_port() {
 fn threads_carry_their_names() {
     let site = Site::new();
     let server = site.start(MARKET);
-    let names: BTreeSet<String> = fs::read_dir(format!("/proc/{}/task", server.pid()))
-        .unwrap()
-        .map(|task| fs::read_to_string(task.unwrap().path().join("comm")).unwrap())
-        .map(|name| name.trim().to_owned())
-        .collect();
+    let threads = format!("/proc/{}/task", server.pid());
     for expected in [
         "engine", "gateway", "writer", "replica", "market", "rest-1", "rest-4",
     ] {
-        assert!(names.contains(expected), "no thread {expected} in {names:?}");
+        // A thread names itself when it first runs, which may be after the line on standard output.
+        wait_for(&format!("a thread with the name {expected}"), || {
+            fs::read_dir(&threads)
+                .unwrap()
+                .filter_map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).ok())
+                .any(|name| name.trim() == expected)
+                .then_some(())
+        });
     }
 }
 
