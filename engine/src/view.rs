@@ -145,6 +145,13 @@ impl Engine {
             .map(|of| self.view_account(account, of))
     }
 
+    /// Whether the account is a trader's: defined, and not one that the venue trades with.
+    pub fn is_trader(&self, account: AccountId) -> bool {
+        self.accounts
+            .get(index(account.get()))
+            .is_some_and(|of| !of.venue)
+    }
+
     pub fn accounts(&self) -> impl Iterator<Item = AccountView<'_>> {
         (0..slot_of(self.accounts.len())).filter_map(|slot| self.account(AccountId::new(slot)))
     }

@@ -147,7 +147,7 @@ impl Kind {
 
     /// `None` for a code that no version up to this one has used.
     pub fn from_code(code: u8) -> Option<Kind> {
-        Kind::ALL.into_iter().nth(usize::from(code).checked_sub(1)?)
+        Kind::ALL.get(usize::from(code).checked_sub(1)?).copied()
     }
 
     pub const fn code(self) -> u8 {
@@ -289,13 +289,14 @@ pub fn encode(time: Timestamp, command: &Command, out: &mut Vec<u8>) {
 /// Reads one record, which must be the whole of `bytes`.
 pub fn decode(seq: Seq, bytes: &[u8]) -> Result<Sequenced<Command>, RecordError> {
     let mut d = Decoder(bytes);
-    let code = d.u8()?;
+    let mut prefix = d.fields::<PREFIX_BYTES>()?;
+    let code = prefix.u8()?;
     let kind = Kind::from_code(code).ok_or(RecordError::UnknownKind(code))?;
-    let version = d.u8()?;
+    let version = prefix.u8()?;
     if version != LAYOUT_VERSION {
         return Err(RecordError::UnknownVersion { kind, version });
     }
-    let time = Timestamp::from_nanos(d.u64()?);
+    let time = Timestamp::from_nanos(prefix.u64()?);
     let command = take_command(kind, &mut d)?;
     if !d.0.is_empty() {
         return Err(RecordError::TrailingBytes(d.0.len()));

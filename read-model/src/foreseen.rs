@@ -18,7 +18,7 @@ impl Foreseen {
         let Command::NewOrder(order) = &command.command else {
             return Foreseen::default();
         };
-        if engine.account(order.account).is_none_or(|account| account.venue) {
+        if !engine.is_trader(order.account) {
             return Foreseen::default();
         }
         let verdict = engine.check(order, command.time);

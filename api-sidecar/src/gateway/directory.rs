@@ -76,8 +76,7 @@ impl Directory {
             directory.add_account(view.account, view.name);
         }
         // A venue account's positions exist for the engine alone.
-        let is_venue = |account| engine.account(account).is_none_or(|account| account.venue);
-        for view in engine.positions().filter(|view| !is_venue(view.account)) {
+        for view in engine.positions().filter(|view| engine.is_trader(view.account)) {
             directory.add_position(&view);
         }
         directory

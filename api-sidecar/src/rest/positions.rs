@@ -39,15 +39,8 @@ pub(super) fn visible(caller: &Caller, id: u64, model: &ReadModel) -> Result<Pos
     u32::try_from(id)
         .ok()
         .and_then(|id| model.engine().position(PositionId::new(id)))
-        .filter(|view| caller.may_see(view.account) && !is_venue(view, model))
+        .filter(|view| caller.may_see(view.account) && model.engine().is_trader(view.account))
         .ok_or_else(|| Answer::error(404, format_args!("Position {id} not found")))
-}
-
-fn is_venue(view: &PositionView, model: &ReadModel) -> bool {
-    model
-        .engine()
-        .account(view.account)
-        .is_none_or(|account| account.venue)
 }
 
 /// CONTRACT.md section 2, "Position", and what positions carry besides.

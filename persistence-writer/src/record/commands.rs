@@ -6,10 +6,10 @@ use engine::{
     Price, Ratio, StrategyId, TimeInForce, Timestamp, Trailing,
 };
 
-use super::RecordError;
 use super::codes::{product, product_code, side, side_code, trading_state, trading_state_code};
 use super::fields::{Decoder, Encoder};
 use super::limits_layout::{put_limits, take_limits};
+use super::{Kind, RecordError};
 
 const MARKET: u8 = 0;
 const LIMIT: u8 = 1;
@@ -81,7 +81,9 @@ pub(super) fn put_new_order(e: &mut Encoder<'_>, order: &NewOrder) {
     e.bytes(metadata.as_deref().unwrap_or("").as_bytes());
 }
 
-pub(super) fn take_new_order(d: &mut Decoder<'_>) -> Result<NewOrder, RecordError> {
+#[inline]
+pub(super) fn take_new_order(tail: &mut Decoder<'_>) -> Result<NewOrder, RecordError> {
+    let mut d = tail.fields::<{ Kind::NewOrder.fixed_bytes() }>()?;
     let account = AccountId::new(d.u32()?);
     let strategy = StrategyId::new(d.u32()?);
     let instrument = InstrumentId::new(d.u32()?);
@@ -120,8 +122,8 @@ pub(super) fn take_new_order(d: &mut Decoder<'_>) -> Result<NewOrder, RecordErro
     if metadata_len > engine::limits::METADATA_LEN_MAX {
         return Err(RecordError::OutOfRange { field: "metadata" });
     }
-    let client_order_id = d.text(client_len, "client_order_id")?;
-    let metadata = d.str(metadata_len, "metadata")?;
+    let client_order_id = tail.text(client_len, "client_order_id")?;
+    let metadata = tail.str(metadata_len, "metadata")?;
     if flags & HAS_METADATA == 0 && !metadata.is_empty() {
         return Err(RecordError::NotCanonical { field: "metadata" });
     }

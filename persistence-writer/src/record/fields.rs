@@ -77,34 +77,49 @@ impl Encoder<'_> {
 pub(super) struct Decoder<'a>(pub(super) &'a [u8]);
 
 impl<'a> Decoder<'a> {
+    #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         let (head, rest) = self.0.split_first_chunk::<N>().ok_or(RecordError::Truncated)?;
         self.0 = rest;
         Ok(*head)
     }
 
+    #[inline(always)]
     fn slice(&mut self, len: usize) -> Result<&'a [u8], RecordError> {
         let (head, rest) = self.0.split_at_checked(len).ok_or(RecordError::Truncated)?;
         self.0 = rest;
         Ok(head)
     }
 
+    /// The next `N` bytes as fields of their own: one look at the length serves them all.
+    #[inline(always)]
+    pub(super) fn fields<const N: usize>(&mut self) -> Result<Decoder<'a>, RecordError> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(RecordError::Truncated)?;
+        self.0 = rest;
+        Ok(Decoder(head))
+    }
+
+    #[inline(always)]
     pub(super) fn u8(&mut self) -> Result<u8, RecordError> {
         self.array::<1>().map(|[byte]| byte)
     }
 
+    #[inline(always)]
     pub(super) fn u16(&mut self) -> Result<u16, RecordError> {
         self.array().map(u16::from_le_bytes)
     }
 
+    #[inline(always)]
     pub(super) fn u32(&mut self) -> Result<u32, RecordError> {
         self.array().map(u32::from_le_bytes)
     }
 
+    #[inline(always)]
     pub(super) fn u64(&mut self) -> Result<u64, RecordError> {
         self.array().map(u64::from_le_bytes)
     }
 
+    #[inline(always)]
     pub(super) fn bool(&mut self, field: &'static str) -> Result<bool, RecordError> {
         match self.u8()? {
             0 => Ok(false),
@@ -113,22 +128,27 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn money(&mut self) -> Result<Money, RecordError> {
         self.array().map(i64::from_le_bytes).map(Money::from_paise)
     }
 
+    #[inline(always)]
     pub(super) fn price(&mut self, field: &'static str) -> Result<Price, RecordError> {
         self.optional_price()?.ok_or(RecordError::OutOfRange { field })
     }
 
+    #[inline(always)]
     pub(super) fn optional_price(&mut self) -> Result<Option<Price>, RecordError> {
         self.u32().map(Price::from_paise)
     }
 
+    #[inline(always)]
     pub(super) fn quantity(&mut self, field: &'static str) -> Result<Quantity, RecordError> {
         Quantity::new(self.u32()?).ok_or(RecordError::OutOfRange { field })
     }
 
+    #[inline(always)]
     pub(super) fn optional_quantity(&mut self, field: &'static str) -> Result<Option<Quantity>, RecordError> {
         match self.u32()? {
             NO_QUANTITY => Ok(None),
@@ -138,20 +158,26 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn ratio(&mut self) -> Result<Ratio, RecordError> {
         self.u32().map(Ratio::from_ppm)
     }
 
     /// `len` bytes of UTF-8 from the tail.
+    #[inline(always)]
     pub(super) fn str(&mut self, len: usize, field: &'static str) -> Result<&'a str, RecordError> {
         std::str::from_utf8(self.slice(len)?).map_err(|_| RecordError::NotUtf8 { field })
     }
 
+    #[inline(always)]
     pub(super) fn text<const N: usize>(
         &mut self,
         len: u8,
         field: &'static str,
     ) -> Result<Text<N>, RecordError> {
+        if len == 0 {
+            return Ok(Text::EMPTY);
+        }
         Text::new(self.str(usize::from(len), field)?).ok_or(RecordError::OutOfRange { field })
     }
 }
