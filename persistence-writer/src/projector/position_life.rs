@@ -25,6 +25,8 @@ pub(crate) struct PositionLife {
     average_price: Value,
     stop_loss: Option<Price>,
     take_profit: Option<Price>,
+    /// Stop and target that held when one of them fired: what the row shows again once this life has ended.
+    fired: Option<(Option<Price>, Option<Price>)>,
     entry_orders: Vec<i64>,
     exit_orders: Vec<i64>,
     highest: Option<Money>,
@@ -102,10 +104,10 @@ impl PositionLives {
         life.opened
     }
 
-    /// Somebody edited the conditions. What fired stays in the row of the life that it ends.
+    /// Somebody edited the conditions, or one of them fired: then none protects the position any more.
     pub(crate) fn edit(&mut self, event: &ConditionsChanged) {
-        let edited = self.of.get_mut(&event.position).filter(|_| event.fired.is_none());
-        if let Some(life) = edited {
+        if let Some(life) = self.of.get_mut(&event.position) {
+            life.fired = event.fired.map(|_| (life.stop_loss, life.take_profit));
             (life.stop_loss, life.take_profit) = (event.stop_loss, event.take_profit);
         }
     }
@@ -147,6 +149,7 @@ impl PositionLife {
             average_price: Value::Hundredths(0),
             stop_loss: None,
             take_profit: None,
+            fired: None,
             entry_orders: Vec::new(),
             exit_orders: Vec::new(),
             highest: None,
@@ -179,10 +182,16 @@ impl PositionLife {
         self.updated = now;
         if event.change == PositionChange::Closed {
             self.closed = Some(now);
+            if let Some(fired) = self.fired.take() {
+                (self.stop_loss, self.take_profit) = fired;
+            }
         } else {
             self.average_price = average_price(money.cost, money.quantity);
             self.stop_loss = event.stop_loss;
             self.take_profit = event.take_profit;
+            if event.stop_loss.is_some() || event.take_profit.is_some() {
+                self.fired = None;
+            }
         }
         self.watch();
     }

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use engine::{
-    Actor, ByClass, Command, KillScope, KillSwitch, SessionCalendar, Side, Text, Timetable, TradingState,
+    Actor, ByClass, Command, KillScope, KillSwitch, Price, SessionCalendar, Side, Text, Timetable,
+    TradingState,
 };
 use persistence_writer::projector::{Column, Kind, SqliteStore, State, StoreError, TABLES, Table};
 use rusqlite::Connection;
 
 use crate::journal::Journal;
 use crate::rows::{Cell, Dump, assert_same, expected, sorted};
-use crate::session::{ASHA, MAIN, Session, parted_at_the_end};
+use crate::session::{ASHA, MAIN, Session, VENUE, parted_at_the_end};
 
 pub(crate) fn dump(path: &Path) -> Dump {
     let connection = Connection::open(path).unwrap();
@@ -328,4 +329,40 @@ fn a_kill_switch_is_completed_by_what_it_closes_later() {
     journal.project(SqliteStore::new(&file)).unwrap();
     assert_eq!(one::<String>(&file, row), "1 1 1 3");
     assert_same(&dump(&file), &expected(&session.commands), "in one go");
+}
+
+/// A stop that has fired protects nothing while its exit waits, and is what the row of the closed position names.
+#[test]
+fn a_fired_stop_leaves_the_row_until_the_position_is_closed() {
+    let mut session = Session::new(5);
+    let trade = |session: &mut Session, account, side, shares, ticks| {
+        let order = session.order(account, side, 0, shares, ticks);
+        session.sequence(Command::NewOrder(order));
+    };
+    trade(&mut session, MAIN, Side::Sell, 5, 0);
+    let mut entry = session.order(ASHA, Side::Buy, 0, 5, 0);
+    entry.stop_loss = Price::from_paise(244_800);
+    session.sequence(Command::NewOrder(entry));
+    let mut journal = Journal::new(1);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pinion.db");
+    let mut done = 0;
+    let mut row = |session: &Session| {
+        journal.append(&session.commands[done..]);
+        done = session.commands.len();
+        journal.project(SqliteStore::new(&file)).unwrap();
+        one::<String>(
+            &file,
+            "SELECT quantity || ' ' || coalesce(stop_loss, 'none') FROM positions WHERE account = 'asha'",
+        )
+    };
+    assert_eq!(row(&session), "5 2448.00");
+    trade(&mut session, MAIN, Side::Buy, 1, -30);
+    trade(&mut session, VENUE, Side::Sell, 1, -30);
+    assert_eq!(session.model().history().orders().active(Some(ASHA)).count(), 1);
+    assert_eq!(row(&session), "5 none");
+    trade(&mut session, MAIN, Side::Buy, 2, -30);
+    assert_eq!(row(&session), "3 none");
+    trade(&mut session, MAIN, Side::Buy, 3, -30);
+    assert_eq!(row(&session), "0 2448.00");
 }
