@@ -203,10 +203,9 @@ fn set(limits: &mut RiskLimits, bounds: Bounds, name: &str, setting: &Setting) -
         }
         "flatten_on_kill" => limits.flatten_on_kill = setting.flag()?,
         _ => {
-            return Err(ConfigError::setting(
-                &setting.key,
-                "is not a limit (see RISK.md for their names)",
-            ));
+            let names: Vec<&str> = LimitFields::ALL.names().collect();
+            let reason = format!("is not a limit; they are {}", names.join(", "));
+            return Err(ConfigError::setting(&setting.key, reason));
         }
     }
     Ok(())

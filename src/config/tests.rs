@@ -476,7 +476,7 @@ fn a_bad_value_is_named_in_one_sentence() {
         (
             "[profiles.own]\nspeed = 3",
             &[],
-            &["profiles.own.speed is not a limit"],
+            &["profiles.own.speed is not a limit; they are balance_check, mis_leverage,"],
         ),
         ("[profiles.\"a b\"]\npositions_max = 3", &[], &["\"a b\""]),
         ("[[accounts]]\nname = \"a b\"", &[], &["accounts.name", "\"a b\""]),

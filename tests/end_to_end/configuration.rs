@@ -1,6 +1,6 @@
 //! What the process is told from outside, and what it refuses in one sentence.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::life_of_an_order::sample_order;
 use crate::support::json::assert_fields;
@@ -51,6 +51,28 @@ fn a_bad_flag_stops_the_start() {
     let mut keys = pinion();
     keys.args(["keys", "new", "--account", "a b"]);
     assert_refused(keys, "--account");
+}
+
+/// What cannot be written was not said: a key that nobody saw, a figure that is in no file.
+#[test]
+fn an_answer_that_finds_no_room_is_an_error() {
+    for arguments in [
+        &["keys", "new", "--account", "desk"][..],
+        &["bench", "engine", "--workload", "A", "--commands", "1000"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = pinion();
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(full)
+            .stderr(Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        assert!(said.starts_with("pinion: standard output: "), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
 }
 
 #[test]
