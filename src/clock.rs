@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use engine::Timestamp;
 
@@ -26,6 +26,36 @@ impl Clock {
             }
             Clock::Virtual(clock) => clock.now(),
         }
+    }
+}
+
+/// How time goes on while the wall clock shows less than what was already sequenced: it was set back, or the journal comes
+/// from a machine whose clock was ahead.
+///
+/// Standing still until the wall clock has caught up would keep every deadline from coming: a dead-man switch would not fire
+/// and a used-up rate would not recover. So time passes at half its speed, and the wall clock does catch up.
+#[derive(Debug, Default)]
+pub(crate) struct Slew {
+    /// When the wall clock was first seen behind, and the time then.
+    since: Option<(Instant, Timestamp)>,
+}
+
+impl Slew {
+    /// The wall clock is not behind.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        if self.since.is_some() {
+            self.since = None;
+        }
+    }
+
+    /// What time it is at `now` of a clock that nobody sets. `last` is the time of the last command.
+    #[cold]
+    pub(crate) fn time(&mut self, last: Timestamp, now: Instant) -> Timestamp {
+        let (since, from) = *self.since.get_or_insert((now, last));
+        let passed = now.saturating_duration_since(since) / 2;
+        let passed = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
+        from.saturating_add_nanos(passed).max(last)
     }
 }
 
@@ -68,6 +98,8 @@ impl VirtualClock {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -84,6 +116,20 @@ mod tests {
             (Timestamp::from_nanos(9), Timestamp::from_nanos(9))
         );
         assert!(clock.is_noticed());
+    }
+
+    #[test]
+    fn time_goes_on_at_half_its_speed_while_the_wall_clock_is_behind() {
+        let at = |nanos| Timestamp::from_nanos(nanos);
+        let start = Instant::now();
+        let mut slew = Slew::default();
+        let mut after = |last, nanos| slew.time(at(last), start + Duration::from_nanos(nanos));
+        assert_eq!(after(1_000, 0), at(1_000));
+        assert_eq!(after(1_000, 10), at(1_005));
+        assert_eq!(after(1_005, 30), at(1_015), "counted from where it began");
+        assert_eq!(after(2_000, 30), at(2_000), "never behind the last command");
+        slew.end();
+        assert_eq!(slew.time(at(3_000), start + Duration::from_nanos(50)), at(3_000));
     }
 
     #[test]

@@ -4,13 +4,15 @@
 //! journal's ring, a long one after its first run of events; they leave the process only once the journal covers it,
 //! which the gateway sees to.
 
+use std::time::Instant;
+
 use api_sidecar::latency::StampClock;
 use engine::lane::{Input, JournalEntry, Outbound, Request, Stamp, Token};
 use engine::limits::EVENTS_PER_CALL;
 use engine::{Command, Engine, Event, EventBuffer, NewOrder, Seq, Sequenced, Timestamp, Work};
 use rtrb::Producer;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Slew};
 
 /// Commands between two state hashes in the journal (DESIGN.md section 5).
 const HASH_CHECK_INTERVAL: u64 = 65_536;
@@ -29,6 +31,8 @@ pub struct Sequencer {
     outbound: Producer<Outbound>,
     clock: StampClock,
     time: Clock,
+    /// How it goes on while the wall clock is behind.
+    slew: Slew,
     /// Free slots known of each ring; looked up again only when they run low.
     journal_free: usize,
     outbound_free: usize,
@@ -68,6 +72,7 @@ impl Sequencer {
             outbound,
             clock,
             time: Clock::Wall,
+            slew: Slew::default(),
             journal_free: 0,
             outbound_free: 0,
             decided: None,
@@ -101,10 +106,18 @@ impl Sequencer {
         self.journal.is_abandoned()
     }
 
-    /// The clock's time, never behind the last command.
+    /// The clock's time, never behind the last command. While the wall clock is, time goes on at half its speed.
     #[inline]
-    pub fn now(&self) -> Timestamp {
-        self.time.now().max(self.engine.time())
+    pub fn now(&mut self) -> Timestamp {
+        let (clock, last) = (self.time.now(), self.engine.time());
+        if clock >= last {
+            self.slew.end();
+            return clock;
+        }
+        match self.time {
+            Clock::Wall => self.slew.time(last, Instant::now()),
+            Clock::Virtual(_) => last,
+        }
     }
 
     /// The loop comes back from its lanes: what it takes next is taken now.

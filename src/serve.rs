@@ -25,6 +25,7 @@ use rtrb::{Consumer, RingBuffer};
 use tracing::{error, info, warn};
 
 use crate::cli::ServeArgs;
+use crate::clock::Clock;
 use crate::config::{Ack, Config, ConfigError, Dashboard, Environment, Machine, Market, SIM_ACCOUNTS};
 use crate::descriptors;
 use crate::earlier;
@@ -338,6 +339,9 @@ struct Recovered {
     disk_low: Arc<AtomicBool>,
 }
 
+/// A clock that is further behind the journal is worth a warning.
+const CLOCK_BEHIND_NS: u64 = 1_000_000_000;
+
 fn recover(data_dir: &DataDir, segment_bytes: u32) -> Result<Recovered, ServeError> {
     let started = Instant::now();
     let disk_low = Arc::new(AtomicBool::new(false));
@@ -362,6 +366,13 @@ fn recover(data_dir: &DataDir, segment_bytes: u32) -> Result<Recovered, ServeErr
         elapsed_ms = started.elapsed().as_millis(),
         "journal recovered"
     );
+    let behind = engine.time().saturating_since(Clock::Wall.now());
+    if behind > CLOCK_BEHIND_NS {
+        warn!(
+            behind_s = behind / 1_000_000_000,
+            "the clock of this machine is behind the journal's last command: time passes at half its speed until it has caught up"
+        );
+    }
     Ok(Recovered {
         engine,
         model,

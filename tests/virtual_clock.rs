@@ -14,10 +14,14 @@
 mod schedule;
 
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use api_sidecar::latency::StampClock;
 use engine::lane::{Input, JournalEntry, Outbound, Request};
-use engine::{Capacity, Command, Engine, Sequenced, Timestamp};
+use engine::{
+    AccountDefinition, AccountId, AccountName, Capacity, Command, Engine, Heartbeat, Money, RiskLimits,
+    Sequenced, Text, Timestamp,
+};
 use pinion::clock::{Clock, VirtualClock};
 use pinion::config::Wait;
 use pinion::engine_thread::{self, Lanes};
@@ -163,4 +167,43 @@ fn ten_trading_days_pass_as_fast_as_they_can_be_decided() {
     let (slow, again) = run(&schedule, Some(60_000_000_000));
     assert_eq!(slow, jumped);
     assert!(again == commands, "the same journal, tick by tick");
+}
+
+/// Whoever sets the machine's clock back does not keep a dead-man switch from firing.
+#[test]
+fn deadlines_come_while_the_wall_clock_is_behind_the_journal() {
+    let (journal_in, mut journal) = RingBuffer::new(1_024);
+    let (outbound_in, _outbound) = RingBuffer::new(2 * OUTBOUND_SLOTS_PER_CALL);
+    let mut sequencer = Sequencer::new(Engine::new(CAPACITY), journal_in, outbound_in, StampClock::new());
+    let ahead = Clock::Wall.now().saturating_add_nanos(3_600_000_000_000);
+    let account = Command::DefineAccount(Box::new(AccountDefinition {
+        name: AccountName::new("desk").unwrap(),
+        opening_balance: Money::from_paise(10_000_000),
+        limits: RiskLimits::dashboard(),
+        profile: Text::new("dashboard").unwrap(),
+        venue: false,
+    }));
+    let beat = Command::Heartbeat(Heartbeat {
+        account: AccountId::new(0),
+        timeout_ms: 100,
+    });
+    for command in [account, beat] {
+        sequencer.sequence(command, None, ahead);
+    }
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        let now = sequencer.now();
+        assert!(now >= ahead);
+        if sequencer.tick_when_due(now) {
+            break;
+        }
+        assert!(Instant::now() < patience, "it never fired");
+        thread::yield_now();
+    }
+    let last = std::iter::from_fn(|| journal.pop().ok()).last();
+    let Some(JournalEntry::Command { command, .. }) = last else {
+        panic!("a tick is journaled");
+    };
+    assert!(matches!(command.command, Command::Tick));
+    assert!(command.time >= ahead.saturating_add_nanos(100_000_000));
 }

@@ -99,12 +99,17 @@ impl DataDir {
     /// The journal of a data directory, for reading: takes no lock and changes nothing.
     pub fn existing_journal(path: &Path) -> Result<Disk, DataDirError> {
         let journal = path.join("journal");
-        if journal.is_dir() {
-            Ok(Disk::new(journal))
-        } else {
-            Err(DataDirError::NoJournal {
+        match journal.metadata() {
+            Ok(found) if found.is_dir() => Ok(Disk::new(journal)),
+            // Of somebody else's directory nobody can say that there is none.
+            Err(source) if source.kind() == io::ErrorKind::PermissionDenied => Err(DataDirError::Io {
+                action: "look into",
                 path: path.to_owned(),
-            })
+                source,
+            }),
+            Ok(_) | Err(_) => Err(DataDirError::NoJournal {
+                path: path.to_owned(),
+            }),
         }
     }
 }
