@@ -28,7 +28,7 @@ use crate::kill::Rearming;
 use crate::lane::Verdict;
 use crate::limits::{
     ACCOUNT_INSTRUMENTS_MAX, ACCOUNTS_MAX, CLIENT_ORDER_IDS_MAX, INSTRUMENTS_MAX, OPEN_ORDERS_MAX,
-    POSITION_KEYS_MAX, STRATEGY_LIMITS_MAX, TRIGGERS_PER_CALL,
+    POSITION_KEYS_MAX, STRATEGY_LIMITS_MAX, STRATEGY_STATES_MAX, TRIGGERS_PER_CALL,
 };
 use crate::order::Orders;
 use crate::position::Positions;
@@ -51,7 +51,7 @@ pub struct Capacity {
     pub orders: u32,
     /// Position keys: those that were ever filled or have orders; others give way to new ones.
     pub positions: u32,
-    /// `client_order_id`s remembered for one trading day; orders with one are refused beyond.
+    /// `client_order_id`s remembered for one trading day; orders with one are refused beyond, exits of other accounts last.
     pub client_order_ids: u32,
 }
 
@@ -62,7 +62,7 @@ impl Default for Capacity {
             instruments: 1_024,
             orders: 1 << 18,
             positions: 1 << 16,
-            client_order_ids: 1 << 20,
+            client_order_ids: 1 << 22,
         }
     }
 }
@@ -109,9 +109,6 @@ pub(crate) enum Task {
 
 /// Tasks that may wait behind the active one. A command queues at most a few of each kind.
 const TASKS_MAX: usize = 64;
-
-/// Strategies that may be outside the normal state at once.
-pub(crate) const STRATEGY_STATES_MAX: usize = 1_024;
 
 /// The state hash, by kind of entity.
 #[derive(Debug, Clone)]
@@ -220,7 +217,7 @@ impl Engine {
             accounts: Vec::with_capacity(index(capacity.accounts)),
             account_names: AccountNames::new(capacity.accounts),
             instruments: Vec::with_capacity(index(capacity.instruments)),
-            client_order_ids: ClientOrderIds::new(capacity.client_order_ids),
+            client_order_ids: ClientOrderIds::new(capacity.client_order_ids, capacity.accounts),
             tariff: Tariff::new(),
             session: Session::default(),
             feed_age_ms: None,

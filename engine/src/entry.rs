@@ -159,7 +159,7 @@ impl Engine {
         let sides = &ground.instrument.sides;
         let fits = plan.tick.is_some_and(|tick| sides.can_rest(order.side, tick))
             && self.orders.open() < self.orders.bound(false)
-            && (order.client_order_id.is_empty() || self.client_order_ids.has_room())
+            && (order.client_order_id.is_empty() || self.client_order_ids.has_room(order.account, false))
             && (position.is_some() || self.positions.has_room());
         fits.then_some(plan)
     }
@@ -238,11 +238,19 @@ impl Engine {
     fn capacity_checks(&self, order: &NewOrder, plan: &Plan, new_key: bool) -> Result<(), Rejection> {
         let sides = &self.instrument_of(order.instrument).sides;
         let can_rest = plan.tick.is_some_and(|tick| sides.can_rest(order.side, tick));
-        let can_remember = order.client_order_id.is_empty() || self.client_order_ids.has_room();
         let is_exit = plan.exit_quantity == order.quantity.shares();
         let bound = self.orders.bound(is_exit);
-        if self.orders.open() >= bound || !can_rest || !can_remember {
+        if self.orders.open() >= bound || !can_rest {
             return Err(order_capacity(bound));
+        }
+        let full = self.client_order_ids.full_at(order.account, is_exit);
+        if let Some(limit) = full.filter(|_| !order.client_order_id.is_empty()) {
+            let limit = i64::from(limit);
+            return Err(Rejection::new(
+                RejectCode::ClientOrderIdCapacity,
+                limit.saturating_add(1),
+                limit,
+            ));
         }
         if new_key && !self.positions.has_room() {
             let limit = i64::from(self.positions.capacity());
@@ -350,7 +358,8 @@ impl Engine {
         self.orders
             .record_finished(id, order.account, OrderStatus::Rejected);
         // A throttled order may be sent again, so its outcome is not kept.
-        if rejection.code != RejectCode::OrderRate && self.client_order_ids.has_room() {
+        let has_room = self.client_order_ids.has_room(order.account, false);
+        if rejection.code != RejectCode::OrderRate && has_room {
             self.remember(order, id, OrderStatus::Rejected, Some(rejection));
         }
         if !self.account_of(order.account).venue {

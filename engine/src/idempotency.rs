@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use crate::arena::{Slots, index, slot_of};
 use crate::command::NewOrder;
 use crate::ids::{AccountId, OrderId};
+use crate::limits::{EXIT_RESERVE_DIVISOR, OTHER_ACCOUNTS_DIVISOR};
 use crate::rejection::Rejection;
 use crate::state_hash::Digest;
 use crate::terms::{OrderStatus, OrderType, Product, Side, TimeInForce};
@@ -32,27 +33,43 @@ pub(crate) struct Entry {
     outcome: Remembered,
 }
 
+/// A day with fewer entries than this part of its buckets is cleared entry by entry.
+const FEW_DIVISOR: usize = 64;
+
 /// One day's outcomes: open addressing with linear probing, at most half full.
 #[derive(Clone, Debug)]
 struct Day {
     buckets: Vec<u32>,
     entries: Vec<Entry>,
+    /// How many of them are of each account.
+    of_account: Vec<u32>,
     capacity: u32,
 }
 
 impl Day {
-    fn new(capacity: u32) -> Day {
+    fn new(capacity: u32, accounts: u32) -> Day {
         let buckets = capacity.saturating_mul(2).next_power_of_two().max(16);
         Day {
             buckets: vec![0; index(buckets)],
             entries: Vec::with_capacity(index(capacity)),
+            of_account: vec![0; index(accounts)],
             capacity,
         }
     }
 
     fn clear(&mut self) {
-        self.buckets.fill(0);
-        self.entries.clear();
+        // The last one that came is in the way of none that came before it.
+        let few = self.entries.len() < self.buckets.len() / FEW_DIVISOR;
+        while let Some(entry) = self.entries.last().filter(|_| few) {
+            let (bucket, _) = self.bucket(entry.account, &entry.id);
+            *self.buckets.as_mut_slice().at_mut(bucket) = 0;
+            self.entries.pop();
+        }
+        if !few {
+            self.buckets.fill(0);
+            self.entries.clear();
+        }
+        self.of_account.fill(0);
     }
 
     /// Adds an entry, or replaces the outcome of the one with the same id.
@@ -60,6 +77,9 @@ impl Day {
         match self.bucket(entry.account, &entry.id) {
             (_, Some(known)) => self.entries.as_mut_slice().at_mut(known).outcome = entry.outcome,
             (bucket, None) => {
+                if let Some(count) = self.of_account.get_mut(index(entry.account.get())) {
+                    *count = count.wrapping_add(1);
+                }
                 self.entries.push(entry);
                 *self.buckets.as_mut_slice().at_mut(bucket) = slot_of(self.entries.len());
             }
@@ -99,15 +119,42 @@ pub(crate) struct ClientOrderIds {
 }
 
 impl ClientOrderIds {
-    pub(crate) fn new(capacity: u32) -> ClientOrderIds {
+    pub(crate) fn new(capacity: u32, accounts: u32) -> ClientOrderIds {
         ClientOrderIds {
-            today: Day::new(capacity),
-            yesterday: Day::new(capacity),
+            today: Day::new(capacity, accounts),
+            yesterday: Day::new(capacity, accounts),
         }
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        slot_of(self.today.entries.len()) < self.today.capacity
+    /// Whether another id of the account can be remembered today.
+    #[inline]
+    pub(crate) fn has_room(&self, account: AccountId, is_exit: bool) -> bool {
+        self.full_at(account, is_exit).is_none()
+    }
+
+    /// How many ids may be remembered where there is no room for another one of the account: of all accounts, or of this
+    /// one. Neither keeps an exit of another account from being placed.
+    #[inline]
+    pub(crate) fn full_at(&self, account: AccountId, is_exit: bool) -> Option<u32> {
+        let Day {
+            entries,
+            of_account,
+            capacity,
+            ..
+        } = &self.today;
+        let kept = if is_exit {
+            0
+        } else {
+            capacity.wrapping_div(EXIT_RESERVE_DIVISOR)
+        };
+        let bound = capacity.saturating_sub(kept);
+        let share = capacity.saturating_sub(capacity.wrapping_div(OTHER_ACCOUNTS_DIVISOR));
+        let own = of_account.get(index(account.get())).copied().unwrap_or(0);
+        if slot_of(entries.len()) >= bound {
+            Some(bound)
+        } else {
+            (own >= share).then_some(share)
+        }
     }
 
     pub(crate) fn find(&self, account: AccountId, id: &ClientOrderId) -> Option<&Remembered> {

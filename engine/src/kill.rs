@@ -4,9 +4,10 @@ use crate::alert::{Alert, AlertKind};
 use crate::arena::{NIL, slot_of};
 use crate::closing::Closing;
 use crate::command::{Actor, KillScope, KillSwitch, Rearm};
-use crate::engine::{Engine, STRATEGY_STATES_MAX, Task};
+use crate::engine::{Engine, Task};
 use crate::event::{CancelReason, Event, EventBuffer, KillCause, TradingStateChanged};
 use crate::ids::{AccountId, StrategyId};
+use crate::limits::{STRATEGY_STATES_MAX, STRATEGY_STATES_OF_ACCOUNT_MAX};
 use crate::rejection::Refusal;
 use crate::sweep::{Filter, Sweep};
 use crate::terms::TradingState;
@@ -155,14 +156,16 @@ impl Engine {
         strategy: StrategyId,
         state: TradingState,
     ) -> Result<(), Refusal> {
-        let full = self.strategy_states.len() >= STRATEGY_STATES_MAX;
+        let of_account = self.strategy_states.iter().filter(|entry| entry.0 == account);
+        let full = self.strategy_states.len() >= STRATEGY_STATES_MAX
+            || of_account.count() >= STRATEGY_STATES_OF_ACCOUNT_MAX;
         let same =
             |entry: &&mut (AccountId, StrategyId, TradingState)| entry.0 == account && entry.1 == strategy;
         match self.strategy_states.iter_mut().find(same) {
             Some(entry) => entry.2 = state,
             None if full => {
                 return Err(Refusal::InvalidDefinition(
-                    "too many strategies are outside the normal state",
+                    "too many strategies are stopped one by one: stop the account",
                 ));
             }
             None => self.strategy_states.push((account, strategy, state)),

@@ -48,6 +48,15 @@ pub const POSITION_KEYS_MAX: u32 = 1 << 26;
 /// `client_order_id`s a day that an engine can be built for.
 pub const CLIENT_ORDER_IDS_MAX: u32 = 1 << 26;
 
+/// This part of a day's `client_order_id`s is out of reach of any single account.
+pub const OTHER_ACCOUNTS_DIVISOR: u32 = 4;
+
+/// Strategies that may be outside the normal state at once, over all accounts.
+pub const STRATEGY_STATES_MAX: usize = 1_024;
+
+/// And those of one account: nobody keeps the strategies of others from being stopped.
+pub const STRATEGY_STATES_OF_ACCOUNT_MAX: usize = 64;
+
 /// Strategies that may have limits of their own, over all accounts: they are searched for each order of an account that
 /// has any.
 pub const STRATEGY_LIMITS_MAX: usize = 1_024;

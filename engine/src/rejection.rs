@@ -89,6 +89,8 @@ pub enum RejectCode {
     PositionCapacity = 402,
     UnknownAccount = 403,
     ClientOrderIdReused = 404,
+    /// `limit` ids are remembered today, of the account or of all.
+    ClientOrderIdCapacity = 405,
 }
 
 impl RejectCode {
@@ -134,7 +136,7 @@ impl RejectCode {
             Incompatible => "order_attributes",
             TriggerCrossed | NotPending => "trigger_price",
             StopBeyondTarget | TrailingShare => "position_conditions",
-            OrderCapacity | PositionCapacity | UnknownAccount => "capacity",
+            OrderCapacity | PositionCapacity | ClientOrderIdCapacity | UnknownAccount => "capacity",
             ClientOrderIdReused => "duplicate_client_id",
         }
     }
@@ -376,6 +378,10 @@ impl fmt::Display for Rejection {
             TrailingShare => f.write_str("A trailing stop's percentage must be above 0 and below 100"),
             OrderCapacity => write!(f, "The engine holds its maximum of {limit} open orders"),
             PositionCapacity => write!(f, "The engine holds its maximum of {limit} positions"),
+            ClientOrderIdCapacity => write!(
+                f,
+                "The engine remembers its maximum of {limit} client_order_ids today: send the order without one"
+            ),
             UnknownAccount => f.write_str("Unknown account"),
             ClientOrderIdReused => f.write_str("client_order_id was already used with a different order"),
         }

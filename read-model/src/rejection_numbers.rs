@@ -100,10 +100,27 @@ fn unit(code: RejectCode) -> Unit {
         | PostOnlyWouldCross
         | TriggerCrossed
         | StopBeyondTarget => Unit::Rupees,
-        PositionLimit | QuantityBelowOne | QuantityAboveLimit | OrderToPositionRatio | LotSize
-        | FreezeQuantity | SymbolPosition | Holdings | OrderRate | DailyOrders | ModifyCap | FillOrKill
-        | MinimumQuantity | DisclosedQuantity | DuplicateBurst | RepeatedExecution | OrderCapacity
-        | PositionCapacity | StaleProtection | StaleReference => Unit::Count,
+        PositionLimit
+        | QuantityBelowOne
+        | QuantityAboveLimit
+        | OrderToPositionRatio
+        | LotSize
+        | FreezeQuantity
+        | SymbolPosition
+        | Holdings
+        | OrderRate
+        | DailyOrders
+        | ModifyCap
+        | FillOrKill
+        | MinimumQuantity
+        | DisclosedQuantity
+        | DuplicateBurst
+        | RepeatedExecution
+        | OrderCapacity
+        | ClientOrderIdCapacity
+        | PositionCapacity
+        | StaleProtection
+        | StaleReference => Unit::Count,
         NoLastPrice | StopLossMissing | RiskRewardRatio | RiskZero | PriceSanity | CircuitBreaker
         | Session | IntradayEnded | UnknownInstrument | MisNotAllowed | Banned | GoodTillInPast
         | Incompatible | NotPending | TrailingShare | UnknownAccount | ClientOrderIdReused => Unit::None,

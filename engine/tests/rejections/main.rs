@@ -326,7 +326,8 @@ fn after(code: RejectCode) -> Option<RejectCode> {
         OrderCapacity => PositionCapacity,
         PositionCapacity => UnknownAccount,
         UnknownAccount => ClientOrderIdReused,
-        ClientOrderIdReused => return None,
+        ClientOrderIdReused => ClientOrderIdCapacity,
+        ClientOrderIdCapacity => return None,
     })
 }
 

@@ -566,6 +566,15 @@ fn book_and_capacity() -> Vec<Row> {
             "alice buy 1 @ 99.00 id first\n alice buy 2 @ 99.00 id first",
             "client_order_id was already used with a different order",
         ),
+        // A quarter of the four is for other accounts.
+        row(
+            ClientOrderIdCapacity,
+            "",
+            "alice buy 1 @ 99.00 id a\n alice buy 1 @ 99.00 id b\n alice buy 1 @ 99.00 id c",
+            "alice buy 1 @ 99.00 id a\n alice buy 1 @ 99.00 id b\n alice buy 1 @ 99.00 id c
+             alice buy 1 @ 99.00 id d",
+            "The engine remembers its maximum of 3 client_order_ids today: send the order without one",
+        ),
     ]
 }
 
