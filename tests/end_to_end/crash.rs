@@ -1,5 +1,8 @@
 //! SIGKILL at random moments under load: nothing acknowledged is lost, nothing happens twice.
 //!
+//! Every start is checked for all that was acknowledged since the last check, and every [`WHOLE_CHECK_CYCLES`]th and the
+//! last for everything that ever was: to read every order of a growing history each time would make a run quadratic.
+//!
 //! `CRASH_CYCLES` sets how often (10 by default), `CRASH_SEED` repeats the random choices of a run as far as the
 //! operating system's timing allows.
 
@@ -10,6 +13,7 @@ use serde_json::Value;
 
 use crate::crash_load::{Acknowledged, Sent, Trader};
 use crate::support::Random;
+use crate::support::http::Client;
 use crate::support::server::{Account, MARKET, Server, Site};
 
 const fn trader(name: &'static str) -> Account {
@@ -27,8 +31,29 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// Cycles after which a start is checked for everything that was ever acknowledged.
+const WHOLE_CHECK_CYCLES: u64 = 25;
+
+/// What one account sent.
+#[derive(Default)]
+struct Orders {
+    sent: Vec<Sent>,
+    /// How many of them a check has found since they were acknowledged.
+    checked: usize,
+}
+
+impl Orders {
+    /// The largest order id among the first `checked`: what came later has a larger one.
+    fn highest_checked(&self) -> u64 {
+        let ids = self.sent[..self.checked]
+            .iter()
+            .filter_map(|sent| sent.answer.as_ref());
+        ids.map(|answer| answer.order_id).max().unwrap_or(0)
+    }
+}
+
 /// Everything that was ever sent, by account.
-type Ledger = BTreeMap<&'static str, Vec<Sent>>;
+type Ledger = BTreeMap<&'static str, Orders>;
 
 #[test]
 fn killed_at_any_moment_it_keeps_what_it_acknowledged() {
@@ -55,8 +80,12 @@ fn killed_at_any_moment_it_keeps_what_it_acknowledged() {
             replay.last_seq.to_string(),
             "cycle {cycle}"
         );
-        for (account, sent) in &mut ledger {
-            check_account(&site, &server, account, sent, cycle);
+        let whole = (cycle + 1) % WHOLE_CHECK_CYCLES == 0 || cycle + 1 == cycles;
+        for (account, orders) in &mut ledger {
+            check_account(&site, &server, account, orders, cycle, whole);
+        }
+        if whole {
+            eprintln!("cycle {cycle}: all is there up to seq {}", replay.last_seq);
         }
         if cycle % 3 == 2 {
             let hash = server.stop_with_hash();
@@ -73,7 +102,7 @@ fn killed_at_any_moment_it_keeps_what_it_acknowledged() {
     assert_eq!(site.replay().state_hash, hash);
     let acknowledged = ledger
         .values()
-        .flatten()
+        .flat_map(|orders| &orders.sent)
         .filter(|sent| sent.answer.is_some())
         .count();
     let floor = usize::try_from(cycles * 20).unwrap();
@@ -100,55 +129,63 @@ fn load_and_kill(site: &Site, server: Server, cycle: u64, random: &mut Random, l
         let sent = thread
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        ledger.entry(name).or_default().extend(sent);
+        ledger.entry(name).or_default().sent.extend(sent);
     }
 }
 
 /// Every acknowledged order is there once, with a status that follows from the acknowledged one; of the others the
-/// outcome is learnt by sending them again.
-fn check_account(site: &Site, server: &Server, account: &str, sent: &mut [Sent], cycle: u64) {
+/// outcome is learnt by sending them again. `whole` looks at everything; else at what is newer than the last check.
+fn check_account(site: &Site, server: &Server, account: &str, orders: &mut Orders, cycle: u64, whole: bool) {
+    if whole {
+        orders.checked = 0;
+    }
+    let above = orders.highest_checked();
     let mut client = server.client_of(site, account);
-    let rows = history(&mut client, account);
+    let mut rows = history(&mut client, account, above);
     let what = |order: &Sent| format!("cycle {cycle}, {}", order.client_order_id);
-    for order in &*sent {
-        let found = rows.get(&order.client_order_id).map_or(0, Vec::len);
+    let mut learnt_from = orders.sent.len();
+    for (at, order) in orders.sent.iter_mut().enumerate().skip(orders.checked) {
+        let found = rows.remove(&order.client_order_id).unwrap_or_default();
         match &order.answer {
             Some(answer) => {
-                assert_eq!(found, 1, "{}", what(order));
-                check_row(order, answer, &rows[&order.client_order_id][0], &what(order));
+                assert_eq!(found.len(), 1, "{}: {found:?}", what(order));
+                check_row(order, answer, &found[0], &what(order));
             }
-            None => assert!(found <= 1, "{}", what(order)),
+            None => {
+                assert!(found.len() <= 1, "{}: {found:?}", what(order));
+                let answer = client.post("/api/oms/orders", &order.body);
+                let learnt = Acknowledged::of(answer.status, &answer.json());
+                if let Some(row) = found.first() {
+                    assert_eq!(row["id"].as_u64(), Some(learnt.order_id), "{}", what(order));
+                }
+                order.answer = Some(learnt);
+                learnt_from = learnt_from.min(at);
+            }
         }
     }
-    let known: usize = rows.values().map(Vec::len).sum();
-    assert!(
-        known <= sent.len(),
-        "cycle {cycle}: {account} has {known} orders, sent {}",
-        sent.len()
-    );
-    for order in sent.iter_mut().filter(|order| order.answer.is_none()) {
-        let answer = client.post("/api/oms/orders", &order.body);
-        let learnt = Acknowledged::of(answer.status, &answer.json());
-        if let Some(row) = rows.get(&order.client_order_id).and_then(|rows| rows.first()) {
-            assert_eq!(row["id"].as_u64(), Some(learnt.order_id), "{}", what(order));
-        }
-        order.answer = Some(learnt);
-    }
+    // Nor is an order there that an earlier check has seen, or that nobody sent.
+    assert!(rows.is_empty(), "cycle {cycle}: {account} also has {rows:?}");
+    // What has only just been learnt is for the next check to find.
+    orders.checked = learnt_from;
     // To ask again for one that was answered gives the same answer.
-    if let Some(order) = sent.last() {
+    if let Some(order) = orders.sent.last() {
         let answer = client.post("/api/oms/orders", &order.body);
         let again = Acknowledged::of(answer.status, &answer.json());
         assert_eq!(Some(again), order.answer, "{}", what(order));
     }
 }
 
-/// Today's orders of the account by `client_order_id`.
-fn history(client: &mut crate::support::http::Client, account: &str) -> BTreeMap<String, Vec<Value>> {
+/// Today's orders of the account with ids above `above`, by `client_order_id`.
+fn history(client: &mut Client, account: &str, above: u64) -> BTreeMap<String, Vec<Value>> {
     let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut path = "/api/oms/orders?limit=200".to_owned();
     loop {
         let page = client.get(&path).expect(200);
+        // The newest come first.
         for row in page["orders"].as_array().unwrap() {
+            if row["id"].as_u64().unwrap() <= above {
+                return rows;
+            }
             assert_eq!(row["account"], account, "{row}");
             let id = row["client_order_id"]
                 .as_str()
