@@ -11,7 +11,7 @@ use engine::{
 };
 use serde_json::{Value, json};
 
-use super::support::{Fixture, ORDER, Says, Setup, accept_everything, accepted, fill, request};
+use super::support::{Fixture, ORDER, PATIENCE, Says, Setup, accept_everything, accepted, fill, request};
 use super::ws::Socket;
 
 /// Behaves by the quantity of a new order and by the id of an old one.
@@ -404,14 +404,14 @@ fn a_full_ring_is_told_and_nothing_is_lost() {
         request_ring: 4,
         ..Setup::default()
     });
-    fixture.engine_paused.store(true, Ordering::Release);
+    fixture.pause_engine();
     let mut client = fixture.connect();
     client.send(&request("POST", "/api/oms/orders", "", ORDER).repeat(6));
     // The refusal of a seventh, on another connection, shows that the six were seen.
     let refused = fixture.call("POST", "/api/oms/orders", ORDER);
     assert_eq!((refused.status, refused.field("retry-after")), (503, "1"));
     assert_eq!(refused.json()["code"], "busy");
-    fixture.engine_paused.store(false, Ordering::Release);
+    fixture.resume_engine();
     let statuses: Vec<u16> = (0..6).map(|_| client.response(false).status).collect();
     assert_eq!(statuses, [201, 201, 201, 201, 503, 503]);
     assert_eq!(fixture.call("POST", "/api/oms/orders", ORDER).status, 201);
@@ -492,21 +492,28 @@ fn a_reply_that_the_journal_holds_too_long_becomes_unknown() {
 
 #[test]
 fn nothing_leaves_before_it_is_released() {
+    let (arrival, arrived) = std::sync::mpsc::channel();
     let fixture = Fixture::start(Setup {
         release: false,
+        script: Box::new(move |input, next| {
+            arrival.send(()).unwrap();
+            accept_everything(input, next)
+        }),
         ..Setup::default()
     });
     let mut first = fixture.connect();
     let mut second = fixture.connect();
     first.send(&request("POST", "/api/oms/orders", "", ORDER));
+    arrived.recv_timeout(PATIENCE).unwrap();
     let answer = first.stream.get_ref().try_clone().unwrap();
     answer
         .set_read_timeout(Some(std::time::Duration::from_millis(300)))
         .unwrap();
     let early = std::io::Read::read(&mut &answer, &mut [0; 1]);
     assert_eq!(early.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
-    answer.set_read_timeout(Some(super::support::PATIENCE)).unwrap();
+    answer.set_read_timeout(Some(PATIENCE)).unwrap();
     second.send(&request("POST", "/api/oms/orders", "", ORDER));
+    arrived.recv_timeout(PATIENCE).unwrap();
     fixture.release(1);
     assert_eq!(first.response(false).json()["order_id"], 1);
     fixture.release(2);

@@ -21,7 +21,7 @@ use engine::{
 use serde_json::Value;
 
 /// How long anything in a test may take before the test has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const MAIN: AccountId = AccountId::new(0);
 pub(crate) const DESK: AccountId = AccountId::new(1);
@@ -102,7 +102,9 @@ pub(crate) struct Fixture {
     /// Events that no request asked for.
     pub(crate) inject: mpsc::Sender<Vec<Event>>,
     /// While set, the scripted engine takes nothing from its ring.
-    pub(crate) engine_paused: Arc<AtomicBool>,
+    engine_paused: Arc<AtomicBool>,
+    /// Set by the scripted engine while it sees that it is paused.
+    engine_rests: Arc<AtomicBool>,
     pub(crate) disk_low: Arc<AtomicBool>,
     /// Heads (and bodies) that reached the REST service.
     pub(crate) relayed: Arc<Mutex<Vec<String>>>,
@@ -142,7 +144,7 @@ impl Fixture {
         let released = Arc::new(AtomicU64::new(0));
         let (inject, injected) = mpsc::channel();
         let (stop, engine_stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let engine_paused = Arc::new(AtomicBool::new(false));
+        let (engine_paused, engine_rests) = (Arc::default(), Arc::default());
         let engine = ScriptedEngine {
             script: setup.script,
             requests: engine_requests,
@@ -153,6 +155,7 @@ impl Fixture {
             doorbell: doorbell.clone(),
             clock: latency.clock().clone(),
             paused: Arc::clone(&engine_paused),
+            rests: Arc::clone(&engine_rests),
             stop: Arc::clone(&engine_stop),
             seq: 0,
             next_order: 1,
@@ -170,6 +173,7 @@ impl Fixture {
             doorbell,
             inject,
             engine_paused,
+            engine_rests,
             disk_low,
             relayed,
             allocations: Arc::clone(&allocations),
@@ -207,6 +211,19 @@ impl Fixture {
     pub(crate) fn release(&self, seq: u64) {
         self.released.store(seq, Ordering::Release);
         self.doorbell.ring();
+    }
+
+    /// The scripted engine takes nothing more from its ring when this returns: it may have been about to take one.
+    pub(crate) fn pause_engine(&self) {
+        self.engine_paused.store(true, Ordering::Release);
+        self.engine_rests.store(false, Ordering::Release);
+        while !self.engine_rests.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn resume_engine(&self) {
+        self.engine_paused.store(false, Ordering::Release);
     }
 
     pub(crate) fn begin_stop(&self) {
@@ -309,6 +326,7 @@ struct ScriptedEngine {
     doorbell: Doorbell,
     clock: StampClock,
     paused: Arc<AtomicBool>,
+    rests: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     seq: u64,
     next_order: u64,
@@ -317,11 +335,11 @@ struct ScriptedEngine {
 impl ScriptedEngine {
     fn run(mut self) {
         while !self.stop.load(Ordering::Acquire) {
+            let rests = self.paused.load(Ordering::Acquire);
+            self.rests.store(rests, Ordering::Release);
             if let Ok(events) = self.injected.try_recv() {
                 self.decide(None, events);
-            } else if !self.paused.load(Ordering::Acquire)
-                && let Ok(request) = self.requests.pop()
-            {
+            } else if !rests && let Ok(request) = self.requests.pop() {
                 self.serve(request);
             } else {
                 std::thread::sleep(Duration::from_micros(50));
