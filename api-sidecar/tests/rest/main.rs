@@ -6,7 +6,6 @@ mod charges;
 mod csv;
 mod floor;
 mod latency;
-mod million;
 mod paging;
 mod server;
 mod shapes;
