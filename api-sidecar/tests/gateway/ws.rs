@@ -373,14 +373,25 @@ fn what_breaks_the_protocol_is_closed_with_a_code() {
     assert!(close, "{rest:?}");
 }
 
+/// A connection that holds little on its way: it is full soon, and long before it would count as dead.
+fn narrow(fixture: &Fixture) -> TcpStream {
+    let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    raw.set_recv_buffer_size(4_096).unwrap();
+    raw.set_tcp_mss(1_200).unwrap();
+    raw.connect(&fixture.address.into()).unwrap();
+    let stream = TcpStream::from(raw);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
 #[test]
 fn a_slow_reader_is_closed_and_harms_nobody() {
     let fixture = Fixture::start(Setup::default());
-    let slow = Socket::local(&fixture);
+    let slow = Socket::over(narrow(&fixture));
     let mut quick = Socket::local(&fixture);
-    const ROUNDS: u64 = 400;
+    const ROUNDS: u64 = 60;
     const BATCH: u64 = 100;
-    // About 13 MB: more than the queue and the socket's buffers on both sides hold.
+    // About 2 MB: several times what the queue and the buffers of a narrow connection hold on both sides.
     for round in 0..ROUNDS {
         let events = (0..BATCH).map(|at| fill(MAIN, round * BATCH + at + 1)).collect();
         fixture.inject.send(events).unwrap();
