@@ -175,10 +175,14 @@ impl Running {
     }
 
     pub(crate) fn wait_for_state(&self, state: State) -> String {
+        let mut reason = String::new();
+        // Both at one look: a moment later the state may be another.
         self.wait_until("the projector changes its state", |status| {
-            status.state().0 == state
+            let (found, why) = status.state();
+            reason = why;
+            found == state
         });
-        self.status.state().1
+        reason
     }
 
     pub(crate) fn stop(mut self) {
