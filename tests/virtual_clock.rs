@@ -103,11 +103,13 @@ impl Venue {
             let due = self.replica.engine().next_deadline().unwrap_or(until);
             now = due.max(now).min(step).min(until);
             self.clock.set(now);
-            self.wait_until(|venue| {
-                let due = venue.replica.engine().next_deadline();
-                venue.clock.is_noticed() && due.is_none_or(|due| due > now)
-            });
+            self.wait_until(|venue| venue.clock.is_noticed() && venue.has_done_what_is_due());
         }
+    }
+
+    fn has_done_what_is_due(&self) -> bool {
+        let due = self.replica.engine().next_deadline();
+        due.is_none_or(|due| due > self.clock.now())
     }
 
     fn send(&mut self, command: Command) {
@@ -119,7 +121,8 @@ impl Venue {
         self.gateway
             .push(request)
             .expect("one request at a time fits the ring");
-        self.wait_until(|venue| venue.commands.len() > count);
+        // What it sets off at this very instant comes before the next command of the same instant.
+        self.wait_until(|venue| venue.commands.len() > count && venue.has_done_what_is_due());
     }
 
     /// The state hash of the engine thread, and everything that it journaled.
