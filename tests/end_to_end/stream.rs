@@ -2,6 +2,7 @@
 //! lost connections and restarts; and reads that never lag behind what anyone was told.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -350,7 +351,7 @@ fn reads_follow_replies_across_lanes_accounts_and_connections() {
 #[test]
 fn after_a_kill_the_old_client_comes_back_within_its_five_tries() {
     let site = Site::with_accounts(&[FREE]);
-    let server = site.start(QUIET);
+    let server = site.start_at(SocketAddr::from(([127, 80, 0, 2], 0)), QUIET);
     let address = server.address();
     let mut client = server.client_of(&site, "free");
     for _ in 0..50 {
@@ -361,10 +362,8 @@ fn after_a_kill_the_old_client_comes_back_within_its_five_tries() {
     let mut socket = server.socket_of(&site, "free");
     server.kill();
     assert!(socket.hear().is_none());
-    let mut command = site.command(QUIET);
-    command.args(["--listen", &address.to_string()]);
     let restarted = std::thread::scope(|scope| {
-        let starting = scope.spawn(|| site.start_command(command));
+        let starting = scope.spawn(|| site.start_at(address, QUIET));
         // The waits of the existing client (CONTRACT.md section 1).
         let came_back = [2, 4, 6, 8, 10].into_iter().any(|seconds| {
             std::thread::sleep(Duration::from_secs(seconds));

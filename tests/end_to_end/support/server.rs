@@ -178,6 +178,18 @@ impl Site {
         self.start_command(self.command(flags))
     }
 
+    /// As [`Site::start`], at this address: with port 0 a free one, or one that an earlier server had. On a loopback address
+    /// that no other test uses nobody takes that port meanwhile.
+    #[allow(
+        dead_code,
+        reason = "not every target that shares this support comes back to a port"
+    )]
+    pub fn start_at(&self, listen: SocketAddr, flags: &[&str]) -> Server {
+        let mut command = self.command(flags);
+        command.args(["--listen", &listen.to_string()]);
+        self.start_command(command)
+    }
+
     /// As [`Site::start`], of a command with something of its own.
     pub fn start_command(&self, command: Command) -> Server {
         Server::start(command, &self.log())
