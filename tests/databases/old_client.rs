@@ -13,6 +13,7 @@ use crate::journal::Journal;
 use crate::reader::Reader;
 use crate::session::{START_NS, Session, today};
 use crate::support::http::Client;
+use crate::support::reconciled;
 use crate::support::server::{COUNTER, FREE, QUIET, Site};
 
 const OLD_SCHEMA: &str = include_str!("../../persistence-writer/tests/projector/old_schema.sql");
@@ -208,7 +209,7 @@ fn session_of_a_server(prepare: &str) {
     );
     let compare_all = |main: &mut Client, when: &str| {
         // So that the tables are where the API is.
-        let report = main.get("/api/oms/reconcile").expect(200);
+        let report = reconciled(main);
         assert_eq!(report["status"], "matched", "{when}: {report}");
         let today = database.one("SELECT (now() AT TIME ZONE 'Asia/Kolkata')::date");
         let accounts = ["main", "counter", "free"];

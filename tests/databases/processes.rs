@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, Database};
 use crate::support::http::Client;
 use crate::support::server::{FREE, QUIET, Server, Site, pinion};
-use crate::support::wait_for;
+use crate::support::{reconciled, wait_for};
 
 const OLD_SCHEMA: &str = include_str!("../../persistence-writer/tests/projector/old_schema.sql");
 
@@ -70,7 +70,7 @@ fn of_two_processes_on_one_database_the_older_is_fenced() {
         place(&mut newer.client_of(&copy, "free"));
         orders += 1;
         wait_until_written(&newer);
-        let report = newer.client().get("/api/oms/reconcile").expect(200);
+        let report = reconciled(&mut newer.client());
         assert_eq!(report["status"], "matched", "{report}");
         assert_eq!(
             database.one("SELECT count(*) FROM orders"),
@@ -252,14 +252,11 @@ fn a_role_of_least_privilege_suffices() {
     fill(&database, &site, &url);
     let server = start(&site, &url);
     let mut main = server.client();
-    let report = wait_for("a comparison", || {
-        let answer = main.get("/api/oms/reconcile");
-        (answer.status == 200).then(|| answer.json())
-    });
+    let report = reconciled(&mut main);
     assert_eq!(report["status"], "matched", "{report}");
     // What somebody changed is found and logged.
     database.execute("UPDATE orders SET quantity = 2 WHERE id = (SELECT min(id) FROM orders)");
-    let report = main.get("/api/oms/reconcile").expect(200);
+    let report = reconciled(&mut main);
     assert_eq!(report["count"], 1, "{report}");
     let issues =
         "SELECT count(*) FROM v_reconciliation_issues WHERE issue_type = 'OTHER' AND internal_quantity = 1
@@ -272,7 +269,7 @@ fn a_role_of_least_privilege_suffices() {
     wait_for("the tables are filled again", || {
         (database.one("SELECT count(*) FROM orders") == FILLED.to_string()).then_some(())
     });
-    let report = main.get("/api/oms/reconcile").expect(200);
+    let report = reconciled(&mut main);
     assert_eq!(report["status"], "matched", "{report}");
     assert_eq!(database.one("SELECT count(*) FROM pinion.dead_letter"), "0");
     // And it may not do more.

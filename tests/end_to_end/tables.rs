@@ -5,6 +5,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use crate::life_of_an_order::{limit, trade};
+use crate::support::reconciled;
 use crate::support::server::{COUNTER, FREE, QUIET, Site, pinion};
 
 /// What an operator may do to the file with any tool.
@@ -42,7 +43,7 @@ fn a_reconciliation_finds_what_was_changed_in_the_tables() {
         .post("/api/oms/orders", &limit("SELL", 1, "2460.00"))
         .expect(201);
     let mut client = server.client();
-    let report = client.get("/api/oms/reconcile").expect(200);
+    let report = reconciled(&mut client);
     assert_eq!(report["status"], "matched", "{report}");
     assert_eq!(report["compared"]["open_orders"], 1);
     assert_eq!(report["compared"]["open_positions"], 2);
@@ -56,7 +57,7 @@ fn a_reconciliation_finds_what_was_changed_in_the_tables() {
 
     let sql = "UPDATE positions SET quantity = 11 WHERE quantity = 10";
     assert_eq!(tamper(&site, sql), 1);
-    let report = client.get("/api/oms/reconcile").expect(200);
+    let report = reconciled(&mut client);
     assert_eq!(report["status"], "different");
     let quantity = ("tables".to_owned(), "QUANTITY_MISMATCH".to_owned());
     assert_eq!(found(&report), [quantity]);
@@ -113,7 +114,7 @@ fn the_old_backends_queries_answer_what_the_api_answers() {
     )
     .expect(200);
     // So that the tables are where the API is.
-    let report = main.get("/api/oms/reconcile").expect(200);
+    let report = reconciled(&mut main);
     assert_eq!(report["status"], "matched", "{report}");
 
     let tables = rusqlite::Connection::open(site.data_dir().join("pinion.db")).unwrap();

@@ -28,6 +28,15 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// A comparison of the engine with the tables, once they can be compared: a server that has just started may still be busy
+/// making them.
+pub fn reconciled(client: &mut http::Client) -> serde_json::Value {
+    wait_for("a comparison", || {
+        let answer = client.get("/api/oms/reconcile");
+        (answer.status == 200).then(|| answer.json())
+    })
+}
+
 /// SplitMix64: random choices that a printed seed repeats.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
