@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::life_of_an_order::{limit, trade};
 use crate::support::server::{Account, COUNTER, FREE, QUIET, Server, Site};
-use crate::support::wait_for;
 use crate::support::websocket::Socket;
+use crate::support::{reconciled, wait_for};
 
 const ORDERS: &str = "/api/oms/orders";
 
@@ -161,10 +161,14 @@ fn limits_that_come_near_are_told() {
         "4 messages for 0 fills",
     );
 
+    // A machine that is too busy to take them within a second is asked again.
     let mut quick = server.socket_of(&site, "quick");
-    for _ in 0..60 {
-        quick.say(&json!({"type": "order:place", "data": limit("BUY", 1, "2440.00")}).to_string());
-    }
+    let order = json!({"type": "order:place", "id": "burst", "data": limit("BUY", 1, "2440.00")}).to_string();
+    wait_for("a burst that comes near to the limit", || {
+        (0..60).for_each(|_| quick.say(&order));
+        (0..60).for_each(|_| drop(quick.until("reply")));
+        (!listed(&server, "order_rate_near_limit").is_empty()).then_some(())
+    });
     everywhere(
         &site,
         &server,
@@ -272,44 +276,57 @@ fn tables_that_fall_behind_are_told_and_know_it_afterwards() {
     rows_of_orders(&site, 2);
     let mut hears = server.socket();
     let lock = tables(&site);
+    let place = || {
+        let order = limit("SELL", 1, "2460.00");
+        server.client().post(ORDERS, &order).expect(201)
+    };
+    let lag_beyond = |least: u64| {
+        wait_for("the lag in the health", || {
+            let answer = server.client().get("/api/oms/health");
+            let lag = answer.json()["tables"]["lag"].as_u64()?;
+            (answer.status == 503 && lag > least).then(|| answer.json())
+        })
+    };
+    // A second is soon over on a busy machine: they may have been behind without us, and told that. After the second
+    // comparison it has been seen that they no longer are.
+    let settle = || (0..2).for_each(|_| drop(reconciled(&mut server.client())));
+    settle();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    server
-        .client()
-        .post(ORDERS, &limit("SELL", 1, "2460.00"))
-        .expect(201);
-    let heard = pushed(&mut hears, "database_behind");
-    assert_eq!(heard["severity"], "WARNING", "{heard}");
-    assert_eq!(listed(&server, "database_behind").len(), 1);
-    let health = wait_for("the reason in the health", || {
-        let answer = server.client().get("/api/oms/health");
-        (answer.status == 503).then(|| answer.json())
-    });
+    let before = listed(&server, "database_behind");
+    place();
+    let health = lag_beyond(0);
     assert_eq!(health["components"]["database"], false, "{health}");
-    assert!(health["tables"]["lag"].as_u64().unwrap() > 0, "{health}");
-    lock.execute_batch("ROLLBACK").unwrap();
-    let message = heard["message"].as_str().unwrap().to_owned();
+    let told = wait_for("the alert", || {
+        listed(&server, "database_behind").get(before.len()).cloned()
+    });
+    assert_eq!(told["severity"], "WARNING", "{told}");
+    while pushed(&mut hears, "database_behind")["message"] != told["message"] {}
+    // It goes on, and is not told again.
+    (0..3).for_each(|_| drop(place()));
+    lag_beyond(3);
     assert_eq!(
-        rows(&site, "database_behind", 1),
-        [("WARNING".to_owned(), message)]
+        listed(&server, "database_behind").len(),
+        before.len() + 1,
+        "once, while it lasts"
     );
+    lock.execute_batch("ROLLBACK").unwrap();
+    let found = rows(&site, "database_behind", before.len() + 1);
+    let message = told["message"].as_str().unwrap().to_owned();
+    assert_eq!(found[before.len()], ("WARNING".to_owned(), message));
     wait_for("health", || {
         (server.client().get("/api/oms/health").status == 200).then_some(())
     });
-    assert_eq!(
-        listed(&server, "database_behind").len(),
-        1,
-        "once, while it lasted"
-    );
+    settle();
 
     // It was over, so the next time is told again.
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    server
-        .client()
-        .post(ORDERS, &limit("SELL", 1, "2460.00"))
-        .expect(201);
-    pushed(&mut hears, "database_behind");
+    let before = listed(&server, "database_behind").len();
+    place();
+    wait_for("the next alert", || {
+        (listed(&server, "database_behind").len() > before).then_some(())
+    });
     lock.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(rows(&site, "database_behind", 2).len(), 2);
+    assert!(rows(&site, "database_behind", before + 1).len() > before);
 }
 
 #[track_caller]
