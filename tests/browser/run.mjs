@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const WAIT_MS = 20_000;
+// Longer than anything takes on a busy machine: nothing here measures time.
+const WAIT_MS = 60_000;
 
 // Far enough below the market to rest, near enough for the price checks.
 const RESTING_ORDER = {
