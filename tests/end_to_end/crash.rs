@@ -123,7 +123,7 @@ fn load_and_kill(site: &Site, server: Server, cycle: u64, random: &mut Random, l
             (account.name, std::thread::spawn(move || trader.run()))
         })
         .collect();
-    std::thread::sleep(Duration::from_millis(150 + random.below(850)));
+    std::thread::sleep(Duration::from_millis(100 + random.below(500)));
     server.kill();
     for (name, thread) in traders {
         let sent = thread

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::http::Client;
 use super::websocket::Socket;
-use super::{PATIENCE, wait_for};
+use super::{PATIENCE, patiently, wait_for};
 
 /// Flags of most tests: nobody trades but the test's own clients, and waiting costs no core.
 pub const QUIET: &[&str] = &["--market", "none", "--wait", "park"];
@@ -241,14 +241,7 @@ pub fn run_to_end(mut command: Command) -> Output {
 }
 
 fn wait_bounded(child: &mut Child) -> Option<ExitStatus> {
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Some(status);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    None
+    patiently(|| child.try_wait().unwrap())
 }
 
 /// A running server, ended with its guard.
@@ -280,7 +273,11 @@ impl Server {
             stdout,
             log: log.to_owned(),
         };
-        let Ok(line) = server.stdout.recv_timeout(PATIENCE) else {
+        let first = patiently(|| match server.stdout.try_recv() {
+            Err(TryRecvError::Empty) => None,
+            line => Some(line.ok()),
+        });
+        let Some(line) = first.flatten() else {
             let log = fs::read_to_string(log).unwrap();
             panic!(
                 "the server was not ready: {:?}",
