@@ -11,6 +11,17 @@ say() {
     echo "setup: $*" >&2
 }
 
+# Runs a command that needs the network, up to three times: a mirror that is slow or away for a moment is no reason to go
+# without.
+again() {
+    for pause in 5 20; do
+        "$@" && return
+        say "$1 failed; trying again in $pause s"
+        sleep "$pause"
+    done
+    "$@"
+}
+
 # Echoes the command that runs another as root, or nothing where that is not possible.
 root_prefix() {
     if [ "$(id -u)" -eq 0 ]; then
@@ -41,9 +52,16 @@ install_packages() {
         return
     fi
     say "installing $*"
-    if ! { $as_root apt-get update -q && $as_root apt-get install -qy --no-install-recommends "$@"; } >&2; then
+    # Without fresh lists those that are there may do.
+    again apt_get update -q >&2 || say "apt-get could not read the lists of packages anew."
+    if ! again apt_get install -qy --no-install-recommends "$@" >&2; then
         say "apt-get could not install $*; please install them by hand."
     fi
+}
+
+# Asks nobody, and waits for whoever installs at the moment.
+apt_get() {
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"
 }
 
 # A Python environment with exactly the packages of its requirements file, made again when that changes.
@@ -54,23 +72,26 @@ install_client_tests() {
         return
     fi
     if ! { python3 -m venv --clear "$folder/.venv" &&
-        "$folder/.venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$folder/requirements.txt" &&
+        again "$folder/.venv/bin/pip" install --quiet --retries 10 --timeout 60 --disable-pip-version-check --no-deps -r "$folder/requirements.txt" &&
         cp "$folder/requirements.txt" "$folder/.venv/requirements.txt"; } >&2; then
         say "the Python environment of the client tests could not be made; they cannot run until it is."
     fi
 }
 
-# The packages of a folder's package-lock.json, again when that changes.
+# The packages of a folder's package-lock.json, again when that changes. A file that was only checked out anew is the same.
 install_node_packages() {
     folder=$1
     [ -f "$folder/package-lock.json" ] || return 0
-    stamp=$folder/node_modules/.package-lock.json
-    if [ -f "$stamp" ] && [ ! "$folder/package-lock.json" -nt "$stamp" ]; then
+    stamp=$folder/node_modules/.installed-lock.json
+    npms=$folder/node_modules/.package-lock.json
+    if cmp -s "$folder/package-lock.json" "$stamp" ||
+        { [ -f "$npms" ] && [ ! "$folder/package-lock.json" -nt "$npms" ]; }; then
         return
     fi
     if ! command -v npm >/dev/null 2>&1; then
         say "the tests in $folder need npm."
-    elif ! (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error) >&2; then
+    elif ! (cd "$folder" && again npm ci --no-audit --no-fund --loglevel=error --fetch-retries=5 &&
+        cp package-lock.json node_modules/.installed-lock.json) >&2; then
         say "npm ci failed in $folder; its tests cannot run until it succeeds."
     fi
 }
