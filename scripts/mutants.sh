@@ -36,7 +36,7 @@ status=0
 pass 60 "" --test=book --test=scenarios -- "$@" || status=$?
 go_on $status
 status=0
-pass 300 --iterate --lib --test=bounded_work --test=determinism --test=full_store --test=oracle_compare --test=rejections --test=snapshot -- "$@" ||
+pass 300 --iterate --lib --test=bounded_work --test=determinism --test=oracle_compare --test=rejections --test=scripted --test=snapshot -- "$@" ||
     status=$?
 go_on $status
 pass 300 --iterate --config=profile.mutants.package.engine.debug-assertions=false --test=scenarios --test=oracle_compare -- "$@"

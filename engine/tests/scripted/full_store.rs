@@ -2,22 +2,7 @@
 //! refused and a stop that is reached takes the place of the position's own exits (where there are none it waits:
 //! `exits_wait_for_room`).
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "test support shared with other tests"
-)]
-
-mod script;
-
-use engine::{Capacity, Engine, EventBuffer, Work};
-use script::Step;
+use crate::{engine, play};
 
 /// Sixteen orders fit, fifteen of which may be entries.
 const ORDERS: u32 = 16;
@@ -62,38 +47,13 @@ events
 
 #[test]
 fn exits_have_the_last_places_and_a_stop_takes_that_of_its_positions_own() {
-    let mut engine = Engine::new(Capacity {
-        accounts: 8,
-        instruments: 4,
-        orders: ORDERS,
-        positions: 64,
-        client_order_ids: 64,
+    // Of those that fill the store up only what follows is looked at.
+    let looks_at = |line: &str| {
+        let its_top = line.starts_with("top") && line.contains("@ 90.00 | none");
+        !(its_top || line.ends_with("bob buy 1 @ 90.00"))
+    };
+    let fill_up = usize::try_from(ORDERS - 1).expect("a small number");
+    play(&mut engine(ORDERS), SCRIPT, fill_up, looks_at, |engine| {
+        assert_eq!(engine.audit(), Ok(()));
     });
-    let mut text = String::new();
-    for line in SCRIPT.lines() {
-        match line.strip_suffix(" fill-up") {
-            Some(order) => (1..ORDERS).for_each(|_| text = format!("{text}{order}\n")),
-            None => text = format!("{text}{line}\n"),
-        }
-    }
-    let scenario = script::parse_file(&text);
-    let (mut events, mut seen) = (EventBuffer::new(), Vec::new());
-    for step in &scenario.steps {
-        match step {
-            Step::Do { command, .. } => {
-                events.clear();
-                assert_eq!(engine.apply(command, &mut events), Work::Done);
-                assert_eq!(engine.audit(), Ok(()));
-                let covered = events.iter().filter(|event| scenario.shown.covers(event));
-                seen.extend(covered.map(|event| script::show_event(event, &scenario.names)));
-            }
-            Step::Events { line, expected } => {
-                // Of those that fill the store up only what follows is looked at.
-                seen.retain(|line| !line.ends_with("bob buy 1 @ 90.00"));
-                seen.retain(|line| !(line.starts_with("top") && line.contains("@ 90.00 | none")));
-                assert_eq!(&std::mem::take(&mut seen), expected, "line {line}");
-            }
-            _ => panic!("commands and events only"),
-        }
-    }
 }

@@ -1,21 +1,6 @@
 //! Ids go round in a window: one whose place an old open order still holds is skipped, and is nobody's.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "test support shared with other tests"
-)]
-
-mod script;
-
-use engine::{Capacity, Engine, EventBuffer, Work};
-use script::Step;
+use crate::{engine, play};
 
 /// Ids in the window of an engine with few orders.
 const WINDOW: usize = 1 << 16;
@@ -55,42 +40,8 @@ events
 
 #[test]
 fn an_id_that_is_skipped_is_nobodys() {
-    let mut engine = Engine::new(Capacity {
-        accounts: 8,
-        instruments: 4,
-        orders: 16,
-        positions: 64,
-        client_order_ids: 64,
-    });
-    let mut text = String::new();
-    for line in SCRIPT.lines() {
-        match line.strip_suffix(" fill-up") {
-            Some(order) => (1..WINDOW).for_each(|_| {
-                text.push_str(order);
-                text.push('\n');
-            }),
-            None => {
-                text.push_str(line);
-                text.push('\n');
-            }
-        }
-    }
-    let scenario = script::parse_file(&text);
-    let (mut events, mut seen) = (EventBuffer::new(), Vec::new());
-    for step in &scenario.steps {
-        match step {
-            Step::Do { command, .. } => {
-                events.clear();
-                assert_eq!(engine.apply(command, &mut events), Work::Done);
-                let covered = events.iter().filter(|event| scenario.shown.covers(event));
-                seen.extend(covered.map(|event| script::show_event(event, &scenario.names)));
-            }
-            Step::Events { line, expected } => {
-                seen.retain(|line| !line.contains(" IOC") && !line.contains(" 1 leaves 0 CANCELLED"));
-                assert_eq!(&std::mem::take(&mut seen), expected, "line {line}");
-            }
-            _ => panic!("commands and events only"),
-        }
-    }
+    let mut engine = engine(16);
+    let looks_at = |line: &str| !line.contains(" IOC") && !line.contains(" 1 leaves 0 CANCELLED");
+    play(&mut engine, SCRIPT, WINDOW - 1, looks_at, |_| ());
     assert_eq!(engine.audit(), Ok(()));
 }

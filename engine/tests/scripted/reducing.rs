@@ -1,21 +1,8 @@
 //! What may use the journal's reserve when the disk is nearly full: `Engine::only_reduces`.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "test support shared with other tests"
-)]
+use engine::{EventBuffer, Seq, Work};
 
-mod script;
-
-use engine::{Capacity, Engine, EventBuffer, Seq, Work};
-use script::Step;
+use crate::script::{self, Step};
 
 /// Lines that end in `# yes` or `# no` are only asked about; the others happen.
 const SCRIPT: &str = "
@@ -53,13 +40,7 @@ commands
 
 #[test]
 fn only_what_adds_to_no_position_may_use_the_reserve() {
-    let mut engine = Engine::new(Capacity {
-        accounts: 8,
-        instruments: 4,
-        orders: 1_024,
-        positions: 64,
-        client_order_ids: 64,
-    });
+    let mut engine = crate::engine(1_024);
     let lines: Vec<&str> = SCRIPT.lines().collect();
     let mut events = EventBuffer::new();
     let (mut seq, mut asked) = (0, 0);
