@@ -2,10 +2,9 @@
 
 use engine::Timestamp;
 use persistence_writer::projector::earlier::{History, Page, PageQuery, page};
-use persistence_writer::projector::{Kind, SqliteStore, TABLES, TableStore};
+use persistence_writer::projector::{Kind, TABLES, TableStore};
 
-use crate::cluster::Cluster;
-use crate::journal::Journal;
+use crate::both::{Both, all_of};
 use crate::rows::Cell;
 use crate::session::{START_NS, Session};
 
@@ -29,29 +28,11 @@ fn cells(page: &Page) -> Vec<(i64, Vec<(&'static str, Cell)>)> {
 #[test]
 fn both_databases_give_the_same_pages() {
     let session = Session::random(71, 4_000);
-    let journal = Journal::of(1, &session.commands);
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("pinion.db");
-    journal.project(SqliteStore::new(&file)).unwrap();
-    let database = Cluster::shared().database();
-    journal.project(database.store()).unwrap();
-    let (mut sqlite, mut postgres) = (SqliteStore::for_reading(&file), database.store());
+    let both = Both::with(&session);
+    let [mut sqlite, mut postgres] = both.stores();
     let second_day = Timestamp::start_of_trading_day(Timestamp::from_nanos(START_NS).trading_day() + 1);
     for of in [History::Orders, History::Trades, History::RoundTrips] {
-        let all = PageQuery {
-            of,
-            account: None,
-            symbol: None,
-            strategy: None,
-            order: None,
-            status: None,
-            from: None,
-            to: None,
-            before: None,
-            id: None,
-            limit: 500,
-            scan: 10_000,
-        };
+        let all = all_of(of, 500, 10_000);
         let text = |text: &str| Some(text.to_owned());
         let mut queries = vec![
             all.clone(),
@@ -89,7 +70,7 @@ fn both_databases_give_the_same_pages() {
                 ..all.clone()
             }),
             History::Trades => {
-                let newest = page(&mut sqlite, &all).unwrap();
+                let newest = page(&mut *sqlite, &all).unwrap();
                 let order = newest.rows[0].values.iter().find(|(name, _)| *name == "order_id");
                 queries.push(PageQuery {
                     order: order.map(|(_, id)| id.parse().unwrap()),
@@ -100,7 +81,7 @@ fn both_databases_give_the_same_pages() {
         }
         for query in queries {
             let ask = |store: &mut dyn TableStore| page(store, &query).unwrap();
-            let (embedded, server) = (ask(&mut sqlite), ask(&mut postgres));
+            let (embedded, server) = (ask(&mut *sqlite), ask(&mut *postgres));
             let (ours, theirs) = (cells(&embedded), cells(&server));
             for (ours, theirs) in ours.iter().zip(&theirs) {
                 assert_eq!(ours, theirs, "{query:?}");
@@ -122,39 +103,23 @@ fn both_databases_give_the_same_pages() {
 #[test]
 fn pages_that_look_at_few_rows_are_short_and_miss_nothing() {
     let session = Session::random(72, 3_000);
-    let journal = Journal::of(1, &session.commands);
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("pinion.db");
-    journal.project(SqliteStore::new(&file)).unwrap();
-    let database = Cluster::shared().database();
-    journal.project(database.store()).unwrap();
+    let both = Both::with(&session);
     let second_day = Timestamp::start_of_trading_day(Timestamp::from_nanos(START_NS).trading_day() + 1);
-    let mut stores: [Box<dyn TableStore>; 2] = [
-        Box::new(SqliteStore::for_reading(&file)),
-        Box::new(database.store()),
-    ];
-    for store in &mut stores {
+    for mut store in both.stores() {
         for of in [History::Orders, History::Trades, History::RoundTrips] {
             let filtered = PageQuery {
-                of,
                 account: Some("asha".to_owned()),
                 symbol: Some("M&M".to_owned()),
                 strategy: Some(3),
-                order: None,
-                status: None,
                 from: Some(second_day),
-                to: None,
-                before: None,
-                id: None,
-                limit: 9,
-                scan: 13,
+                ..all_of(of, 9, 13)
             };
             let all = PageQuery {
                 limit: 100_000,
                 scan: 100_000,
                 ..filtered.clone()
             };
-            let all = page(&mut **store, &all).unwrap();
+            let all = page(&mut *store, &all).unwrap();
             assert_eq!(all.known_from, None);
             assert!(all.rows.len() > 10, "{of:?}: {}", all.rows.len());
             let (mut rows, mut before, mut short) = (Vec::new(), None, 0);
@@ -163,7 +128,7 @@ fn pages_that_look_at_few_rows_are_short_and_miss_nothing() {
                     before,
                     ..filtered.clone()
                 };
-                let found = page(&mut **store, &query).unwrap();
+                let found = page(&mut *store, &query).unwrap();
                 short += usize::from(found.rows.len() < query.limit);
                 rows.extend(found.rows);
                 match found.known_from {
@@ -184,54 +149,28 @@ fn pages_that_look_at_few_rows_are_short_and_miss_nothing() {
 #[test]
 fn rows_of_one_moment_begin_with_the_first() {
     let session = Session::random(73, 400);
-    let journal = Journal::of(1, &session.commands);
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("pinion.db");
-    journal.project(SqliteStore::new(&file)).unwrap();
-    let database = Cluster::shared().database();
-    journal.project(database.store()).unwrap();
+    let both = Both::with(&session);
     // The first orders, of one digit and of two, all at midnight.
     let sql = "UPDATE orders SET created_at = '2026-08-05 00:00:00.000000' WHERE id < 40";
-    database.execute(sql);
-    rusqlite::Connection::open(&file)
+    both.database.execute(sql);
+    rusqlite::Connection::open(&both.file)
         .unwrap()
         .execute_batch(sql)
         .unwrap();
     let midnight = START_NS - START_NS % 86_400_000_000_000;
-    let mut stores: [Box<dyn TableStore>; 2] = [
-        Box::new(SqliteStore::for_reading(&file)),
-        Box::new(database.store()),
-    ];
-    for store in &mut stores {
+    for mut store in both.stores() {
+        let everything = all_of(History::Orders, 10_000, 10_000);
+        let all = page(&mut *store, &everything).unwrap();
         let query = PageQuery {
-            of: History::Orders,
-            account: None,
-            symbol: None,
-            strategy: None,
-            order: None,
-            status: None,
             from: Some(Timestamp::from_nanos(midnight)),
-            to: None,
-            before: None,
-            id: None,
-            limit: 10_000,
-            scan: 10_000,
+            ..everything.clone()
         };
-        let all = page(
-            &mut **store,
-            &PageQuery {
-                from: None,
-                ..query.clone()
-            },
-        )
-        .unwrap();
         assert!(all.rows.last().is_some_and(|first| first.key < 10));
-        assert_eq!(page(&mut **store, &query).unwrap().rows, all.rows);
+        assert_eq!(page(&mut *store, &query).unwrap().rows, all.rows);
         let none = PageQuery {
             to: query.from,
-            from: None,
-            ..query
+            ..everything
         };
-        assert_eq!(page(&mut **store, &none).unwrap().rows, []);
+        assert_eq!(page(&mut *store, &none).unwrap().rows, []);
     }
 }

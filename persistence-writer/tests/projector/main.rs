@@ -3,6 +3,7 @@
 
 mod adoption;
 mod bench;
+mod both;
 mod cluster;
 mod earlier;
 mod faults;

@@ -13,6 +13,7 @@ use persistence_writer::projector::{
 use postgres::SimpleQueryMessage;
 use serde_json::Value;
 
+use crate::both::{Both, all_of};
 use crate::cluster::{Cluster, Database};
 use crate::journal::Journal;
 use crate::session::{START_NS, Session};
@@ -121,20 +122,7 @@ fn questions(store: &mut dyn TableStore) -> Vec<(PageQuery, Question)> {
     };
     let mut questions = Vec::new();
     for of in [History::Orders, History::Trades, History::RoundTrips] {
-        let all = PageQuery {
-            of,
-            account: None,
-            symbol: None,
-            strategy: None,
-            order: None,
-            status: None,
-            from: None,
-            to: None,
-            before: None,
-            id: None,
-            limit: LIMIT,
-            scan: SCAN,
-        };
+        let all = all_of(of, LIMIT, SCAN);
         let mut filters = vec![
             all.clone(),
             // Rare, not there, and in most rows.
@@ -259,9 +247,9 @@ fn fill_postgres(database: &Database, journal: &Journal) {
         }));
     }
     database.execute(&old_rows("timestamp '2020-01-01' + n * interval '1 hour'"));
-    // As autovacuum does in time.
+    // As autovacuum does in time, but of every row: of a sample the plans would be another one's each time.
     database.execute("VACUUM");
-    database.execute("ANALYZE");
+    database.execute("SET default_statistics_target = 1000; ANALYZE");
 }
 
 fn is_history(table: &Table) -> bool {
@@ -362,13 +350,8 @@ fn fill_sqlite(file: &Path) {
 /// Whoever writes a position looks for the trades that refer to it: SQLite each time, PostgreSQL where its id changes.
 #[test]
 fn trades_are_found_by_what_they_refer_to() {
-    let journal = Journal::of(1, &Session::new(83).commands);
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("pinion.db");
-    journal.project(SqliteStore::new(&file)).unwrap();
-    let connection = rusqlite::Connection::open(&file).unwrap();
-    let database = Cluster::shared().database();
-    journal.project(database.store()).unwrap();
+    let both = Both::with(&Session::new(83));
+    let connection = rusqlite::Connection::open(&both.file).unwrap();
     for column in ["order_id", "position_id"] {
         let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM trades WHERE {column} = 1");
         let plan: String = connection.query_row(&sql, (), |row| row.get(3)).unwrap();
@@ -380,6 +363,6 @@ fn trades_are_found_by_what_they_refer_to() {
             "SELECT count(*) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
              WHERE i.indrelid = 'trades'::regclass AND a.attname = '{column}' AND i.indpred IS NULL"
         );
-        assert_ne!(database.one(&sql), "0", "{column}");
+        assert_ne!(both.database.one(&sql), "0", "{column}");
     }
 }

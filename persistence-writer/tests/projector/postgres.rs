@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use engine::{Notice, NoticeKind};
 use persistence_writer::projector::{
-    Column, Kind, PostgresSettings, PostgresStore, Projector, SqliteStore, State, StoreError, TABLES, Table,
-    rebuild,
+    Column, Kind, PostgresSettings, PostgresStore, Projector, State, StoreError, TABLES, Table, rebuild,
 };
 
+use crate::both::Both;
 use crate::cluster::{Cluster, Database};
 use crate::journal::Journal;
 use crate::rows::{Cell, Dump, assert_same, expected, sorted};
@@ -49,23 +49,16 @@ pub(crate) fn dump(database: &Database) -> Dump {
 
 #[test]
 fn both_databases_hold_the_same_rows() {
-    let cluster = Cluster::shared();
     for seed in 21..=23 {
         let session = Session::random(seed, 4_000);
-        let journal = Journal::of(1, &session.commands);
-        let database = cluster.database();
-        // All of it at once: batches travel by COPY.
-        journal.project(database.store()).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("pinion.db");
-        journal.project(SqliteStore::new(&file)).unwrap();
-        let (postgres, sqlite) = (dump(&database), crate::sqlite::dump(&file));
+        let both = Both::with(&session);
+        let (postgres, sqlite) = (dump(&both.database), crate::sqlite::dump(&both.file));
         assert_same(&postgres, &sqlite, &format!("seed {seed}"));
         assert_same(&postgres, &expected(&session.commands), &format!("seed {seed}"));
-        assert_eq!(database.one("SELECT count(*) FROM pinion.dead_letter"), "0");
+        assert_eq!(both.database.one("SELECT count(*) FROM pinion.dead_letter"), "0");
         assert_eq!(
-            database.one("SELECT seq FROM pinion.watermark"),
-            journal.last().to_string()
+            both.database.one("SELECT seq FROM pinion.watermark"),
+            both.journal.last().to_string()
         );
     }
 }
