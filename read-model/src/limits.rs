@@ -4,6 +4,11 @@
 /// At about 400 bytes each, 700 where they were refused, they take at most 730 MB. Open orders are kept on top, bounded by the engine's capacity.
 pub const FINISHED_ORDERS_KEPT: usize = 1 << 20;
 
+/// Bytes of metadata that the finished orders kept were sent with, in all: a clerk's notes on each of a million orders, not a
+/// million times the longest. Beyond it the order that finished first is forgotten (the tables keep it). An open order's is on
+/// top: at most 2 KiB each.
+pub const FINISHED_METADATA_KEPT: usize = 128 << 20;
+
 /// Fills kept for today's history; beyond it the oldest is forgotten. At about 110 bytes each: 115 MB.
 pub const FILLS_KEPT: usize = 1 << 20;
 

@@ -11,6 +11,7 @@ use engine::{
 };
 
 use crate::foreseen::{Checks, Foreseen};
+use crate::limits::FINISHED_METADATA_KEPT;
 
 /// An order with everything that happened to it.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
@@ -76,6 +77,10 @@ impl Order {
         let risk = limit.distance(self.stop_loss?);
         let reward = limit.distance(self.take_profit?);
         (risk > Money::ZERO).then_some((reward, risk))
+    }
+
+    fn metadata_bytes(&self) -> usize {
+        self.metadata.as_ref().map_or(0, |metadata| metadata.len())
     }
 
     /// A sentence about the status, where there is something to say: why it was rejected or cancelled.
@@ -251,6 +256,10 @@ pub struct Orders {
     /// In order of finishing: what is forgotten first.
     finished: VecDeque<OrderId>,
     finished_max: usize,
+    /// Bytes of the metadata that the finished ones were sent with.
+    finished_metadata: usize,
+    /// Whether orders of today were forgotten for others.
+    forgot: bool,
 }
 
 impl Orders {
@@ -262,6 +271,8 @@ impl Orders {
             active: BTreeSet::new(),
             finished: VecDeque::new(),
             finished_max,
+            finished_metadata: 0,
+            forgot: false,
         }
     }
 
@@ -284,8 +295,7 @@ impl Orders {
     /// When the first of the finished orders that are kept finished, where earlier ones of today were forgotten for
     /// others.
     pub fn finished_kept_from(&self) -> Option<Timestamp> {
-        let full = self.finished.len() >= self.finished_max;
-        let first = self.finished.front().filter(|_| full)?;
+        let first = self.finished.front().filter(|_| self.forgot)?;
         self.by_id.get(first).map(|order| order.updated)
     }
 
@@ -347,6 +357,7 @@ impl Orders {
         while let Some(id) = self.finished.pop_front() {
             self.forget(id);
         }
+        self.forgot = false;
         self.of_account.retain(|_, orders| !orders.all.is_empty());
     }
 
@@ -368,18 +379,25 @@ impl Orders {
     }
 
     fn finish(&mut self, id: OrderId) {
+        let bytes = self.by_id.get(&id).map_or(0, Order::metadata_bytes);
         self.finished.push_back(id);
-        if self.finished.len() > self.finished_max
-            && let Some(oldest) = self.finished.pop_front()
-        {
+        self.finished_metadata = self.finished_metadata.saturating_add(bytes);
+        while self.finished.len() > self.finished_max || self.finished_metadata > FINISHED_METADATA_KEPT {
+            let Some(oldest) = self.finished.pop_front() else {
+                break;
+            };
             self.forget(oldest);
+            self.forgot = true;
         }
     }
 
+    /// One of those that finished.
     fn forget(&mut self, id: OrderId) {
-        if let Some(order) = self.by_id.remove(&id)
-            && let Some(orders) = self.of_account.get_mut(&order.account)
-        {
+        let Some(order) = self.by_id.remove(&id) else {
+            return;
+        };
+        self.finished_metadata = self.finished_metadata.saturating_sub(order.metadata_bytes());
+        if let Some(orders) = self.of_account.get_mut(&order.account) {
             orders.all.remove(&id);
         }
     }
@@ -417,6 +435,28 @@ mod tests {
 
     fn ids<'a>(orders: impl Iterator<Item = &'a Order>) -> Vec<u64> {
         orders.map(|order| order.id.get()).collect()
+    }
+
+    #[test]
+    fn long_metadata_is_forgotten_before_there_is_too_much_of_it() {
+        let mut orders = Orders::new(100);
+        let text: Box<str> = "x".repeat(FINISHED_METADATA_KEPT / 2).into();
+        for id in 1..=2 {
+            let mut long = order(id, A, OrderStatus::Rejected);
+            long.metadata = Some(text.clone());
+            orders.insert(long);
+        }
+        orders.insert(order(3, A, OrderStatus::Rejected));
+        assert_eq!(ids(orders.newest_first(None, None)), [3, 2, 1]);
+        assert_eq!(orders.finished_kept_from(), None);
+        let mut last = order(4, B, OrderStatus::Rejected);
+        last.metadata = Some("{}".into());
+        orders.insert(last);
+        assert_eq!(ids(orders.newest_first(None, None)), [4, 3, 2]);
+        assert_eq!(orders.finished_kept_from(), Some(Timestamp::ZERO));
+        orders.roll_day();
+        assert_eq!(orders.finished_metadata, 0);
+        assert_eq!(orders.finished_kept_from(), None);
     }
 
     #[test]
