@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use engine::Command;
 use engine::lane::Request;
 use rtrb::Consumer;
+use scheduling::SharedCore;
 
 use crate::config::Wait;
 use crate::sequencer::Sequencer;
@@ -21,6 +22,9 @@ const SPINS_BEFORE_YIELD: u32 = 4;
 const YIELDS_BEFORE_PARK: u32 = 64;
 /// `park` looks again after this long; nobody wakes it, since a wake-up costs its producer 13–15 µs.
 const PARK_INTERVAL: Duration = Duration::from_micros(200);
+/// An engine that sleeps while others work on its core is woken for every request; deadlines and the control lane are not
+/// waited for longer than this.
+const SLEEP_MAX: Duration = Duration::from_millis(1);
 
 /// Where commands come from, in the order they are polled.
 #[derive(Debug)]
@@ -33,6 +37,11 @@ pub struct Lanes {
 }
 
 impl Lanes {
+    fn have_more(&self) -> bool {
+        let market = self.market.as_ref();
+        !self.gateway.is_empty() || market.is_some_and(|market| !market.is_empty())
+    }
+
     /// Whether no lane can ever bring another command.
     fn are_closed(&self) -> bool {
         let market = self
@@ -45,7 +54,8 @@ impl Lanes {
 
 /// Runs until every lane is closed and drained (then the journal's ring closes behind it), or until the journal is
 /// gone. Returns the sequencer for a last look at the state.
-pub fn run(mut sequencer: Sequencer, mut lanes: Lanes, wait: Wait) -> Sequencer {
+pub fn run(mut sequencer: Sequencer, mut lanes: Lanes, wait: Wait, core: &SharedCore) -> Sequencer {
+    core.own();
     let mut idle = 0;
     let mut control_open = true;
     loop {
@@ -57,7 +67,12 @@ pub fn run(mut sequencer: Sequencer, mut lanes: Lanes, wait: Wait) -> Sequencer 
         if (!control_open && lanes.are_closed()) || sequencer.is_cut_off() {
             return sequencer;
         }
-        rest(wait, idle);
+        let slept = idle >= SPINS_BEFORE_YIELD
+            && sequencer.has_room()
+            && core.sleep_while_others_work(SLEEP_MAX, || lanes.have_more());
+        if !slept {
+            rest(wait, idle);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! On two cores the scheduler may put engine and gateway on the same one for seconds, and then every request waits for a switch
 //! from one to the other and back. Kept apart they hand over through memory (figures: `tuning.md`, "Who has the core").
 
+use scheduling::SharedCore;
 use tracing::warn;
 
 use crate::config::Wait;
@@ -30,6 +31,16 @@ impl Placement {
         }
     }
 
+    /// What the engine shares its core through; nobody's where nothing follows on the same one.
+    pub fn engine_core(&self) -> SharedCore {
+        let shares = self.engine.is_some() && self.engine == self.followers;
+        if shares {
+            SharedCore::new()
+        } else {
+            SharedCore::default()
+        }
+    }
+
     /// Whether gateway and engine certainly do not share a core.
     pub fn is_apart(&self) -> bool {
         self.engine
@@ -49,6 +60,14 @@ pub(crate) fn stay_on(core: Option<usize>) {
             thread = thread.name(),
             "the thread could not be pinned"
         );
+    }
+}
+
+/// Has the calling thread take its core at once when it is woken.
+pub(crate) fn take_short_turns() {
+    if let Err(error) = scheduling::shorten_time_slice() {
+        let thread = std::thread::current();
+        warn!(%error, thread = thread.name(), "the thread's turns cannot be shortened");
     }
 }
 

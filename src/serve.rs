@@ -35,7 +35,7 @@ use crate::instruments::{self, InstrumentsError};
 use crate::limits::{
     GATEWAY_RING, JOURNAL_RING, MARKET_RING, OUTBOUND_RING, REST_THREADS, START_TIMEOUT, THREAD_END_TIMEOUT,
 };
-use crate::placement::stay_on;
+use crate::placement::{stay_on, take_short_turns};
 use crate::sequencer::Sequencer;
 use crate::tables::{self, Tables};
 
@@ -145,6 +145,8 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         .with_nudge(move || awaited.nudge_writer());
     let address = gateway.local_addr();
 
+    let engine_core = config.server.placement.engine_core();
+
     // 6. Thread `writer`: from here on what is sequenced becomes durable.
     let (doorbell, latency) = (gateway.doorbell(), gateway.latency());
     let journaled = Arc::clone(&progress);
@@ -193,6 +195,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     )?
     .with_snapshots(data_dir.snapshots(), Box::new(move || consumed.written()))
     .map_err(|error| ServeError::Spawn("snapshots", error))?
+    .with_core(engine_core.clone())
     .with_alarm({
         let notices = gateway.notices();
         Box::new(move |notice| notices.raise(notice))
@@ -217,11 +220,12 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
             status: Arc::clone(&tables_status),
         };
         let (stop, notices) = (Arc::clone(&stop_projector), gateway.notices());
+        let core = engine_core.clone();
         let (snapshots, behind_after) = (data_dir.tables_snapshots(), config.database_behind_after);
         let alarm = Box::new(move |notice| notices.raise(notice));
         move || {
             stay_on(placement.followers);
-            tables.follow(source, snapshots, alarm, behind_after, requests, &stop)
+            tables.follow(source, snapshots, alarm, behind_after, requests, (core, &stop))
         }
     })?;
 
@@ -245,10 +249,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let publisher = gateway.publisher(Arc::clone(&model));
     let stop_figures = Arc::new(AtomicBool::new(false));
     let figures = spawn("figures", &ends, {
-        let stop = Arc::clone(&stop_figures);
+        let (stop, core) = (Arc::clone(&stop_figures), engine_core.clone());
         move || {
             stay_on(placement.followers);
-            publisher.run(&stop)
+            publisher.run(&stop, &core)
         }
     })?;
 
@@ -258,9 +262,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let market_lane = simulator.is_some().then_some(market_out);
     let market = simulator.map(|simulator| {
         let (stop, paused) = (Arc::clone(&stop_market), progress.disk_low());
+        let core = engine_core.clone();
         spawn("market", &ends, move || {
             stay_on(placement.followers);
-            market::run(simulator, market_in, &stop, &paused)
+            market::run(simulator, market_in, &stop, &paused, &core)
         })
     });
     let market = market.transpose()?;
@@ -277,6 +282,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let doorbell = gateway.doorbell();
     let lanes = gateway::Lanes {
         requests: gateway_in,
+        engine_core: engine_core.clone(),
         outbound: outbound_out,
         released: progress.released(),
     };
@@ -284,6 +290,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         let stop = Arc::clone(&stop_gateway);
         move || {
             stay_on(placement.gateway);
+            take_short_turns();
             gateway.run(lanes, directory, &stop)
         }
     })?;
@@ -297,7 +304,8 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let wait = config.server.wait;
     let engine = spawn("engine", &ends, move || {
         stay_on(placement.engine);
-        let sequencer = engine_thread::run(sequencer, lanes, wait);
+        take_short_turns();
+        let sequencer = engine_thread::run(sequencer, lanes, wait, &engine_core);
         engine_alive.store(false, Ordering::Release);
         sequencer.engine().state_hash()
     })?;

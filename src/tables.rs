@@ -1,5 +1,6 @@
 //! The tables: where they are, and the commands about them.
 
+use scheduling::SharedCore;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,7 +98,7 @@ impl Tables {
     }
 
     /// The body of the thread `projector`: until `stop`, rows follow the journal. Troubles are told to `alarm`.
-    /// Snapshots of the fold go to `snapshots`.
+    /// Snapshots of the fold go to `snapshots`. `core` is the engine's, where the thread may work too.
     pub fn follow(
         self,
         source: Source<Disk>,
@@ -105,17 +106,21 @@ impl Tables {
         alarm: AlarmHook,
         behind_after: Duration,
         requests: Requests,
-        stop: &AtomicBool,
+        (core, stop): (SharedCore, &AtomicBool),
     ) -> Result<(), JournalError> {
         match self {
             Tables::Embedded(path) => {
                 let store = SqliteStore::new(path);
-                let projector = Projector::new(source, store).with_alarm(alarm, behind_after);
+                let projector = Projector::new(source, store)
+                    .with_core(core)
+                    .with_alarm(alarm, behind_after);
                 projector::run(projector.with_requests(requests).with_snapshots(snapshots), stop)
             }
             Tables::Postgres(settings) => {
                 let store = PostgresStore::new(*settings);
-                let projector = Projector::new(source, store).with_alarm(alarm, behind_after);
+                let projector = Projector::new(source, store)
+                    .with_core(core)
+                    .with_alarm(alarm, behind_after);
                 projector::run(projector.with_requests(requests).with_snapshots(snapshots), stop)
             }
         }

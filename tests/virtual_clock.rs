@@ -28,6 +28,7 @@ use pinion::engine_thread::{self, Lanes};
 use pinion::fold::Fold;
 use pinion::sequencer::{OUTBOUND_SLOTS_PER_CALL, Sequencer};
 use rtrb::{Consumer, Producer, RingBuffer};
+use scheduling::SharedCore;
 
 use schedule::Schedule;
 
@@ -72,7 +73,9 @@ impl Venue {
             outbound,
             replica: Fold::starting_with(Engine::new(CAPACITY)),
             commands: Vec::new(),
-            engine: thread::spawn(move || engine_thread::run(sequencer, lanes, Wait::Yield)),
+            engine: thread::spawn(move || {
+                engine_thread::run(sequencer, lanes, Wait::Yield, &SharedCore::default())
+            }),
         }
     }
 

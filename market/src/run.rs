@@ -1,5 +1,6 @@
 //! The body of the thread `market`.
 
+use scheduling::SharedCore;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
@@ -24,6 +25,8 @@ pub struct Summary {
 /// While `paused` is set (the disk is low) nothing is sent; what rests stays. A step goes onto the ring as a whole or
 /// not at all: with fewer than [`COMMANDS_PER_STEP_MAX`] free slots it is left out, counted, and due again at once.
 ///
+/// `core` is the engine's, who may sleep there.
+///
 /// # Panics
 ///
 /// If the ring is smaller than one step, which could never be sent.
@@ -32,6 +35,7 @@ pub fn run(
     mut commands: rtrb::Producer<Command>,
     stop: &AtomicBool,
     paused: &AtomicBool,
+    core: &SharedCore,
 ) -> Summary {
     let capacity = commands.buffer().capacity();
     assert!(
@@ -63,6 +67,7 @@ pub fn run(
                     summary.commands += 1;
                 }
             }
+            core.ring();
         }
         thread::sleep(STEP_INTERVAL_MIN);
     }
@@ -109,7 +114,7 @@ mod tests {
         let paused = Arc::new(AtomicBool::new(paused));
         let thread = {
             let (stop, paused) = (Arc::clone(&stop), Arc::clone(&paused));
-            thread::spawn(move || run(simulator(), producer, &stop, &paused))
+            thread::spawn(move || run(simulator(), producer, &stop, &paused, &SharedCore::default()))
         };
         Running {
             thread,

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::{Command, Notice, NoticeKind, Seq, Sequenced, Text};
 use read_model::{Divergence, SharedReadModel};
+use scheduling::SharedCore;
 
 use crate::journal::{JournalError, Position, Storage, Tailer};
 use crate::limits::{REPLICA_PACE, REPLICA_SLICE, REPLICA_WAIT};
@@ -29,6 +30,7 @@ pub struct Replica<S: Storage> {
     alarm: AlarmHook,
     /// The model was found to differ, and that was told.
     diverged: bool,
+    core: SharedCore,
 }
 
 /// Told when the model is not what the sequencer has.
@@ -58,6 +60,7 @@ impl<S: Storage> Replica<S> {
             snapshots: None,
             alarm: Box::new(|_| ()),
             diverged: false,
+            core: SharedCore::default(),
         })
     }
 
@@ -72,6 +75,13 @@ impl<S: Storage> Replica<S> {
         let progress = Arc::clone(&self.progress);
         self.snapshots = Some(Snapshots::start(storage, self.tailer.seq(), consumed, progress)?);
         Ok(self)
+    }
+
+    /// Says when it works for long on a core that somebody else owns: a fold of what came since the last is over before an
+    /// owner that slept would be awake.
+    #[must_use]
+    pub fn with_core(self, core: SharedCore) -> Replica<S> {
+        Replica { core, ..self }
     }
 
     /// Folds at most one slice of what is readable; returns whether there was anything.
@@ -108,6 +118,7 @@ impl<S: Storage> Replica<S> {
 
     /// Looks at the whole state, beside the readers; the write lock is only taken for bad news.
     fn audit(&mut self) {
+        let _work = self.core.work();
         if self.model.read().engine().audit().is_err() {
             self.model.advance(|model| {
                 if let Err(broken) = model.audit() {
@@ -139,6 +150,7 @@ impl<S: Storage> Replica<S> {
 
     /// Copies the state and hands it to the thread that writes it.
     fn take_snapshot(&mut self) {
+        let _work = self.core.work();
         let (journal, chain) = self.tailer.chain();
         let place = Place {
             journal,

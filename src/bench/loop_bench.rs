@@ -10,6 +10,7 @@ use clap::Args;
 use engine::lane::{Input, JournalEntry, Outbound, Request};
 use engine::{Command, Engine, Event, InstrumentId, MarketPrice, Price};
 use rtrb::{Consumer, Producer, RingBuffer};
+use scheduling::SharedCore;
 use serde_json::{Value, json};
 
 use super::engine_bench::EngineBenchError;
@@ -112,7 +113,7 @@ impl Edges {
             gateway: gateway_in,
             journal,
             outbound,
-            engine: thread::spawn(move || engine_thread::run(sequencer, lanes, wait)),
+            engine: thread::spawn(move || engine_thread::run(sequencer, lanes, wait, &SharedCore::default())),
         }
     }
 

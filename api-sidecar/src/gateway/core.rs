@@ -9,6 +9,7 @@ use engine::lane::{Input, Request};
 use engine::{Command, Notice, Text, Timestamp};
 use mio::Registry;
 use rtrb::Producer;
+use scheduling::SharedCore;
 
 use super::answer::Answer;
 use super::directory::Directory;
@@ -34,6 +35,7 @@ pub(crate) struct Core {
     pub(crate) authenticator: Authenticator,
     pub(crate) directory: Directory,
     pub(crate) requests: Producer<Request>,
+    engine_core: SharedCore,
     durability: Durability,
     pub(crate) replies: Replies,
     pub(crate) recorder: Recorder,
@@ -63,7 +65,7 @@ impl Core {
         settings: Settings,
         authenticator: Authenticator,
         directory: Directory,
-        requests: Producer<Request>,
+        (requests, engine_core): (Producer<Request>, SharedCore),
         durability: Durability,
         interest: Option<Arc<Interest>>,
         latency: Arc<Latency>,
@@ -76,6 +78,7 @@ impl Core {
             authenticator,
             directory,
             requests,
+            engine_core,
             durability,
             replies: Replies::default(),
             recorder: Recorder::new(latency),
@@ -167,6 +170,7 @@ impl Core {
             self.replies.take(token);
             return false;
         }
+        self.engine_core.ring();
         (self.durability.nudge)();
         true
     }
@@ -193,6 +197,7 @@ impl Core {
         let token = self.replies.register(to, action, self.now);
         match self.requests.push(Request { token, input }) {
             Ok(()) => {
+                self.engine_core.ring();
                 if self.acknowledges_durable() {
                     (self.durability.nudge)();
                 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use engine::{AccountId, AccountView, DepthLevel, InstrumentId, Money, Side};
 use read_model::{ReadModel, SharedReadModel};
 use rtrb::{Producer, PushError};
+use scheduling::SharedCore;
 
 use super::doorbell::Doorbell;
 use super::ws::channels::{Channel, Feed};
@@ -115,10 +116,12 @@ impl FigurePublisher {
         (publisher, interest)
     }
 
-    /// Publishes until `stop` is set or the gateway is gone.
-    pub fn run(mut self, stop: &AtomicBool) {
+    /// Publishes until `stop` is set or the gateway is gone. Says when it works on `core`, which is the engine's.
+    pub fn run(mut self, stop: &AtomicBool, core: &SharedCore) {
         while !stop.load(Ordering::Acquire) && !self.ring.is_abandoned() {
+            let work = core.work();
             self.publish(Instant::now());
+            drop(work);
             std::thread::sleep(FIGURES_INTERVAL);
         }
     }

@@ -49,6 +49,7 @@ use mio::net::TcpListener;
 use mio::{Interest, Poll, Token};
 use read_model::SharedReadModel;
 use rtrb::{Consumer, Producer};
+use scheduling::SharedCore;
 
 pub use self::directory::Directory;
 pub use self::doorbell::Doorbell;
@@ -91,6 +92,8 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Lanes {
     pub requests: Producer<Request>,
+    /// The engine's, who may sleep there and is woken for each request.
+    pub engine_core: SharedCore,
     pub outbound: Consumer<Outbound>,
     /// Answers to commands up to this sequence number may leave the process: the journal's durable position, or
     /// `u64::MAX` where nothing waits for the journal. Ring the [`Doorbell`] after each advance.
@@ -223,7 +226,7 @@ impl Gateway {
             },
             authenticator,
             directory,
-            lanes.requests,
+            (lanes.requests, lanes.engine_core),
             self.durability,
             interest,
             self.latency,

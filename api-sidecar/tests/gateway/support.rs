@@ -1,5 +1,6 @@
 //! A gateway on a free port, an engine that follows a script, and clients that speak plain HTTP and WebSocket.
 
+use scheduling::SharedCore;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -161,6 +162,7 @@ impl Fixture {
             next_order: 1,
         };
         let lanes = Lanes {
+            engine_core: SharedCore::default(),
             requests,
             outbound,
             released: Arc::clone(&released),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use engine::{Notice, NoticeKind, Seq, Text, Timestamp};
 use read_model::Divergence;
+use scheduling::SharedCore;
 use tracing::{error, info, warn};
 
 use super::batch::Batch;
@@ -70,6 +71,7 @@ pub struct Projector<S: Storage, T: TableStore> {
     /// Waits for the tables to be up to date.
     request: Option<Request>,
     snapshots: Option<Snapshots<S>>,
+    core: SharedCore,
 }
 
 /// The fold and its place in the journal.
@@ -112,7 +114,13 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
             requests: None,
             request: None,
             snapshots: None,
+            core: SharedCore::default(),
         }
+    }
+
+    /// Says when it works on a core that somebody else owns.
+    pub fn with_core(self, core: SharedCore) -> Projector<S, T> {
+        Projector { core, ..self }
     }
 
     /// Takes snapshots of the fold into `storage`, and starts from the newest that the tables and the journal allow.
@@ -252,6 +260,7 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
 
     /// Folds a slice, and takes a batch when one is due.
     fn follow(&mut self) -> Result<Result<Step, StoreError>, JournalError> {
+        let work = self.core.work();
         let durable = self.durable();
         let watermark_due = self.watermark_written.elapsed() >= WATERMARK_INTERVAL || self.ends();
         let Some(following) = &mut self.following else {
@@ -265,8 +274,10 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
         let waits = fold.pending_rows() > 0;
         if full || (!more && (waits || (watermark_due && fold.pending_commands() > 0))) {
             let batch = Arc::new(following.take_batch());
+            drop(work);
             return self.write(batch);
         }
+        drop(work);
         let seq = fold.seq();
         if !waits {
             // What was folded changed no row: the tables are as good as up to date.
@@ -320,7 +331,10 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
 
     fn write(&mut self, batch: Arc<Batch>) -> Result<Result<Step, StoreError>, JournalError> {
         self.source.status.stands_at(batch.after, Some(batch.first_time));
-        let written = match self.store.write(&batch, &self.held) {
+        let work = self.store.writes_itself().then(|| self.core.work());
+        let written = self.store.write(&batch, &self.held);
+        drop(work);
+        let written = match written {
             Ok(written) => written,
             Err(error) => {
                 self.unwritten = Some(batch);

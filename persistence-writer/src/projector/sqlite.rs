@@ -83,6 +83,10 @@ impl TableStore for SqliteStore {
         "sqlite"
     }
 
+    fn writes_itself(&self) -> bool {
+        true
+    }
+
     fn claim(&mut self, lineage: Lineage) -> Result<u64, StoreError> {
         self.connection = None;
         match self.try_claim(&lineage) {

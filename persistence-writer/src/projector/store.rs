@@ -14,6 +14,9 @@ pub trait TableStore: Send {
     /// `sqlite` or `postgres`.
     fn backend(&self) -> &'static str;
 
+    /// Whether [`TableStore::write`] is work of the calling thread, and not a wait for somebody else's.
+    fn writes_itself(&self) -> bool;
+
     /// Connects, brings the schema up to date, and takes the tables over for this process. Returns the command up to
     /// which they stand. Tables that are not those of `lineage` are refused.
     fn claim(&mut self, lineage: Lineage) -> Result<u64, StoreError>;

@@ -39,6 +39,9 @@ impl TableStore for Recording<'_> {
     fn backend(&self) -> &'static str {
         self.store.backend()
     }
+    fn writes_itself(&self) -> bool {
+        self.store.writes_itself()
+    }
     fn claim(&mut self, lineage: Lineage) -> Result<u64, StoreError> {
         self.store.claim(lineage)
     }

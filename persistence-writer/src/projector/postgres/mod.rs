@@ -100,6 +100,10 @@ impl TableStore for PostgresStore {
         "postgres"
     }
 
+    fn writes_itself(&self) -> bool {
+        false
+    }
+
     fn claim(&mut self, lineage: Lineage) -> Result<u64, StoreError> {
         self.disconnect();
         self.migrate()?;
