@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::life_of_an_order::{sample_order, trade};
+use crate::life_of_an_order::{limit, sample_order, trade};
 use crate::support::json::assert_fields;
 use crate::support::server::{COUNTER, MARKET, QUIET, Site, new_key, pinion, run_to_end};
 use crate::support::wait_for;
@@ -154,6 +154,26 @@ fn every_way_of_waiting_works() {
         server.assert_well();
         server.stop();
     }
+}
+
+/// Left alone on two cores the engine sleeps while the tables are written, and every order wakes it.
+#[test]
+fn orders_are_answered_while_the_tables_are_written() {
+    let site = Site::with_accounts(&[COUNTER]);
+    let mut server = site.start(&["--market", "none", "--wait", "yield"]);
+    let mut counter = server.client_of(&site, "counter");
+    for _ in 0..500 {
+        counter
+            .post("/api/oms/orders", &limit("SELL", 1, "2450.00"))
+            .expect(201);
+    }
+    server.assert_well();
+    let mut client = server.client();
+    wait_for("tables at the journal's end", || {
+        let tables = client.get("/api/oms/health").expect(200)["tables"].clone();
+        (tables["state"] == "live" && tables["lag"] == 0).then_some(())
+    });
+    server.stop();
 }
 
 #[test]
