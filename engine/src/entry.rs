@@ -126,7 +126,7 @@ impl Engine {
             marks: self.marks_of(account),
             instrument: self.instrument_of(order.instrument),
             position: position.map(|slot| self.positions.at(slot)),
-            modifies: false,
+            revises: None,
             state: self.state_for(order.account, order.strategy),
             gate: self.gate_of(order.instrument),
             now,

@@ -1,17 +1,24 @@
 //! Modification (VENUE.md): the quantity given is the new total; down in place keeps priority; a price change or an
-//! increase is checked like an entry of the difference and goes to the tail. A failed modify changes nothing. A pending
-//! stop order keeps its place in the sequence of triggers unless its trigger price changes.
+//! increase is checked and goes to the tail. A failed modify changes nothing. A pending stop order keeps its place in the
+//! sequence of triggers unless its trigger price changes.
+//!
+//! An increase at the same price and trigger is checked as an entry of the difference: limits on one order (its quantity, its
+//! value, its risk) measure what is added. With another price or trigger they measure all that is open, because all of it
+//! enters the market there; one share more would else carry any quantity past them. The exchange's own rules (lot, freeze
+//! quantity, disclosed quantity, ₹10 crore) hold for the order's total.
 
 use crate::arena::Slots;
 use crate::command::{ModifyOrder, NewOrder};
 use crate::engine::{Engine, Task};
 use crate::entry::order_capacity;
 use crate::event::{Event, EventBuffer, OrderModified};
+use crate::instrument::Instrument;
+use crate::limits::ORDER_VALUE_CAP;
 use crate::lists::List;
 use crate::order::Order;
 use crate::rejection::{Refusal, RejectCode, Rejection};
 use crate::reservation;
-use crate::risk::{self, Ask, Released, Subject};
+use crate::risk::{self, Ask, Released, Revised, Subject};
 use crate::strategy_limits::StrategyLimits;
 use crate::terms::{OrderStatus, OrderType};
 use crate::text::ClientOrderId;
@@ -23,6 +30,25 @@ struct Change {
     limit: Price,
     tick: u32,
     order_type: OrderType,
+}
+
+impl Change {
+    /// Whether price or trigger change.
+    #[inline(always)]
+    fn moves(&self, order: &Order) -> bool {
+        let stop = self
+            .order_type
+            .trigger()
+            .is_some_and(|_| self.order_type != order.order_type);
+        self.limit != order.limit || stop
+    }
+
+    /// Whether the exchange surely takes an order of the total's size.
+    #[inline(always)]
+    fn total_fits(&self, instrument: &Instrument) -> bool {
+        let total = Quantity::clamped(i64::from(self.quantity));
+        total <= instrument.definition.freeze_quantity && self.limit.notional(total) <= ORDER_VALUE_CAP
+    }
 }
 
 /// What an order holds that the checks of a modification leave out.
@@ -66,11 +92,7 @@ impl Engine {
         let order_type = self.order_type_after(order, modify).map_err(Refusal::Rejected)?;
         let change = self.change(order, quantity, order_type)?;
         let leaves = quantity.wrapping_sub(order.cum);
-        let moved = change
-            .order_type
-            .trigger()
-            .is_some_and(|_| order_type != order.order_type);
-        let requeues = change.limit != order.limit || leaves > order.leaves || moved;
+        let requeues = change.moves(order) || leaves > order.leaves;
         if requeues && leaves > 0 {
             self.recheck(slot, &change, leaves)?;
         }
@@ -139,8 +161,7 @@ impl Engine {
         })
     }
 
-    /// The risk pass for what the order would become, on the state without it: for funds that is a check of the
-    /// difference, and limits on one order see the whole of it.
+    /// The risk pass for what the order would become, on the state without it (see [`Revised`]).
     fn recheck(&mut self, slot: u32, change: &Change, leaves: u32) -> Result<(), Refusal> {
         let passes = self.surely_passes(slot, change, leaves);
         if passes && !cfg!(debug_assertions) {
@@ -151,7 +172,8 @@ impl Engine {
         verdict
     }
 
-    /// Whether the short way of the risk pass can tell that what the order would become passes.
+    /// Whether the short way of the risk pass can tell that what the order would become passes. It compares all that is open
+    /// with limits that measure what is added, and no less.
     #[inline(always)]
     fn surely_passes(&self, slot: u32, change: &Change, leaves: u32) -> bool {
         let order = self.orders.at(slot);
@@ -161,6 +183,7 @@ impl Engine {
         let ground = self.ground(order.account, order.instrument, Some(order.position), self.time);
         ground.is_some_and(|ground| {
             risk::usual::plan(&ask, &ground, &released(order)).is_some()
+                && (order.cum == 0 || change.total_fits(ground.instrument))
                 && ground.instrument.sides.can_rest(order.side, change.tick)
         })
     }
@@ -187,8 +210,18 @@ impl Engine {
             client_order_id: ClientOrderId::EMPTY,
             metadata: None,
         };
+        let (open, open_entry) = if change.moves(order) {
+            (0, 0)
+        } else {
+            (order_leaves, entry)
+        };
+        let revised = Revised {
+            filled: order.cum,
+            open,
+            entry: open_entry,
+        };
         self.release(slot, entry, exit);
-        let subject = self.subject_of(&request, position);
+        let subject = self.subject_of(&request, position, revised);
         let verdict = risk::evaluate(&subject)
             .0
             .and_then(|plan| self.book_checks(&request, &plan));
@@ -211,7 +244,7 @@ impl Engine {
 
     /// What the checks look at when an open order is modified into `request`.
     #[inline]
-    fn subject_of<'a>(&'a self, request: &'a NewOrder, position: u32) -> Subject<'a> {
+    fn subject_of<'a>(&'a self, request: &'a NewOrder, position: u32, revised: Revised) -> Subject<'a> {
         let account = self.account_of(request.account);
         let strategy = self.strategy_limits_of(request.account, request.strategy);
         let limits = strategy.map_or(&account.limits, |strategy| &strategy.in_force);
@@ -223,7 +256,7 @@ impl Engine {
             marks: self.marks_of(account),
             instrument: self.instrument_of(request.instrument),
             position: Some(self.positions.at(position)),
-            modifies: true,
+            revises: Some(revised),
             state: self.state_for(request.account, request.strategy),
             gate: self.gate_of(request.instrument),
             now: self.time,

@@ -180,6 +180,57 @@ fn an_order_is_modified_and_cancelled_by_its_senders_id() {
     }
 }
 
+/// `maker` takes 100,000 shares and ₹1 crore an order. A refusal shows what was measured and the order stays as it was.
+#[test]
+fn an_increase_is_measured_by_what_it_adds_and_a_new_price_by_all_of_it() {
+    let site = Site::with_accounts(&[COUNTER]);
+    let server = site.start(QUIET);
+    for mut way in ways(&server, &site, "counter") {
+        let (placed, _) = way.accepted(&order("SELL", 12_000, "800.00", json!({})));
+        let mut modify = |change: Value| {
+            let mut body = json!({"order_id": placed});
+            body.as_object_mut()
+                .unwrap()
+                .extend(change.as_object().unwrap().clone());
+            way.ask("order:modify", &body)
+        };
+        let (status, done) = modify(json!({"quantity": 24_500}));
+        assert_eq!((status, &done["quantity"]), (200, &json!(24_500)), "{done}");
+        for (change, observed, headroom) in [
+            (json!({"quantity": 37_001}), "10000800.00", "-800.00"),
+            (
+                json!({"quantity": 37_001, "price": 800}),
+                "10000800.00",
+                "-800.00",
+            ),
+            (
+                json!({"quantity": 24_501, "price": 799.9}),
+                "19598349.90",
+                "-9598349.90",
+            ),
+            (json!({"price": 800.1}), "19602450.00", "-9602450.00"),
+        ] {
+            let (status, refused) = modify(change.clone());
+            assert_eq!(status, 400, "{change} was answered {refused}");
+            assert_fields(
+                &refused,
+                &[
+                    ("failed_check", "\"order_value\""),
+                    ("limit", "10000000.00"),
+                    ("observed", observed),
+                    ("headroom", headroom),
+                ],
+            );
+        }
+        assert_eq!(
+            best(&server, "asks"),
+            r#"{"price":800.00,"quantity":24500,"orders":1}"#
+        );
+        let (status, cancelled) = way.ask("order:cancel", &json!({"order_id": placed}));
+        assert_eq!(status, 200, "{cancelled}");
+    }
+}
+
 /// Everything that is given has to match; what is not given does not matter.
 #[test]
 fn a_mass_cancel_takes_account_strategy_symbol_and_side() {

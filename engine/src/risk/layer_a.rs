@@ -85,7 +85,7 @@ fn position_limit(split: &Split<'_>) -> Check {
     )
 }
 
-/// 3. |price − stop| × quantity against a share of the balance.
+/// 3. |price − stop| × quantity (of an increase, what it adds) against a share of the balance.
 #[inline(always)]
 fn risk_per_trade(split: &Split<'_>) -> Check {
     let account = split.subject.account;
@@ -100,7 +100,7 @@ fn risk_per_trade(split: &Split<'_>) -> Check {
         .limit
         .distance(stop)
         .wide()
-        .wrapping_mul(i128::from(split.entry));
+        .wrapping_mul(i128::from(split.added_entry));
     let (observed, allowed) = (Money::from_wide(risk), limit.of_floor(account.balance));
     let rejection = Rejection {
         basis: account.balance.paise(),
@@ -206,19 +206,18 @@ fn price_sanity(split: &Split<'_>) -> Check {
     )
 }
 
-/// 8. Shares per order; a pure exit may go up to the freeze quantity, which Layer B checks.
+/// 8. Shares per order (of an increase, what it adds); a pure exit may go up to the freeze quantity, which Layer B checks.
 #[inline(always)]
 fn quantity_limits(split: &Split<'_>) -> Check {
     let (Some(limit), true) = (split.subject.limits.order_quantity_max, split.is_entry()) else {
         return Check::NotApplicable(RejectCode::QuantityAboveLimit);
     };
-    let quantity = split.subject.order.quantity.shares();
     let rejection = Rejection::new(
         RejectCode::QuantityAboveLimit,
-        i64::from(quantity),
+        i64::from(split.added),
         i64::from(limit),
     );
-    Check::of(quantity > limit, rejection)
+    Check::of(split.added > limit, rejection)
 }
 
 /// 9. Active entry orders per open position.

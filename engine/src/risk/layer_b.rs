@@ -163,10 +163,8 @@ fn trigger_price(split: &Split<'_>) -> Option<Price> {
 
 #[inline(always)]
 fn lot_size(split: &Split<'_>) -> Check {
-    let (quantity, lot) = (
-        split.subject.order.quantity.shares(),
-        split.subject.instrument.definition.lot_size.shares(),
-    );
+    let quantity = split.total;
+    let lot = split.subject.instrument.definition.lot_size.shares();
     let rejection = Rejection::new(RejectCode::LotSize, i64::from(quantity), i64::from(lot));
     Check::of(lot != 1 && quantity.checked_rem(lot) != Some(0), rejection)
 }
@@ -203,19 +201,20 @@ fn price_collar(split: &Split<'_>, warnings: &mut Warnings) {
     }
 }
 
-/// Notional of one order: the profile's limit, under the exchange's cap of ₹10 crore.
+/// Notional of one order: the profile's limit, of an increase for what it adds, under the exchange's cap of ₹10 crore for all
+/// of the order that is no exit.
 #[inline(always)]
 fn order_value(split: &Split<'_>) -> Check {
     if !split.is_entry() {
         return Check::NotApplicable(RejectCode::OrderValue);
     }
-    let limit = split
-        .subject
-        .limits
-        .order_value_max
-        .unwrap_or(ORDER_VALUE_CAP)
-        .min(ORDER_VALUE_CAP);
-    let value = split.entry_value();
+    let (added, whole) = (
+        split.value(split.added_entry),
+        split.value(split.total.saturating_sub(split.exit)),
+    );
+    let own = split.subject.limits.order_value_max;
+    let own = own.filter(|&own| own < ORDER_VALUE_CAP && (added > own || whole <= ORDER_VALUE_CAP));
+    let (value, limit) = own.map_or((whole, ORDER_VALUE_CAP), |own| (added, own));
     Check::of(
         value > limit,
         Rejection::new(RejectCode::OrderValue, value.paise(), limit.paise()),
@@ -224,14 +223,13 @@ fn order_value(split: &Split<'_>) -> Check {
 
 #[inline(always)]
 fn freeze_quantity(split: &Split<'_>) -> Check {
-    let quantity = split.subject.order.quantity;
-    let limit = split.subject.instrument.definition.freeze_quantity;
+    let limit = split.subject.instrument.definition.freeze_quantity.shares();
     let rejection = Rejection::new(
         RejectCode::FreezeQuantity,
-        i64::from(quantity.shares()),
-        i64::from(limit.shares()),
+        i64::from(split.total),
+        i64::from(limit),
     );
-    Check::of(quantity > limit, rejection)
+    Check::of(split.total > limit, rejection)
 }
 
 /// Notional of all open entries together with this one.
@@ -370,7 +368,7 @@ fn daily_orders(split: &Split<'_>) -> Check {
         .subject
         .limits
         .daily_orders_max
-        .filter(|_| !split.subject.modifies && split.is_entry());
+        .filter(|_| split.subject.revises.is_none() && split.is_entry());
     let Some(limit) = limit else {
         return Check::NotApplicable(RejectCode::DailyOrders);
     };
@@ -389,7 +387,7 @@ fn duplicate_burst(split: &Split<'_>) -> Check {
         .subject
         .limits
         .duplicate_burst_max
-        .filter(|_| !split.subject.modifies && split.is_entry());
+        .filter(|_| split.subject.revises.is_none() && split.is_entry());
     let Some(limit) = limit else {
         return Check::NotApplicable(RejectCode::DuplicateBurst);
     };

@@ -3,6 +3,10 @@
 //! Order of evaluation (RISK.md): Layer A checks 1 to 10, then Layer B; the first failure is the answer. An order is
 //! split into an *exit* part, which closes what is open and is exempt from the checks marked ✱ there, and an *entry*
 //! part, which is not.
+//!
+//! A modification is checked as what the open order becomes, on the state without it. For whatever is measured on that
+//! state (funds, exposure, positions) this is the check of an entry of the difference; limits on one order, and the split
+//! itself, look at the difference where price and trigger stay as they were ([`Revised`]).
 
 use crate::account::Account;
 use crate::cause::Cause;
@@ -45,8 +49,9 @@ pub(crate) struct Subject<'a> {
     pub(crate) instrument: &'a Instrument,
     /// `None` where the key has never been used.
     pub(crate) position: Option<&'a Position>,
-    /// A modification of an open order: it counts against the order rate but not as another order of the day.
-    pub(crate) modifies: bool,
+    /// Of a modification, the open order that it changes: it counts against the order rate but not as another order of the
+    /// day.
+    pub(crate) revises: Option<Revised>,
     /// The strictest of the engine's, the account's and the strategy's.
     pub(crate) state: TradingState,
     /// What the instrument's session says.
@@ -54,6 +59,18 @@ pub(crate) struct Subject<'a> {
     pub(crate) now: Timestamp,
     /// Fills of the order's strategy and side within the minute, where the account's limits count them.
     pub(crate) executions: u32,
+}
+
+/// Of an open order that is modified, what the state without it does not tell. In shares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Revised {
+    /// Filled: the exchange's rules on the size of an order hold for its total (VENUE.md, Caps).
+    pub(crate) filled: u32,
+    /// What was open at the price and trigger that it keeps: a profile's limits on one order measure what is added to that,
+    /// "an entry of the difference". 0 where price or trigger change, since then all of it enters the market anew.
+    pub(crate) open: u32,
+    /// The entry part of that.
+    pub(crate) entry: u32,
 }
 
 /// How an order that passed will be carried out.
@@ -69,7 +86,7 @@ pub(crate) struct Plan {
     pub(crate) cause: Option<Cause>,
 }
 
-/// An order seen by the checks: its limit and its two parts.
+/// An order seen by the checks: its limit, its two parts, and what limits on one order measure. Quantities in shares.
 #[derive(Clone, Copy)]
 struct Split<'a> {
     subject: &'a Subject<'a>,
@@ -78,6 +95,12 @@ struct Split<'a> {
     take_profit: Option<Price>,
     exit: u32,
     entry: u32,
+    /// With what is filled: the exchange's rules on the size of an order hold for this.
+    total: u32,
+    /// What enters the market: the whole order, or what an increase adds at the same price.
+    added: u32,
+    /// The entry part of that.
+    added_entry: u32,
 }
 
 /// Runs every check. On success the plan; on failure the first that failed. Warnings either way.
@@ -149,27 +172,35 @@ fn split<'a>(subject: &'a Subject<'a>, limit: Price, warnings: &mut Warnings) ->
         Price::from_paise_clamped(if up { below.saturating_add(tick) } else { below })
     };
     let is_buy = order.side == Side::Buy;
+    let entry = quantity.wrapping_sub(exit);
+    let revised = subject.revises.unwrap_or_default();
     Split {
         subject,
         limit,
         stop_loss: order.stop_loss.map(|price| on_grid(price, is_buy)),
         take_profit: order.take_profit.map(|price| on_grid(price, !is_buy)),
         exit,
-        entry: quantity.wrapping_sub(exit),
+        entry,
+        total: quantity.saturating_add(revised.filled),
+        added: quantity.saturating_sub(revised.open),
+        // What was an entry and has become an exit, because the position grew meanwhile, adds nothing.
+        added_entry: entry.saturating_sub(revised.entry),
     }
 }
 
 impl Split<'_> {
-    fn entry_quantity(&self) -> Quantity {
-        Quantity::clamped(i64::from(self.entry))
+    /// At its limit.
+    fn value(&self, shares: u32) -> Money {
+        self.limit.notional(Quantity::clamped(i64::from(shares)))
     }
 
     fn entry_value(&self) -> Money {
-        self.limit.notional(self.entry_quantity())
+        self.value(self.entry)
     }
 
+    /// Not only an exit, or an increase by what only reduces the position: the checks marked ✱ apply.
     fn is_entry(&self) -> bool {
-        self.entry > 0
+        self.added_entry > 0
     }
 
     fn likeness(&self) -> u64 {

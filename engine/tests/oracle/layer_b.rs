@@ -64,8 +64,8 @@ impl Oracle {
             return Some(rejection(RejectCode::TickSize, off, instrument.tick()));
         }
         let lot = i128::from(instrument.definition.lot_size.shares());
-        if c.quantity() % lot != 0 {
-            return Some(rejection(RejectCode::LotSize, c.quantity(), lot));
+        if c.total() % lot != 0 {
+            return Some(rejection(RejectCode::LotSize, c.total(), lot));
         }
         prices().find_map(|price| self.check_band(c.order.instrument, price))
     }
@@ -76,18 +76,22 @@ impl Oracle {
     }
 
     fn check_order_value(&self, c: &Candidate) -> Option<Rejection> {
-        let profile = self.limits(c).order_value_max;
-        let limit = profile.map_or(VENUE_ORDER_VALUE_MAX, |limit| {
-            limit.wide().min(VENUE_ORDER_VALUE_MAX)
-        });
-        let value = c.price() * c.entry;
-        (value > limit).then(|| rejection(RejectCode::OrderValue, value, limit))
+        let above = |entry: Shares, limit: Paise| {
+            let value = c.price() * entry;
+            (value > limit).then(|| rejection(RejectCode::OrderValue, value, limit))
+        };
+        let (_, entry) = c.measured();
+        let profile = self.limits(c).order_value_max.map(|limit| limit.wide());
+        profile
+            .filter(|&limit| limit < VENUE_ORDER_VALUE_MAX)
+            .and_then(|limit| above(entry, limit))
+            .or_else(|| above(c.total() - c.exit, VENUE_ORDER_VALUE_MAX))
     }
 
     fn check_freeze(&self, c: &Candidate) -> Option<Rejection> {
         let freeze = self.instrument(c.order.instrument).definition.freeze_quantity;
         let freeze = i128::from(freeze.shares());
-        (c.quantity() > freeze).then(|| rejection(RejectCode::FreezeQuantity, c.quantity(), freeze))
+        (c.total() > freeze).then(|| rejection(RejectCode::FreezeQuantity, c.total(), freeze))
     }
 
     /// Σ limit × quantity of what would still open positions.
@@ -207,7 +211,7 @@ impl Oracle {
     fn check_daily_orders(&self, c: &Candidate) -> Option<Rejection> {
         let account = self.account(c.order.account);
         let limit = i128::from(self.limits(c).daily_orders_max?);
-        (!c.modifies && account.orders_today >= limit)
+        (c.modifies.is_none() && account.orders_today >= limit)
             .then(|| rejection(RejectCode::DailyOrders, account.orders_today + 1, limit))
     }
 
@@ -224,7 +228,8 @@ impl Oracle {
         };
         let remembered = account.recent.iter().rev().take(RECENT_ORDERS);
         let count = remembered.filter(like).count() as i128 + 1;
-        (!c.modifies && count >= limit).then(|| rejection(RejectCode::DuplicateBurst, count, limit - 1))
+        (c.modifies.is_none() && count >= limit)
+            .then(|| rejection(RejectCode::DuplicateBurst, count, limit - 1))
     }
 
     fn check_executions(&self, c: &Candidate) -> Option<Rejection> {

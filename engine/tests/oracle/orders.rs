@@ -7,7 +7,7 @@ use engine::{
     TimeInForce,
 };
 
-use super::risk::{Candidate, rejection};
+use super::risk::{Candidate, Modified, rejection};
 use super::state::{ClientUse, List, Order, Shares, client_key};
 use super::{Oracle, quantity};
 
@@ -66,7 +66,7 @@ impl Oracle {
         let candidate = Candidate {
             entry: i128::from(rounded.quantity.shares()) - exit,
             order: rounded,
-            modifies: false,
+            modifies: None,
             cause: None,
             asked: request.clone(),
             price,
@@ -349,6 +349,12 @@ impl Oracle {
         }
     }
 
+    /// The trigger of a stop order that waits.
+    fn waits_for(&self, id: OrderId) -> Option<Price> {
+        let order = &self.orders[&id];
+        order.pending.as_ref().and_then(|_| order.order_type.trigger())
+    }
+
     fn exit_part_of_modified(&self, id: OrderId) -> Shares {
         let order = &self.orders[&id];
         let mut as_new = order.request.clone();
@@ -376,7 +382,8 @@ impl Oracle {
     }
 
     /// What can refuse a modification besides the cap: the lot, and for what goes to the tail everything that a new order of
-    /// what will be open would meet, on the state without the old one.
+    /// what will be open would meet, on the state without the old one; but an increase at its price meets limits on one order as
+    /// an order of the difference would.
     fn check_modify(
         &mut self,
         id: OrderId,
@@ -410,13 +417,20 @@ impl Oracle {
         let order = &self.orders[&id];
         let mut as_new = order.request.clone();
         as_new.order_type = order_type;
+        let stays = limit == order.limit && order_type.trigger() == self.waits_for(id);
+        let increase = stays.then(|| {
+            let added = leaves - order.leaves;
+            as_new.quantity = quantity(added);
+            (added, added - self.exit_part(&as_new))
+        });
         as_new.quantity = quantity(leaves);
         as_new.stop_loss = order.stop_loss;
         as_new.take_profit = order.take_profit;
+        let filled = order.filled;
         self.resting.remove(&id);
         let exit = self.exit_part(&as_new);
         let candidate = Candidate {
-            modifies: true,
+            modifies: Some(Modified { filled, increase }),
             cause: None,
             asked: as_new.clone(),
             order: as_new,
@@ -631,7 +645,7 @@ impl Oracle {
             self.accept(
                 next,
                 Candidate {
-                    modifies: false,
+                    modifies: None,
                     cause: Some(cause),
                     asked: order.clone(),
                     order,

@@ -22,9 +22,17 @@ pub struct Candidate {
     pub exit: Shares,
     pub entry: Shares,
     /// An open order's new form, which is no further order of the day.
-    pub modifies: bool,
+    pub modifies: Option<Modified>,
     /// Why the engine places it by itself.
     pub cause: Option<Cause>,
+}
+
+/// What is special about an open order's new form.
+#[derive(Clone, Copy)]
+pub struct Modified {
+    pub filled: Shares,
+    /// Price and trigger stay: what is added, and how much of that as an order of its own would be no exit.
+    pub increase: Option<(Shares, Shares)>,
 }
 
 pub fn rejection(code: RejectCode, observed: i128, limit: i128) -> Rejection {
@@ -58,9 +66,21 @@ impl Candidate {
         self.exit + self.entry
     }
 
-    /// Pure exits are exempt from the checks that RISK.md marks with a star.
+    /// With what is filled.
+    pub(super) fn total(&self) -> Shares {
+        self.quantity() + self.modifies.map_or(0, |modified| modified.filled)
+    }
+
+    /// What limits on one order measure: the order, or what an increase adds to it, and the part that is no exit.
+    pub(super) fn measured(&self) -> (Shares, Shares) {
+        let increase = self.modifies.and_then(|modified| modified.increase);
+        increase.unwrap_or((self.quantity(), self.entry))
+    }
+
+    /// Pure exits are exempt from the checks that RISK.md marks with a star, and increases by one too.
     pub(super) fn enters(&self) -> bool {
-        self.entry > 0
+        let (_, entry) = self.measured();
+        entry > 0
     }
 }
 
@@ -215,7 +235,8 @@ impl Oracle {
         let account = self.account(c.order.account);
         let ratio = self.limits(c).risk_per_trade_max?;
         let stop = i128::from(c.order.stop_loss?.paise());
-        let risk = (c.price() - stop).abs() * c.entry;
+        let (_, entry) = c.measured();
+        let risk = (c.price() - stop).abs() * entry;
         let most = account.balance * i128::from(ratio.ppm());
         (risk * MILLION > most).then(|| {
             let limit = most.div_euclid(MILLION);
@@ -277,8 +298,8 @@ impl Oracle {
 
     fn check_quantity(&self, c: &Candidate) -> Option<Rejection> {
         let limit = i128::from(self.limits(c).order_quantity_max?);
-        (c.enters() && c.quantity() > limit)
-            .then(|| rejection(RejectCode::QuantityAboveLimit, c.quantity(), limit))
+        let (quantity, _) = c.measured();
+        (c.enters() && quantity > limit).then(|| rejection(RejectCode::QuantityAboveLimit, quantity, limit))
     }
 
     fn check_order_ratio(&self, c: &Candidate) -> Option<Rejection> {
@@ -352,8 +373,7 @@ impl Oracle {
     fn check_crossed(&self, c: &Candidate) -> Option<Rejection> {
         let (trigger, last) = self.crossed(&c.order)?;
         let paise = |price: Price| i128::from(price.paise());
-        c.enters()
-            .then(|| rejection(RejectCode::TriggerCrossed, paise(trigger), paise(last)))
+        (c.entry > 0).then(|| rejection(RejectCode::TriggerCrossed, paise(trigger), paise(last)))
     }
 
     /// The limit of LIMIT and SL; the protected price of MARKET and SL-M, which need a last price.

@@ -72,6 +72,13 @@ fn layer_a() -> Vec<Row> {
             "Risk per trade exceeds limit: ₹21.00 (2.10%) > ₹20.00 (2.0%)",
         ),
         row(
+            RiskPerTrade,
+            "account alice risk_per_trade_max 0.02 balance 1000.00",
+            "alice buy 20 @ 100.00 stop 99.00\n alice modify 1 to 40",
+            "alice buy 20 @ 100.00 stop 99.00\n alice modify 1 to 41",
+            "Risk per trade exceeds limit: ₹21.00 (2.10%) > ₹20.00 (2.0%)",
+        ),
+        row(
             // 100 bought at 100.00 cost ₹4.22; 55 paise a share and they come to ₹59.22, which is 6 % of ₹987.00.
             DailyLossLimit,
             "account alice daily_loss_max 0.06 balance 987.00\n account bob",
@@ -141,6 +148,22 @@ fn layer_a() -> Vec<Row> {
             "alice buy 10000 @ 100.00",
             "alice buy 10001 @ 100.00",
             "Quantity exceeds maximum: 10001 > 10000 allowed",
+        ),
+        row(
+            // An increase counts for itself.
+            QuantityAboveLimit,
+            "account alice order_quantity_max 10",
+            "alice buy 10 @ 100.00\n alice modify 1 to 20",
+            "alice buy 10 @ 100.00\n alice modify 1 to 21",
+            "Quantity exceeds maximum: 11 > 10 allowed",
+        ),
+        row(
+            // At another price all that is open counts.
+            QuantityAboveLimit,
+            "account alice order_quantity_max 10",
+            "alice buy 9 @ 100.00\n alice modify 1 to 10 @ 100.05",
+            "alice buy 9 @ 100.00\n alice modify 1 to 11 @ 100.05",
+            "Quantity exceeds maximum: 11 > 10 allowed",
         ),
         row(
             OrderToPositionRatio,
@@ -306,6 +329,20 @@ fn layer_b() -> Vec<Row> {
             "Order value exceeds limit: ₹1,000.50 > ₹1,000.00",
         ),
         row(
+            OrderValue,
+            "account alice order_value_max 1000.00",
+            "alice buy 10 @ 100.00\n alice modify 1 to 20",
+            "alice buy 10 @ 100.00\n alice modify 1 to 21",
+            "Order value exceeds limit: ₹1,100.00 > ₹1,000.00",
+        ),
+        row(
+            OrderValue,
+            "account alice order_value_max 1000.00",
+            "alice buy 9 @ 100.00\n alice modify 1 to 10 @ 100.00",
+            "alice buy 9 @ 100.00\n alice modify 1 to 10 @ 100.05",
+            "Order value exceeds limit: ₹1,000.50 > ₹1,000.00",
+        ),
+        row(
             // The exchange's cap of ₹10 crore, whatever the profile says.
             OrderValue,
             "instrument ACME freeze 2000000",
@@ -314,10 +351,25 @@ fn layer_b() -> Vec<Row> {
             "Order value exceeds limit: ₹100,000,100.00 > ₹100,000,000.00",
         ),
         row(
+            // It holds for the whole of an order, what is filled included.
+            OrderValue,
+            "instrument ACME freeze 2000000",
+            "bob sell 1 @ 100.00\n alice buy 2 @ 100.00\n alice modify 2 to 1000000",
+            "bob sell 1 @ 100.00\n alice buy 2 @ 100.00\n alice modify 2 to 1000001",
+            "Order value exceeds limit: ₹100,000,100.00 > ₹100,000,000.00",
+        ),
+        row(
             FreezeQuantity,
             "instrument ACME freeze 500",
             "alice buy 500 @ 100.00",
             "alice buy 501 @ 100.00",
+            "Quantity exceeds the exchange's freeze quantity: 501 > 500",
+        ),
+        row(
+            FreezeQuantity,
+            "instrument ACME freeze 500",
+            "bob sell 1 @ 100.00\n alice buy 2 @ 100.00\n alice modify 2 to 500",
+            "bob sell 1 @ 100.00\n alice buy 2 @ 100.00\n alice modify 2 to 501",
             "Quantity exceeds the exchange's freeze quantity: 501 > 500",
         ),
         row(

@@ -638,6 +638,10 @@ fn limits(random: &mut Random) -> RiskLimits {
         orders_per_second_max: rarely(random, 1).or(base.orders_per_second_max),
         daily_orders_max: rarely(random, 30).or(base.daily_orders_max),
         modifications_max: rarely(random, 2).or(base.modifications_max),
+        order_quantity_max: rarely(random, 60).or(base.order_quantity_max),
+        order_value_max: rarely(random, 4_000)
+            .map(|rupees| Money::from_paise(i64::from(rupees) * 100))
+            .or(base.order_value_max),
         open_order_value_max: rarely(random, 2_000)
             .map(|rupees| Money::from_paise(i64::from(rupees) * 100))
             .or(base.open_order_value_max),
