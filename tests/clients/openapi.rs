@@ -1,6 +1,8 @@
 //! The OpenAPI document against the real server: Schemathesis makes requests out of it, sound and unsound ones, and
 //! every answer has to be one that the document promises.
 
+use serde_json::Value;
+
 use crate::python::{program, succeed};
 use crate::support::server::{MARKET, Site};
 
@@ -59,6 +61,17 @@ fn the_document_and_its_page_are_open_to_read() {
     client.get("/api/oms/orders").expect_error(401);
     let document = client.get("/api/oms/openapi.json").expect(200);
     assert_eq!(document["openapi"], "3.1.0");
+    for (path, of_path) in document["paths"].as_object().unwrap() {
+        let operations = of_path.as_object().unwrap().iter();
+        for (method, operation) in operations.filter(|(method, _)| *method != "parameters") {
+            let lists = [&of_path["parameters"], &operation["parameters"]];
+            let parameters = lists.into_iter().filter_map(Value::as_array).flatten();
+            for parameter in parameters.filter(|parameter| parameter["in"] == "path") {
+                let place = format!("{{{}}}", parameter["name"].as_str().unwrap());
+                assert!(path.contains(&place), "{method} {path} has no {place}");
+            }
+        }
+    }
     let page = client.get("/api/oms/docs");
     assert_eq!(page.status, 200);
     assert!(page.header("content-security-policy").is_some());
