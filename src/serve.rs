@@ -290,7 +290,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         let stop = Arc::clone(&stop_gateway);
         move || {
             stay_on(placement.gateway);
-            take_short_turns();
+            if ack == persistence_writer::Ack::Memory {
+                // Otherwise its answers wait for the writer, whom it would keep from their core.
+                take_short_turns();
+            }
             gateway.run(lanes, directory, &stop)
         }
     })?;
