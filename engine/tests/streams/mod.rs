@@ -3,75 +3,27 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+mod definitions;
+mod limits;
+mod random;
+
 use engine::{
-    AccountDefinition, AccountId, AccountName, Actor, AdjustCash, ByClass, CancelAll, CancelOrder,
-    ChargeRate, ChargeRates, ClientOrderId, ClosePosition, Command, Edit, EditConditions, Heartbeat,
-    InstrumentDefinition, InstrumentId, KillScope, KillSwitch, LimitFields, MarketPrice, ModifyOrder, Money,
-    NewOrder, Notice, NoticeKind, OrderId, OrderRef, OrderType, PositionId, Price, Product, ProductRates,
-    Quantity, Ratio, Rearm, RiskLimits, SelfTrade, Seq, Sequenced, SessionCalendar, SetLimits, Side,
-    StrategyDefinition, StrategyId, Symbol, Text, TimeInForce, Timestamp, Timetable, TradingState, Trailing,
+    AccountId, Actor, AdjustCash, ByClass, CancelAll, CancelOrder, ClientOrderId, ClosePosition, Command,
+    Edit, EditConditions, Heartbeat, InstrumentId, KillScope, KillSwitch, MarketPrice, ModifyOrder, Money,
+    NewOrder, Notice, NoticeKind, OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio,
+    Rearm, RiskLimits, Seq, Sequenced, SessionCalendar, Side, StrategyDefinition, StrategyId, Text,
+    TimeInForce, Timestamp, Timetable, TradingState, Trailing,
 };
+
+use definitions::{ACCOUNTS, account, charge_rates, definitions, redefinition};
+use limits::{limits, set_limits};
+pub use random::Random;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
 const DAY: u64 = 86_400 * SECOND;
 /// 2026-11-20 09:15 in India.
 const START: u64 = 1_795_146_300 * SECOND;
-
-/// SplitMix64; or what a fuzzer chose, byte by byte, and 0 when there is nothing left of it.
-#[derive(Default)]
-pub struct Random {
-    state: u64,
-    chosen: Option<std::vec::IntoIter<u8>>,
-}
-
-impl Random {
-    pub fn new(seed: u64) -> Random {
-        Random {
-            state: seed,
-            chosen: None,
-        }
-    }
-
-    pub fn chosen(bytes: &[u8]) -> Random {
-        Random {
-            state: 0,
-            chosen: Some(Vec::from(bytes).into_iter()),
-        }
-    }
-
-    pub fn draw(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in `0..bound`.
-    pub fn below(&mut self, bound: u32) -> u32 {
-        if let Some(chosen) = &mut self.chosen {
-            let bytes = match bound {
-                0..=0x100 => 1,
-                0x101..=0x1_0000 => 2,
-                _ => 4,
-            };
-            let number = chosen
-                .take(bytes)
-                .fold(0, |number, byte| number << 8 | u32::from(byte));
-            return number.checked_rem(bound).unwrap_or(0);
-        }
-        (((self.draw() >> 32) * u64::from(bound)) >> 32) as u32
-    }
-
-    fn percent(&mut self, chance: u32) -> bool {
-        self.below(100) < chance
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u32) as usize]
-    }
-}
 
 /// Seeds for a stream of `length` commands.
 pub fn seeds(seed: u64, length: usize) -> Vec<u64> {
@@ -213,63 +165,6 @@ fn pause(random: &mut Random) -> u64 {
         _ => return 0,
     };
     u64::from(random.below(1_000)) * scale / 500
-}
-
-/// Accounts of the streams: a dashboard trader, two makers, an unlimited one, two of the venue.
-const ACCOUNTS: u32 = 6;
-const VENUES: std::ops::Range<u32> = 4..6;
-
-fn definitions() -> Vec<Command> {
-    let mut commands = vec![
-        Command::DefineInstrument(Box::new(instrument(0, 10_000, 100_000))),
-        Command::DefineInstrument(Box::new(instrument(1, 245_000, 200_000))),
-        Command::DefineInstrument(Box::new(instrument(2, 40_000, 50_000))),
-    ];
-    let policies = [
-        SelfTrade::CancelResting,
-        SelfTrade::Decrement,
-        SelfTrade::CancelIncoming,
-        SelfTrade::CancelBoth,
-        SelfTrade::Off,
-        SelfTrade::CancelResting,
-    ];
-    for (index, self_trade) in (0..ACCOUNTS).zip(policies) {
-        let base = match index {
-            0 => RiskLimits::dashboard(),
-            1 | 2 => RiskLimits::maker(),
-            _ => RiskLimits::unlimited_paper(),
-        };
-        commands.push(Command::DefineAccount(Box::new(account(
-            index,
-            RiskLimits { self_trade, ..base },
-        ))));
-    }
-    commands
-}
-
-fn instrument(index: u32, reference: u32, band_ppm: u32) -> InstrumentDefinition {
-    InstrumentDefinition {
-        symbol: Symbol::cut(["ALPHA", "BETA", "GAMMA"][index as usize]),
-        exchange: Text::cut("NSE"),
-        tick_size: price([5, 10, 5][index as usize]),
-        lot_size: shares([1, 1, 10][index as usize]),
-        freeze_quantity: shares([500, 100_000, 100_000][index as usize]),
-        reference_price: price(reference),
-        price_band: Ratio::from_ppm(band_ppm),
-        mis_allowed: index != 2,
-        banned: false,
-        derivatives: index == 1,
-    }
-}
-
-fn account(index: u32, limits: RiskLimits) -> AccountDefinition {
-    AccountDefinition {
-        name: AccountName::cut(&format!("account-{index}")),
-        opening_balance: Money::from_paise([10_000_000, 500_000_000, 100_000_000][index.min(2) as usize]),
-        limits,
-        profile: Text::cut("test"),
-        venue: VENUES.contains(&index),
-    }
 }
 
 impl Stream {
@@ -622,147 +517,6 @@ fn kill(random: &mut Random) -> KillSwitch {
         flatten: random.of(&[None, Some(true), Some(false)]),
         reason: Text::cut("test"),
         triggered_by: Text::cut("tester"),
-    }
-}
-
-fn limits(random: &mut Random) -> RiskLimits {
-    let base = match random.below(3) {
-        0 => RiskLimits::dashboard(),
-        1 => RiskLimits::maker(),
-        _ => RiskLimits::unlimited_paper(),
-    };
-    RiskLimits {
-        self_trade: random.of(&SelfTrade::ALL),
-        flatten_on_kill: random.percent(30),
-        mis_leverage: random.of(&[1, 3, 5, 7]),
-        orders_per_second_max: rarely(random, 1).or(base.orders_per_second_max),
-        daily_orders_max: rarely(random, 30).or(base.daily_orders_max),
-        modifications_max: rarely(random, 2).or(base.modifications_max),
-        order_quantity_max: rarely(random, 60).or(base.order_quantity_max),
-        order_value_max: rarely(random, 4_000)
-            .map(|rupees| Money::from_paise(i64::from(rupees) * 100))
-            .or(base.order_value_max),
-        open_order_value_max: rarely(random, 2_000)
-            .map(|rupees| Money::from_paise(i64::from(rupees) * 100))
-            .or(base.open_order_value_max),
-        symbol_position_max: rarely(random, 200),
-        gross_exposure_max: rarely(random, 400_000).map(Ratio::from_ppm),
-        net_exposure_max: rarely(random, 300_000).map(Ratio::from_ppm),
-        duplicate_burst_max: rarely(random, 2).or(base.duplicate_burst_max),
-        repeated_executions_max: rarely(random, 2).or(base.repeated_executions_max),
-        reference_age_ms_max: rarely(random, 3_000),
-        order_to_trade_alert: rarely(random, 2).or(base.order_to_trade_alert),
-        ..base
-    }
-}
-
-/// A limit that is soon reached.
-fn rarely(random: &mut Random, limit: u32) -> Option<u32> {
-    random.percent(12).then_some(limit)
-}
-
-fn set_limits(random: &mut Random) -> SetLimits {
-    if random.percent(20) {
-        return set_strategy_limits(random);
-    }
-    SetLimits {
-        actor: actor(random),
-        account: AccountId::new(random.below(ACCOUNTS + 1)),
-        strategy: None,
-        fields: if random.percent(50) {
-            LimitFields::ALL
-        } else {
-            LimitFields::from_bits(random.below(LimitFields::ALL.bits())).expect("bits of fields")
-        },
-        limits: limits(random),
-    }
-}
-
-/// A few limits of a strategy, sometimes none any more, and now and then one that only an account has.
-fn set_strategy_limits(random: &mut Random) -> SetLimits {
-    let fields = match random.below(8) {
-        0 => LimitFields::OF_STRATEGIES,
-        1 => LimitFields::ALL,
-        _ => {
-            LimitFields::from_bits(random.below(LimitFields::ALL.bits()) & LimitFields::OF_STRATEGIES.bits())
-                .expect("bits of fields")
-        }
-    };
-    SetLimits {
-        actor: actor(random),
-        account: AccountId::new(random.below(ACCOUNTS)),
-        strategy: Some(strategy(random)),
-        fields,
-        limits: strategy_limits(random),
-    }
-}
-
-fn strategy_limits(random: &mut Random) -> RiskLimits {
-    let ratio = |ppm: Option<u32>| ppm.map(Ratio::from_ppm);
-    let rupees = |rupees: Option<u32>| rupees.map(|rupees| Money::from_paise(i64::from(rupees) * 100));
-    RiskLimits {
-        positions_max: seldom(random, 2),
-        risk_per_trade_max: ratio(seldom(random, 10_000)),
-        daily_loss_max: ratio(seldom(random, 5_000)),
-        stop_loss_required: random.percent(2),
-        risk_reward_min: ratio(seldom(random, 2_500_000)),
-        price_sanity_max: ratio(seldom(random, 20_000)),
-        order_quantity_max: seldom(random, 60),
-        orders_per_position_max: seldom(random, 2),
-        order_value_max: rupees(seldom(random, 3_000)),
-        open_order_value_max: rupees(seldom(random, 2_000)),
-        orders_per_second_max: seldom(random, 1),
-        daily_orders_max: seldom(random, 40),
-        modifications_max: seldom(random, 1),
-        symbol_position_max: seldom(random, 100),
-        gross_exposure_max: ratio(seldom(random, 300_000)),
-        net_exposure_max: ratio(seldom(random, 200_000)),
-        duplicate_burst_max: seldom(random, 2),
-        repeated_executions_max: seldom(random, 2),
-        reference_age_ms_max: seldom(random, 2_000),
-        ..RiskLimits::NONE
-    }
-}
-
-/// A limit that is soon reached, of one strategy.
-fn seldom(random: &mut Random, limit: u32) -> Option<u32> {
-    random.percent(3).then_some(limit)
-}
-
-/// Rates from a day around the first ones of a stream, which are sometimes those already in force.
-fn charge_rates(random: &mut Random) -> ChargeRates {
-    let built_in = ChargeRates::built_in();
-    let product = |random: &mut Random| ProductRates {
-        brokerage: rate(random, 600_000),
-        brokerage_max: random
-            .percent(80)
-            .then(|| Money::from_paise(i64::from(random.below(2_500)) - 100)),
-        stt_buy: rate(random, 2_000_000),
-        stt_sell: rate(random, 2_000_000),
-        stamp_duty_buy: rate(random, 300_000),
-    };
-    let first_day = Timestamp::from_nanos(START).trading_day();
-    ChargeRates {
-        effective_from: (first_day + random.below(20)).saturating_sub(4),
-        mis: product(random),
-        cnc: product(random),
-        exchange: rate(random, 80_000),
-        sebi: random.of(&[built_in.sebi, ChargeRate::ZERO]),
-        gst: rate(random, 280_000_000),
-    }
-}
-
-fn rate(random: &mut Random, ppb_max: u32) -> ChargeRate {
-    ChargeRate::from_ppb(random.below(ppb_max)).expect("a part of the whole")
-}
-
-/// The same instruments with another band and reference price, on the same grid.
-fn redefinition(random: &mut Random) -> InstrumentDefinition {
-    let index = random.below(3);
-    let reference = order_price(random, index) / 10 * 10;
-    InstrumentDefinition {
-        banned: random.percent(6),
-        ..instrument(index, reference, random.of(&[5_000, 20_000, 100_000, 200_000]))
     }
 }
 
