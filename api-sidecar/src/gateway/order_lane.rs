@@ -428,6 +428,7 @@ fn kill(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, A
     ];
     let reach = fields::word("scope", "Scope", body.scope, &reaches).map_err(invalid_request)?;
     let state = fields::word("state", "TradingState", body.state, &states).map_err(invalid_request)?;
+    let strategy = parse_strategy(body.strategy_id).map_err(invalid_request)?;
     let admin = who.role == Role::Admin;
     let whole_engine = if admin && body.account.is_none() {
         Reach::Engine
@@ -446,9 +447,7 @@ fn kill(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, A
         Reach::Engine => KillScope::Engine,
         Reach::Account => KillScope::Account(account_of(body.account, who, directory)?),
         Reach::Strategy => {
-            let strategy = parse_strategy(body.strategy_id)
-                .and_then(|strategy| strategy.ok_or_else(|| "strategy_id is required".to_owned()))
-                .map_err(invalid_request)?;
+            let strategy = strategy.ok_or_else(|| invalid_request("strategy_id is required".to_owned()))?;
             KillScope::Strategy(account_of(body.account, who, directory)?, strategy)
         }
     };

@@ -13,19 +13,32 @@ use crate::wire::{Iso8601, Object, average_price, net_pnl, trailing_fields};
 /// Open positions, newest first.
 pub(super) fn list(caller: &Caller, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
     let scope = caller.scope(query, model)?;
+    let (symbol, strategy) = asked_for(query)?;
     let open = model.history().positions().open_newest_first(scope);
+    let matches = |view: &PositionView| {
+        strategy.is_none_or(|strategy| view.strategy == strategy)
+            && symbol.is_none_or(|symbol| has_symbol(model.engine().instrument(view.instrument), symbol))
+    };
+    let views = open
+        .iter()
+        .filter_map(|position| model.engine().position(position.position))
+        .filter(matches);
     Ok(Answer::object(|body| {
         let mut count = 0_usize;
         body.array("positions", |list| {
-            for position in open.iter().take(OPEN_LIST_MAX) {
-                if let Some(view) = model.engine().position(position.position) {
-                    count += 1;
-                    list.object(|row| position_fields(row, &view, model));
-                }
+            for view in views.take(OPEN_LIST_MAX) {
+                count += 1;
+                list.object(|row| position_fields(row, &view, model));
             }
         });
         body.number("count", count);
     }))
+}
+
+/// The symbol and the strategy that the query names.
+fn asked_for(query: &Query) -> Result<(Option<&str>, Option<StrategyId>), Answer> {
+    let strategy = query.parsed::<u32>("strategy", "a strategy's number")?;
+    Ok((query.text("symbol"), strategy.map(StrategyId::new)))
 }
 
 /// One position, open or flat.
@@ -80,10 +93,7 @@ fn pnl_fields(row: &mut Object<'_>, realised_net: Money, unrealised: Money, char
 /// Of memory: the next closed positions before the cursor that match the query.
 pub(super) fn closed_page(asked: &Asked<'_>, model: &ReadModel) -> Result<Page, Answer> {
     let query = asked.query;
-    let symbol = query.text("symbol");
-    let strategy = query
-        .parsed::<u32>("strategy", "a strategy's number")?
-        .map(StrategyId::new);
+    let (symbol, strategy) = asked_for(query)?;
     let (from, to) = (query.instant("from", false)?, query.instant("to", true)?);
     let mut page = Page::default();
     let positions = model.history().positions();

@@ -10,6 +10,9 @@ use super::answer::Answer;
 use crate::auth::Role;
 use crate::wire::parse_iso8601;
 
+/// Whole numbers beyond are not exact in every JSON reader (2^53 - 1), so none is asked for.
+const JSON_INTEGER_MAX: usize = 9_007_199_254_740_991;
+
 /// The path and query of a request target, decoded.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -77,11 +80,10 @@ impl Query {
 
     /// A count from 1, cut to `max`.
     pub(super) fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, Answer> {
-        let count = self
-            .parsed::<usize>(name, "a whole number from 1")?
-            .unwrap_or(default);
-        if count == 0 {
-            return Err(invalid(name, "a whole number from 1"));
+        let expected = "a whole number from 1";
+        let count = self.parsed::<usize>(name, expected)?.unwrap_or(default);
+        if !(1..=JSON_INTEGER_MAX).contains(&count) {
+            return Err(invalid(name, expected));
         }
         Ok(count.min(max))
     }

@@ -71,6 +71,38 @@ fn filters_narrow_the_history() {
     }
 }
 
+/// Whoever asks for the positions in one symbol is shown no other's.
+#[test]
+fn open_positions_are_narrowed_by_symbol_and_strategy() {
+    let mut floor = Floor::open();
+    floor.trade();
+    let count = |query: &str| {
+        let body = floor.ok(TRADER, &format!("/api/oms/positions{query}"));
+        assert_eq!(
+            body["count"].as_u64(),
+            Some(body["positions"].as_array().unwrap().len() as u64)
+        );
+        body["count"].as_u64().unwrap()
+    };
+    for (query, expected) in [
+        ("", 1),
+        ("?symbol=RELIANCE", 1),
+        ("?symbol=TCS", 0),
+        ("?strategy=1", 1),
+        ("?strategy=2", 0),
+        ("?symbol=RELIANCE&strategy=2", 0),
+    ] {
+        assert_eq!(count(query), expected, "{query}");
+    }
+    for bad in [
+        "/positions?strategy=x",
+        "/orders?limit=9007199254740992",
+        "/depth/TCS?levels=9007199254740992",
+    ] {
+        assert_eq!(floor.get(TRADER, &format!("/api/oms{bad}")).status, 400, "{bad}");
+    }
+}
+
 #[test]
 fn trades_page_like_orders() {
     let mut floor = Floor::open();
