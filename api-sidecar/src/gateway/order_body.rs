@@ -3,14 +3,14 @@
 use engine::limits::{CLIENT_ORDER_ID_LEN_MAX, METADATA_LEN_MAX};
 use engine::{
     AccountId, ClientOrderId, InstrumentId, NewOrder, OrderType, Product, Side, StrategyId, Symbol, Text,
-    TimeInForce,
+    TimeInForce, Timestamp,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::directory::Directory;
 use super::fields::{self, Invalid, Raw};
-use crate::wire::parse_iso8601;
+use crate::wire::{parse_date, parse_iso8601};
 
 /// The fields as they stand. Others are ignored, as the old backend did; a field given twice is an error.
 #[derive(Debug, Deserialize)]
@@ -203,8 +203,12 @@ fn parse_time_in_force(body: &Body<'_>) -> Result<TimeInForce, Invalid> {
     let good_till = fields::string("good_till", body.good_till)?;
     match (validity, good_till) {
         (Validity::Gtd, Some(text)) => parse_iso8601(&text)
+            .or_else(|| parse_date(&text).map(|day| Timestamp::start_of_trading_day(day.saturating_add(1))))
             .map(TimeInForce::Gtd)
-            .ok_or_else(|| "good_till must be an ISO 8601 instant such as 2026-08-03T09:15:00Z".to_owned()),
+            .ok_or_else(|| {
+                "good_till must be an ISO 8601 instant such as 2026-08-03T09:15:00Z, or a date, which means its end in India"
+                    .to_owned()
+            }),
         (Validity::Gtd, None) => Err("GTD orders require good_till".to_owned()),
         (_, Some(_)) => Err("good_till needs validity GTD".to_owned()),
         (Validity::Day, None) => Ok(TimeInForce::Day),
@@ -321,6 +325,19 @@ mod tests {
     }
 
     #[test]
+    fn good_till_a_date_is_until_its_end_in_india() {
+        let until = |good_till: &str| {
+            let json = format!(
+                r#"{{"symbol":"RELIANCE","side":"BUY","quantity":1,"price":1,"validity":"GTD","good_till":"{good_till}"}}"#
+            );
+            parse(&json, None).map(|order| order.time_in_force)
+        };
+        assert!(matches!(until("2026-08-05"), Ok(TimeInForce::Gtd(_))));
+        assert_eq!(until("2026-08-05"), until("2026-08-05T18:30:00Z"));
+        assert_eq!(until("2026-08-05"), until("2026-08-06T00:00:00+05:30"));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         let base = r#""symbol":"RELIANCE","side":"BUY","quantity":1,"price":2450"#;
         let with = |extra: &str| format!("{{{base},{extra}}}");
@@ -362,6 +379,10 @@ mod tests {
             (
                 with(r#""good_till":"2026-08-03T09:15:00Z""#),
                 "good_till needs validity GTD",
+            ),
+            (
+                with(r#""validity":"GTD","good_till":"2026-02-30""#),
+                "good_till must be an ISO 8601 instant such as 2026-08-03T09:15:00Z, or a date, which means its end in India",
             ),
             (with(r#""strategy_id":0"#), "strategy_id is out of range"),
             (with(r#""stop_loss":"low""#), "stop_loss is not a decimal number"),
