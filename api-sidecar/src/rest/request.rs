@@ -81,11 +81,11 @@ impl Query {
     /// A count from 1, cut to `max`.
     pub(super) fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, Answer> {
         let expected = "a whole number from 1";
-        let count = self.parsed::<usize>(name, expected)?.unwrap_or(default);
-        if !(1..=JSON_INTEGER_MAX).contains(&count) {
-            return Err(invalid(name, expected));
+        match self.parsed::<usize>(name, expected)? {
+            None => Ok(default.min(max)),
+            Some(count) if (1..=JSON_INTEGER_MAX).contains(&count) => Ok(count.min(max)),
+            Some(_) => Err(invalid(name, expected)),
         }
-        Ok(count.min(max))
     }
 
     /// An instant in ISO 8601, or a date, which means its start in India; where `end_of_day` is set, its end.
