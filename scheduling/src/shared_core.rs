@@ -5,6 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+/// How often the core is offered to an owner that is awake before work begins. It may be at work itself, or on another core.
+const OFFERS: u32 = 3;
+
 /// A core that its owner shares with others. A thread that yields gets its core back when the other gives it up, or at the
 /// scheduler's next tick (4 ms at 250 Hz); one that sleeps gets it back when it is woken. So the owner yields while nobody
 /// else works there, which costs whoever gives it something nothing, and sleeps while somebody does.
@@ -38,6 +41,13 @@ impl SharedCore {
     pub fn work(&self) -> Work {
         if let Some(state) = &self.0 {
             state.working.fetch_add(1, Ordering::SeqCst);
+            // An owner who was yielding learns of it when it runs, and only then goes to sleep.
+            for _ in 0..OFFERS {
+                if state.asleep.load(Ordering::Relaxed) {
+                    break;
+                }
+                thread::yield_now();
+            }
         }
         Work(self.0.clone())
     }
