@@ -42,7 +42,11 @@ pub(crate) fn decode(
         return Err(Answer::error(403, "This account may read only"));
     }
     let Ok(json) = core::str::from_utf8(body) else {
-        return Err(Answer::invalid("Invalid request", "The body is not UTF-8"));
+        let details = "The body is not UTF-8".to_owned();
+        return Err(match route {
+            OrderRoute::Place | OrderRoute::Validate | OrderRoute::Modify(_) => invalid_order(details),
+            _ => invalid_request(details),
+        });
     };
     match route {
         OrderRoute::Place => place(json, idempotency_key, who, directory),
@@ -414,7 +418,8 @@ enum Reach {
 }
 
 /// `{reason?, triggered_by?, flatten?, scope?, account?, strategy_id?, state?}` (RISK.md, kill switch). Without a
-/// scope: the engine for an admin, else the caller's account. `state` is REDUCING unless an admin says HALTED.
+/// scope: the strategy or the account where one is named, else the engine for an admin and the caller's account for
+/// anyone else. `state` is REDUCING unless an admin says HALTED.
 fn kill(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, Answer> {
     let body: Kill<'_> = parse_object(json).map_err(invalid_request)?;
     let reaches = [
@@ -430,12 +435,11 @@ fn kill(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, A
     let state = fields::word("state", "TradingState", body.state, &states).map_err(invalid_request)?;
     let strategy = parse_strategy(body.strategy_id).map_err(invalid_request)?;
     let admin = who.role == Role::Admin;
-    let whole_engine = if admin && body.account.is_none() {
-        Reach::Engine
-    } else {
-        Reach::Account
-    };
-    let reach = reach.unwrap_or(whole_engine);
+    let reach = reach.unwrap_or(match (strategy, body.account) {
+        (Some(_), _) => Reach::Strategy,
+        (None, None) if admin => Reach::Engine,
+        (None, _) => Reach::Account,
+    });
     let state = state.unwrap_or(TradingState::Reducing);
     if !admin && (reach == Reach::Engine || state == TradingState::Halted) {
         return Err(Answer::error(

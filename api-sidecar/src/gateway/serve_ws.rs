@@ -18,7 +18,7 @@ use super::ws::message::{self, OrderRequest, Request};
 use super::ws::session::{Heard, WsSession, append_text_frame};
 use crate::auth::Principal;
 use crate::latency::{Durations, Stage};
-use crate::limits::{PIPELINE_MAX, WS_QUEUE_BYTES_MAX};
+use crate::limits::{PIPELINE_MAX, WS_CORRELATION_BYTES_MAX, WS_QUEUE_BYTES_MAX};
 use crate::wire::Object;
 
 /// Hears every message that may be heard now.
@@ -62,6 +62,14 @@ fn hear(
         Some(Request::Subscribe(wanted)) => session.wanted = wanted,
         Some(Request::Channels { names, begin }) => {
             change_channels(core, peer, session, &names, begin, scratch);
+            output.append(|tail| append_text_frame(tail, scratch));
+        }
+        Some(Request::Unanswerable(kind)) => {
+            let details = format!(
+                "id must be a string or a number whose JSON has at most {WS_CORRELATION_BYTES_MAX} bytes"
+            );
+            let answer = Answer::invalid("Invalid request", &details);
+            write_reply(scratch, kind.as_str(), None, answer.status, &answer.body, None);
             output.append(|tail| append_text_frame(tail, scratch));
         }
         Some(Request::Order {

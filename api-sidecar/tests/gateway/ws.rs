@@ -215,6 +215,33 @@ fn orders_are_entered_and_answered_by_their_id() {
 }
 
 #[test]
+fn what_could_not_be_answered_by_its_id_is_not_done() {
+    let fixture = Fixture::start(Setup::default());
+    let mut socket = Socket::with_key(&fixture, "trader-key");
+    let long = format!("\"{}\"", "x".repeat(65));
+    for id in [&long, "[1]", "{}", "true", "false"] {
+        socket.say(format!(r#"{{"type":"order:place","id":{id},"data":{ORDER}}}"#));
+        let reply = socket.hear();
+        assert_eq!(
+            [&reply["type"], &reply["request"], &reply["id"], &reply["status"]],
+            [&json!("reply"), &json!("order:place"), &Value::Null, &json!(400)],
+            "{id}"
+        );
+        assert!(
+            reply["data"]["details"]
+                .as_str()
+                .unwrap()
+                .starts_with("id must be")
+        );
+    }
+    // The first order that is placed is the first there is.
+    let longest = "x".repeat(64);
+    socket.say(place(&longest));
+    assert_eq!(socket.hear()["data"]["order_id"], 1);
+    assert_eq!(socket.hear()["id"], json!(longest));
+}
+
+#[test]
 fn more_orders_than_may_be_in_flight_are_all_answered_in_order() {
     let fixture = Fixture::start(Setup::default());
     let mut socket = Socket::local(&fixture);

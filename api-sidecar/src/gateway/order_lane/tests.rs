@@ -169,6 +169,17 @@ fn the_kill_switch_has_defaults_and_clean_text() {
         strategy.scope,
         KillScope::Strategy(AccountId::new(1), StrategyId::new(4))
     );
+    // Who names less than everything means no more than that.
+    for (account, json, role) in [
+        (0, r#"{"strategy_id":4}"#, Role::Admin),
+        (1, r#"{"strategy_id":4}"#, Role::Trader),
+        (1, r#"{"strategy_id":4,"account":"other"}"#, Role::Admin),
+    ] {
+        let expected = KillScope::Strategy(AccountId::new(account), StrategyId::new(4));
+        assert_eq!(kill(json, role).scope, expected, "{json}");
+    }
+    let engine = kill(r#"{"scope":"engine","strategy_id":4}"#, Role::Admin);
+    assert_eq!(engine.scope, KillScope::Engine);
     let long = kill(&format!(r#"{{"reason":"{}"}}"#, "x".repeat(300)), Role::Admin);
     assert_eq!(long.reason.as_str().len(), 100);
 }

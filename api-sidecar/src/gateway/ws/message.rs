@@ -32,6 +32,9 @@ pub(crate) enum Request<'b> {
         names: Vec<Cow<'b, str>>,
         begin: bool,
     },
+    /// An order-lane request whose `id` could not be given back: it is refused, because its answer could not be told
+    /// from others.
+    Unanswerable(OrderRequest),
     Order {
         kind: OrderRequest,
         /// JSON text of the client's correlation id.
@@ -94,9 +97,13 @@ pub(crate) fn parse(text: &str) -> Option<Request<'_>> {
     let kind = OrderRequest::ALL
         .into_iter()
         .find(|request| request.as_str() == kind)?;
+    let correlation = match envelope.id.map(correlation) {
+        Some(None) => return Some(Request::Unanswerable(kind)),
+        given => given.flatten(),
+    };
     Some(Request::Order {
         kind,
-        correlation: envelope.id.and_then(correlation),
+        correlation,
         timings: envelope.timings.is_some_and(|raw| raw.get() == "true"),
         data: envelope.data.map_or("", RawValue::get),
     })
@@ -178,10 +185,18 @@ mod tests {
                 order(OrderRequest::CancelAll, Some("7"), ""),
             ),
             (
-                r#"{"type":"order:cancel","id":[1]}"#,
+                r#"{"type":"order:cancel","id":null}"#,
                 order(OrderRequest::Cancel, None, ""),
             ),
-            (&long, order(OrderRequest::Cancel, None, "")),
+            (
+                r#"{"type":"order:place","id":[1]}"#,
+                Some(Request::Unanswerable(OrderRequest::Place)),
+            ),
+            (
+                r#"{"type":"order:place","id":true}"#,
+                Some(Request::Unanswerable(OrderRequest::Place)),
+            ),
+            (&long, Some(Request::Unanswerable(OrderRequest::Cancel))),
             (
                 r#"{"type":"heartbeat","id":1,"data":{"timeout_s":2}}"#,
                 order(OrderRequest::Heartbeat, Some("1"), r#"{"timeout_s":2}"#),
