@@ -74,6 +74,12 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 /// Relayed requests at once (DESIGN.md section 6).
 pub const RELAYS_MAX: usize = 64;
 
+/// Those of one address, so that others always get theirs: eight pages that load at the same moment.
+pub const RELAYS_PER_ADDRESS_MAX: usize = 48;
+
+/// Those that the application behind us answers, so that one that hangs takes nothing from our own reads.
+pub const RELAYS_OF_APPLICATION_MAX: usize = 48;
+
 /// Downloads at once, of all relays (DESIGN.md section 6): each holds a REST thread for as long as its client reads.
 pub const DOWNLOADS_MAX: usize = 2;
 
@@ -114,11 +120,20 @@ pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 /// Time that a connection may stay idle between requests, or before its first.
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
 
-/// Time that a client may leave its answers unread without taking a byte (DESIGN.md section 6).
+/// Time that a client may leave its answers unread (DESIGN.md section 6).
 pub const STALL_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// What it has to take in that time where more is queued: a byte now and then is no progress.
+pub const STALL_BYTES_MIN: usize = 4 * 1024;
+
+/// The same time for the client of a relayed request while another is refused because too many go on.
+pub const SLOT_STALL_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Time that the REST handlers may take before the first byte of an answer.
 pub const RELAY_ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Time that whoever answers a relayed request may let pass between two parts of its body: what other proxies give.
+pub const RELAY_BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Silence of a WebSocket client after which it is pinged, and twice after which it is closed. The existing
 /// dashboard pings every 30 s.

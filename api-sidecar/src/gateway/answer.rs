@@ -137,7 +137,8 @@ pub(crate) fn write_response(
     if status == 401 {
         field(out, "WWW-Authenticate", "Bearer");
     }
-    write_common_fields(out, shape, date);
+    // Whoever sends Upgrade names it in Connection (RFC 9110 section 7.8).
+    write_common_fields(out, shape, date, (status == 426).then_some("Upgrade"));
     let _ = write!(out, "Content-Length: {}\r\n\r\n", body.len());
     if !shape.head_only {
         out.extend_from_slice(body);
@@ -163,7 +164,7 @@ pub(crate) fn write_options_response(
         );
         field(out, "Access-Control-Max-Age", "600");
     }
-    write_common_fields(out, shape, date);
+    write_common_fields(out, shape, date, None);
     let _ = write!(
         out,
         "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -177,13 +178,25 @@ pub(crate) fn write_status_line(out: &mut Vec<u8>, status: u16) {
     let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason_phrase(status));
 }
 
-/// `Date`, `Connection` and the fields of CORS.
-pub(crate) fn write_common_fields(out: &mut Vec<u8>, shape: &ResponseShape, date: &str) {
+/// `Date`, `Connection` and the fields of CORS. `option` is a further connection option.
+pub(crate) fn write_common_fields(
+    out: &mut Vec<u8>,
+    shape: &ResponseShape,
+    date: &str,
+    option: Option<&'static str>,
+) {
     field(out, "Date", date);
-    if !shape.keep_alive {
-        field(out, "Connection", "close");
-    } else if shape.minor_version == 0 {
-        field(out, "Connection", "keep-alive");
+    let persistence = match (shape.keep_alive, shape.minor_version) {
+        (false, _) => Some("close"),
+        (true, 0) => Some("keep-alive"),
+        (true, _) => None,
+    };
+    match (persistence, option) {
+        (Some(persistence), Some(option)) => {
+            field(out, "Connection", &format!("{persistence}, {option}"));
+        }
+        (Some(only), None) | (None, Some(only)) => field(out, "Connection", only),
+        (None, None) => {}
     }
     if let Some(origin) = &shape.cors_origin {
         field(out, "Access-Control-Allow-Origin", origin);

@@ -12,7 +12,8 @@ use super::http::HttpSession;
 use super::ws::session::WsSession;
 use crate::latency::{Recorder, Stamps};
 use crate::limits::{
-    LINGER_TIME_MAX, PIPELINE_MAX, RELAY_QUEUE_BYTES_MAX, WS_CONFLATE_BYTES, WS_QUEUE_BYTES_MAX,
+    LINGER_TIME_MAX, PIPELINE_MAX, RELAY_QUEUE_BYTES_MAX, STALL_BYTES_MIN, WS_CONFLATE_BYTES,
+    WS_QUEUE_BYTES_MAX,
 };
 
 #[derive(Debug)]
@@ -42,8 +43,9 @@ pub(crate) struct Connection {
     pub(crate) unwritten: Vec<Stamps>,
     /// When the client last sent something, or its last answer was relayed.
     pub(crate) heard: Instant,
-    /// Since when the client has taken nothing of what is queued for it.
+    /// Since when the client has taken less than [`STALL_BYTES_MIN`] of what is queued for it, and how much it took.
     pub(crate) stalled: Option<Instant>,
+    taken: usize,
 }
 
 /// Why a connection is not served further now.
@@ -87,6 +89,7 @@ impl Connection {
             unwritten: Vec::new(),
             heard: now,
             stalled: None,
+            taken: 0,
         }
     }
 
@@ -166,13 +169,20 @@ impl Connection {
             self.writable = !step.blocked;
             written = step.written;
         }
-        if self.output.is_empty() || written > 0 {
+        self.note_taken(written, now);
+        Ok(written)
+    }
+
+    /// The client has taken `written` more bytes of what is queued.
+    pub(crate) fn note_taken(&mut self, written: usize, now: Instant) {
+        self.taken += written;
+        if self.output.is_empty() || self.taken >= STALL_BYTES_MIN {
             self.stalled = None;
+            self.taken = 0;
         }
         if !self.output.is_empty() {
             self.stalled.get_or_insert(now);
         }
-        Ok(written)
     }
 
     /// Records the requests whose answers are out.

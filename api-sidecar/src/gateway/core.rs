@@ -17,7 +17,7 @@ use super::figures::Interest;
 use super::head::Head;
 use super::market_data::MarketData;
 use super::order_lane::Decoded;
-use super::relay::RelayKind;
+use super::relay::RelaySlots;
 use super::replies::{Action, Replies, ReplyTo};
 use super::ws::cursor::Cursor;
 use super::ws::handshake::OriginPolicy;
@@ -25,7 +25,7 @@ use super::ws::history::History;
 use super::{AckMode, Durability, Settings};
 use crate::auth::{Authenticator, Principal};
 use crate::latency::{Latency, Recorder};
-use crate::limits::{DOWNLOADS_MAX, READ_BYTES, RELAYS_MAX, UPLOADS_MAX};
+use crate::limits::READ_BYTES;
 use crate::wire::{HttpDate, alert_safe};
 
 #[derive(Debug)]
@@ -47,11 +47,7 @@ pub(crate) struct Core {
     /// `Date` of answers, renewed with the sweep.
     pub(crate) date: String,
     /// Relayed requests going on.
-    pub(crate) relays: usize,
-    /// Those of them that are downloads.
-    pub(crate) downloads: usize,
-    /// Those of them that are uploads.
-    pub(crate) uploads: usize,
+    pub(crate) relays: RelaySlots,
     /// The last sequence number whose effects a client may know of: a read must show them.
     pub(crate) visible_seq: u64,
     pub(crate) stopping: bool,
@@ -87,9 +83,7 @@ impl Core {
             registry,
             now: Instant::now(),
             date: String::new(),
-            relays: 0,
-            downloads: 0,
-            uploads: 0,
+            relays: RelaySlots::default(),
             visible_seq: 0,
             stopping: false,
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -121,36 +115,6 @@ impl Core {
     /// A read is on its way, which waits for the journal where it follows a decision.
     pub(crate) fn hurry_journal(&self) {
         (self.durability.nudge)();
-    }
-
-    /// A relayed request is over.
-    pub(crate) fn end_relay(&mut self, kind: RelayKind) {
-        self.relays -= 1;
-        match kind {
-            RelayKind::Plain => {}
-            RelayKind::Download => self.downloads -= 1,
-            RelayKind::Upload => self.uploads -= 1,
-        }
-    }
-
-    /// Counts a relayed request in. `Err` is the answer where there are too many of its kind.
-    pub(crate) fn begin_relay(&mut self, kind: RelayKind) -> Result<(), Answer> {
-        if self.relays >= RELAYS_MAX {
-            return Err(Answer::busy("Too many reads at once"));
-        }
-        match kind {
-            RelayKind::Plain => {}
-            RelayKind::Download if self.downloads >= DOWNLOADS_MAX => {
-                return Err(Answer::busy("Too many downloads at once"));
-            }
-            RelayKind::Download => self.downloads += 1,
-            RelayKind::Upload if self.uploads >= UPLOADS_MAX => {
-                return Err(Answer::busy("Too many uploads at once"));
-            }
-            RelayKind::Upload => self.uploads += 1,
-        }
-        self.relays += 1;
-        Ok(())
     }
 
     /// Whether only what reduces positions is taken, because the journal's disk is nearly full.

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::connection::{Connection, Protocol};
 use crate::limits::{
-    IDLE_TIME_MAX, RELAY_ANSWER_TIME_MAX, REQUEST_TIME_MAX, STALL_TIME_MAX, UPLOAD_STALL_TIME_MAX, WS_SILENCE,
+    IDLE_TIME_MAX, RELAY_ANSWER_TIME_MAX, RELAY_BODY_TIME_MAX, REQUEST_TIME_MAX, SLOT_STALL_TIME_MAX,
+    STALL_TIME_MAX, UPLOAD_STALL_TIME_MAX, WS_SILENCE,
 };
 
 /// What a look at a connection's clocks calls for.
@@ -22,11 +23,17 @@ pub(crate) enum Due {
     Silent,
 }
 
-pub(crate) fn due(connection: &Connection, now: Instant) -> Due {
+/// `slots_wanted`: somebody was refused a relayed request because too many go on.
+pub(crate) fn due(connection: &Connection, now: Instant, slots_wanted: bool) -> Due {
     let since = |instant: Instant| now.saturating_duration_since(instant);
+    let holds_slot = matches!(&connection.protocol, Protocol::Http(session) if session.relay.is_some());
+    let permitted = match slots_wanted && holds_slot {
+        true => SLOT_STALL_TIME_MAX,
+        false => STALL_TIME_MAX,
+    };
     if connection
         .stalled
-        .is_some_and(|stalled| since(stalled) >= STALL_TIME_MAX)
+        .is_some_and(|stalled| since(stalled) >= permitted)
     {
         return Due::Remove;
     }
@@ -44,8 +51,11 @@ pub(crate) fn due(connection: &Connection, now: Instant) -> Due {
                     RELAY_ANSWER_TIME_MAX
                 };
                 let unanswered = relay.awaits_answer() && since(relay.moved) >= permitted;
+                let broken_off = relay.awaits_rest() && since(relay.moved) >= RELAY_BODY_TIME_MAX;
                 return if unanswered {
                     Due::RelayTimeout
+                } else if broken_off {
+                    Due::Remove
                 } else {
                     Due::Nothing
                 };
@@ -82,6 +92,7 @@ mod tests {
     use super::*;
     use crate::auth::{Principal, Role};
     use crate::gateway::ws::session::WsSession;
+    use crate::limits::STALL_BYTES_MIN;
 
     const MOMENT: Duration = Duration::from_millis(1);
 
@@ -102,12 +113,15 @@ mod tests {
     fn an_idle_connection_is_closed_and_one_that_waits_for_an_answer_is_not() {
         let start = Instant::now();
         let (mut connection, _client) = connection(start);
-        assert_eq!(due(&connection, start + IDLE_TIME_MAX - MOMENT), Due::Nothing);
-        assert_eq!(due(&connection, start + IDLE_TIME_MAX), Due::Remove);
+        assert_eq!(
+            due(&connection, start + IDLE_TIME_MAX - MOMENT, false),
+            Due::Nothing
+        );
+        assert_eq!(due(&connection, start + IDLE_TIME_MAX, false), Due::Remove);
         if let Protocol::Http(session) = &mut connection.protocol {
             session.reserve(super::super::answer::ResponseShape::closing());
         }
-        assert_eq!(due(&connection, start + IDLE_TIME_MAX), Due::Nothing);
+        assert_eq!(due(&connection, start + IDLE_TIME_MAX, false), Due::Nothing);
     }
 
     #[test]
@@ -117,8 +131,14 @@ mod tests {
         if let Protocol::Http(session) = &mut connection.protocol {
             session.began = Some(start);
         }
-        assert_eq!(due(&connection, start + REQUEST_TIME_MAX - MOMENT), Due::Nothing);
-        assert_eq!(due(&connection, start + REQUEST_TIME_MAX), Due::RequestTimeout);
+        assert_eq!(
+            due(&connection, start + REQUEST_TIME_MAX - MOMENT, false),
+            Due::Nothing
+        );
+        assert_eq!(
+            due(&connection, start + REQUEST_TIME_MAX, false),
+            Due::RequestTimeout
+        );
     }
 
     #[test]
@@ -130,14 +150,23 @@ mod tests {
             connection.output.push_shared(megabyte.clone());
             connection.flush(usize::MAX, start).unwrap();
         }
-        assert_eq!(due(&connection, start + STALL_TIME_MAX - MOMENT), Due::Nothing);
-        assert_eq!(due(&connection, start + STALL_TIME_MAX), Due::Remove);
+        assert_eq!(
+            due(&connection, start + STALL_TIME_MAX - MOMENT, false),
+            Due::Nothing
+        );
+        assert_eq!(due(&connection, start + STALL_TIME_MAX, false), Due::Remove);
         client.write_all(b"still here").unwrap();
         assert_eq!(
-            due(&connection, start + STALL_TIME_MAX),
+            due(&connection, start + STALL_TIME_MAX, false),
             Due::Remove,
             "talking is not taking"
         );
+        // A little now and then is nothing either.
+        let late = start + STALL_TIME_MAX;
+        connection.note_taken(STALL_BYTES_MIN - 1, late);
+        assert_eq!(due(&connection, late, false), Due::Remove);
+        connection.note_taken(1, late);
+        assert_eq!(due(&connection, late, false), Due::Nothing);
     }
 
     #[test]
@@ -150,12 +179,12 @@ mod tests {
             role: Role::Viewer,
         };
         connection.protocol = Protocol::WebSocket(Box::new(WsSession::new(who, None, start)));
-        assert_eq!(due(&connection, start + WS_SILENCE - MOMENT), Due::Nothing);
-        assert_eq!(due(&connection, start + WS_SILENCE), Due::Ping);
+        assert_eq!(due(&connection, start + WS_SILENCE - MOMENT, false), Due::Nothing);
+        assert_eq!(due(&connection, start + WS_SILENCE, false), Due::Ping);
         if let Protocol::WebSocket(session) = &mut connection.protocol {
             session.ping(&mut connection.output);
         }
-        assert_eq!(due(&connection, start + WS_SILENCE), Due::Nothing);
-        assert_eq!(due(&connection, start + 2 * WS_SILENCE), Due::Silent);
+        assert_eq!(due(&connection, start + WS_SILENCE, false), Due::Nothing);
+        assert_eq!(due(&connection, start + 2 * WS_SILENCE, false), Due::Silent);
     }
 }

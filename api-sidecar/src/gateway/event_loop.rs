@@ -212,6 +212,11 @@ impl EventLoop {
             connection.hung_up |= event.is_read_closed() || event.is_error();
             connection.readable |= event.is_readable() || connection.hung_up;
             connection.writable |= event.is_writable() || event.is_write_closed();
+            let gone = event.is_error() || event.is_write_closed();
+            if gone && matches!(&connection.protocol, Protocol::Http(session) if session.relay.is_some()) {
+                // Nobody is there to take the answer, whenever it comes.
+                return self.remove(index);
+            }
             self.enqueue(index);
         } else if let Protocol::Http(session) = &mut connection.protocol
             && let Some(relay) = &mut session.relay
@@ -401,7 +406,7 @@ impl EventLoop {
         if let Protocol::Http(session) = &connection.protocol
             && let Some(relay) = &session.relay
         {
-            self.core.end_relay(relay.kind);
+            self.core.relays.end(relay.kind, connection.peer);
         }
         self.admission.leave(connection.peer);
         let _ = self.core.registry.deregister(&mut connection.stream);
@@ -439,7 +444,7 @@ impl EventLoop {
         {
             let output = &mut connection.output;
             let kind = relay.kind;
-            match relay.pump(output, &mut core.scratch, &core.date, budget) {
+            match relay.pump(output, &mut core.scratch, &core.date, (budget, core.now)) {
                 Pumped::Going { bytes } => moved = bytes,
                 Pumped::Done { bytes, keep_alive } => {
                     moved = bytes;
@@ -462,7 +467,7 @@ impl EventLoop {
                 }
             }
             if ended {
-                core.end_relay(kind);
+                core.relays.end(kind, connection.peer);
                 session.relay = None;
                 connection.heard = core.now;
             }
@@ -507,8 +512,9 @@ impl EventLoop {
         }
         let mut indices = std::mem::take(&mut self.swept);
         indices.extend(self.connections.iter().map(|(index, _)| index));
+        let slots_wanted = self.core.relays.take_refused();
         for index in indices.drain(..) {
-            self.check_deadlines(index);
+            self.check_deadlines(index, slots_wanted);
         }
         self.swept = indices;
     }
@@ -525,11 +531,11 @@ impl EventLoop {
         self.disk_alerted = low;
     }
 
-    fn check_deadlines(&mut self, index: usize) {
+    fn check_deadlines(&mut self, index: usize, slots_wanted: bool) {
         let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
-        let due = deadlines::due(connection, self.core.now);
+        let due = deadlines::due(connection, self.core.now, slots_wanted);
         let output = &mut connection.output;
         match (due, &mut connection.protocol) {
             (Due::Remove, _) => return self.remove(index),
@@ -540,7 +546,7 @@ impl EventLoop {
             }
             (Due::RelayTimeout, Protocol::Http(session)) => {
                 let Some(relay) = session.relay.take() else { return };
-                self.core.end_relay(relay.kind);
+                self.core.relays.end(relay.kind, connection.peer);
                 let (shape, answer) = if relay.wants_body() {
                     let answer = Answer::error(408, "The request did not arrive in time");
                     (ResponseShape::closing(), answer)

@@ -130,8 +130,9 @@ pub(crate) fn quantity(name: &str, raw: Raw<'_>) -> Result<Quantity, Invalid> {
     positive_quantity(name, shares)
 }
 
-/// A number of shares; absent, `null` and 0 mean none.
+/// A number of shares; absent, `null`, `""` and 0 mean none.
 pub(crate) fn optional_quantity(name: &str, raw: Raw<'_>) -> Result<Option<Quantity>, Invalid> {
+    let raw = raw.filter(|raw| raw.get() != "\"\"");
     match integer(name, raw)? {
         None | Some(0) => Ok(None),
         Some(shares) => positive_quantity(name, shares).map(Some),
@@ -220,6 +221,19 @@ mod tests {
         check("1e999999999999999999999", Err("quantity is out of range"));
         check("\"99999999999999999999999\"", Err("quantity is out of range"));
         assert_eq!(quantity("quantity", None), Err("quantity is required".to_owned()));
+    }
+
+    #[test]
+    fn nothing_said_of_a_quantity_leaves_it() {
+        for json in ["0", "\"0\"", "\"\"", "0.5"] {
+            assert_eq!(
+                optional_quantity("quantity", Some(&raw(json))),
+                Ok(None),
+                "{json}"
+            );
+        }
+        assert!(optional_quantity("quantity", Some(&raw("-1"))).is_err());
+        assert!(optional_quantity("quantity", Some(&raw("\" \""))).is_err());
     }
 
     #[test]

@@ -132,6 +132,9 @@ impl<'h, 'b> Head<'h, 'b> {
         if host.is_none() && minor_version == 1 {
             return Err(refuse(400, "Host is missing"));
         }
+        if !host.is_none_or(|value| value.is_empty() || is_authority(value)) {
+            return Err(refuse(400, "Malformed Host"));
+        }
         let host = host.and_then(|value| str::from_utf8(value).ok());
         let head = Head {
             method,
@@ -243,6 +246,9 @@ fn split_target(method: Method, target: &str) -> Result<Target<'_>, HeadError> {
         }
         let after = &target[scheme_end + 3..];
         let end = after.find(['/', '?']).unwrap_or(after.len());
+        if !is_authority(&after.as_bytes()[..end]) {
+            return Err(malformed);
+        }
         (
             Some(&after[..end]),
             if end == after.len() { "/" } else { &after[end..] },
@@ -253,6 +259,28 @@ fn split_target(method: Method, target: &str) -> Result<Target<'_>, HeadError> {
         None => (rest, None),
     };
     Ok((authority, if path.is_empty() { "/" } else { path }, query))
+}
+
+/// A host that is not empty, and perhaps a port (RFC 9110 section 4.2.1): nobody's name, and nothing that another reader
+/// could take for something else.
+fn is_authority(value: &[u8]) -> bool {
+    let host_end = match value.first() {
+        Some(b'[') => value.iter().position(|&byte| byte == b']').map_or(0, |at| at + 1),
+        _ => value.iter().position(|&byte| byte == b':').unwrap_or(value.len()),
+    };
+    let (host, port) = value.split_at(host_end);
+    let named = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let host_is_sound = match host.strip_prefix(b"[") {
+        Some(inner) => inner
+            .strip_suffix(b"]")
+            .is_some_and(|inner| !inner.is_empty() && inner.iter().all(|byte| named(byte) || *byte == b':')),
+        None => !host.is_empty() && host.iter().all(named),
+    };
+    let port_is_sound = match port.strip_prefix(b":") {
+        Some(digits) => digits.iter().all(u8::is_ascii_digit),
+        None => port.is_empty(),
+    };
+    host_is_sound && port_is_sound
 }
 
 fn values<'b>(fields: &[Header<'b>], name: &str) -> impl Iterator<Item = &'b [u8]> {
@@ -403,6 +431,11 @@ mod tests {
             (200, "GET http://a/b?c HTTP/1.1"),
             (400, "GET * HTTP/1.1"),
             (400, "GET a HTTP/1.1"),
+            (400, "GET http:///a HTTP/1.1"),
+            (400, "GET http://a@b/ HTTP/1.1"),
+            (400, "GET http://a:b/ HTTP/1.1"),
+            (400, "GET https://a/ HTTP/1.1"),
+            (501, "CONNECT a:80 HTTP/1.1"),
             (400, "GET ftp://a/ HTTP/1.1"),
             (400, "GET /a#b HTTP/1.1"),
             (400, "GET /a b HTTP/1.1"),
@@ -419,6 +452,29 @@ mod tests {
             );
         }
         assert_eq!(status("GET / HTTP/1.1\r\n\r\n"), 400, "1.1 needs a Host");
+        for (expected, host) in [
+            (200, ""),
+            (200, "a"),
+            (200, "a-b.example:"),
+            (200, "127.0.0.1:8050"),
+            (200, "[::1]:8050"),
+            (400, "a b"),
+            (400, "a/b"),
+            (400, "a@b"),
+            (400, "a:b"),
+            (400, "a:80:80"),
+            (400, ":80"),
+            (400, "[]"),
+            (400, "[::1"),
+            (400, "[::1]x"),
+            (400, "a, b"),
+            (400, "\u{e9}"),
+        ] {
+            for version in ["1.1", "1.0"] {
+                let text = format!("GET / HTTP/{version}\r\nHost: {host}\r\n\r\n");
+                assert_eq!(status(&text), expected, "{host:?}");
+            }
+        }
         assert_eq!(status("GET / HTTP/1.0\r\n\r\n"), 200);
         assert_eq!(status("GET / HTTP/1.1\r\nHost: a\r\n"), 100);
     }

@@ -81,7 +81,7 @@ pub(crate) fn route(method: Method, raw_path: &str) -> Route {
     }
     let segments = &segments[..count];
     match segments {
-        ["ws", "oms"] => allowed(method, &[Method::Get], "GET, OPTIONS", || Route::WebSocket),
+        ["ws", "oms"] => allowed(method, &[Method::Get, Method::Head], READ, || Route::WebSocket),
         ["api", "oms", rest @ ..] => api_route(method, rest, segments),
         ["", _, ..] => Route::NotFound,
         _ => relay(method, READ, segments),
@@ -128,6 +128,8 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
             Some(id) => Route::Order(OrderRoute::Cancel(OrderName::Path(id))),
             None => Route::NotFound,
         },
+        // An id that is not an integer makes an unknown path, whatever the method. Orders of before have negative ids.
+        (["orders", id], _) if parse_id(id.strip_prefix('-').unwrap_or(id)).is_none() => Route::NotFound,
         (["orders", _], _) => relay(method, ONE_ORDER, segments),
         (["orders", id, "cancel"], _) => match parse_id(id) {
             Some(id) => order(OrderRoute::Cancel(OrderName::Path(id))),
@@ -139,6 +141,7 @@ fn api_route(method: Method, rest: &[&str], segments: &[&str]) -> Route {
             Some(id) => Route::Order(OrderRoute::EditConditions(id)),
             None => Route::NotFound,
         },
+        (["positions", id], _) if parse_id(id).is_none() => Route::NotFound,
         (["positions", _], _) => relay(method, READ_AND_PUT, segments),
         (["positions", id, "close"], _) => match parse_id(id) {
             Some(id) => order(OrderRoute::ClosePosition(id)),
@@ -291,7 +294,13 @@ mod tests {
             ),
             (Delete, "/api/oms/orders/x", Route::NotFound),
             (Delete, "/api/oms/orders/-1", Route::NotFound),
-            (Get, "/api/oms/orders/x", relayed("/api/oms/orders/x", false)),
+            (Get, "/api/oms/orders/x", Route::NotFound),
+            (Post, "/api/oms/orders/x", Route::NotFound),
+            (Post, "/api/oms/orders/", Route::NotFound),
+            (Get, "/api/oms/orders/-7", relayed("/api/oms/orders/-7", false)),
+            (Post, "/api/oms/orders/1.5", Route::NotFound),
+            (Delete, "/api/oms/positions/x", Route::NotFound),
+            (Post, "/api/oms/positions/", Route::NotFound),
             (Post, "/api/oms/orders/7", not_allowed(ONE_ORDER)),
             (Delete, "/api/oms/orders/active", not_allowed(READ)),
             (Post, "/api/oms/orders/cancel-all", order(CancelAll)),
@@ -337,7 +346,8 @@ mod tests {
             (Get, "/api/oms/health", relayed("/api/oms/health", true)),
             (Get, "/api/oms/health/x", relayed("/api/oms/health/x", false)),
             (Get, "/ws/oms", Route::WebSocket),
-            (Post, "/ws/oms", not_allowed("GET, OPTIONS")),
+            (Head, "/ws/oms", Route::WebSocket),
+            (Post, "/ws/oms", not_allowed(READ)),
             (Get, "/", relayed("/", true)),
             (Post, "/", not_allowed(READ)),
             (Get, "/static/a%20b.css", relayed("/static/a%20b.css", true)),

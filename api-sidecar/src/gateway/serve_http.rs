@@ -409,11 +409,11 @@ fn forward(
 ) -> Result<Relay, Answer> {
     let body_left = head.content_length - body.len();
     let kind = match body_left {
-        0 => RelayKind::Plain,
+        0 => RelayKind::Page,
         _ => RelayKind::Upload,
     };
-    core.begin_relay(kind)?;
-    let request = write_forwarded(head, body, peer.address);
+    core.relays.begin(kind, peer.address)?;
+    let request = write_forwarded(head, body, (peer.address, application));
     Relay::connect_application(
         application,
         &core.registry,
@@ -423,7 +423,7 @@ fn forward(
         core.now,
     )
     .map_err(|error| {
-        core.end_relay(kind);
+        core.relays.end(kind, peer.address);
         tracing::warn!(%error, %application, "cannot connect to the application behind us");
         Answer::coded(
             502,
@@ -451,9 +451,9 @@ fn relay(
     }
     let kind = match head.text_field("accept").and_then(DownloadFormat::asked_for) {
         Some(_) => RelayKind::Download,
-        None => RelayKind::Plain,
+        None => RelayKind::Read,
     };
-    core.begin_relay(kind)?;
+    core.relays.begin(kind, peer.address)?;
     core.hurry_journal();
     let identity = Identity {
         who: who.as_ref(),
@@ -469,7 +469,7 @@ fn relay(
         (kind, core.now),
     );
     relay.map_err(|error| {
-        core.end_relay(kind);
+        core.relays.end(kind, peer.address);
         let socket = core.settings.rest_socket.display();
         tracing::warn!(%error, %socket, "cannot reach the REST socket");
         Answer::coded(503, "The read service is not reachable", "read_service")

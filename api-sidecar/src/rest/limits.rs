@@ -11,9 +11,12 @@ pub const LISTENER_RETRY: Duration = Duration::from_millis(100);
 /// Rows of a page where the caller does not say.
 pub const PAGE_DEFAULT: usize = 100;
 
-/// Rows of the largest page. At under 1 KB a row the answer fits in a Unix socket's send buffer (208 KiB), so that a
-/// slow client never holds a thread.
+/// Rows of the largest page: about 200 KB, and three times that where every order has the longest metadata.
 pub const PAGE_MAX: usize = 200;
+
+/// Largest body that the thread which made it also sends: a Unix socket's send buffer (208 KiB, in small pieces half of
+/// it) takes that at once, so that a slow client never holds one of the few threads that answer.
+pub const SENT_AT_ONCE_MAX: usize = 64 * 1024;
 
 /// Rows that one page looks at before it answers with what it found and a cursor: bounds the time for which a filter
 /// that matches little holds up the fold.

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Scope};
 
 use flate2::Compression;
 use flate2::read::GzEncoder;
@@ -18,7 +18,7 @@ use tiny_http::{Header, Request, Response, Server, StatusCode};
 use super::answer::Answer;
 use super::earlier::EarlierProbe;
 use super::health::ProcessHealth;
-use super::limits::{GZIP_BYTES_MIN, LISTENER_RETRY, THREADS_MAX};
+use super::limits::{GZIP_BYTES_MIN, LISTENER_RETRY, SENT_AT_ONCE_MAX, THREADS_MAX};
 use super::reconcile::ReconcileProbe;
 use super::routes::{Context, Reply, answer};
 use crate::latency::Latency;
@@ -205,9 +205,10 @@ impl Shared {
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             for number in 1..=self.settings.threads {
+                let (server, over) = (&server, &over);
                 let started = thread::Builder::new()
                     .name(format!("rest-{number}"))
-                    .spawn_scoped(scope, || self.answer_requests(&server, &over));
+                    .spawn_scoped(scope, move || self.answer_requests(server, over, scope));
                 if let Err(error) = started {
                     tracing::error!(%error, "a REST thread cannot be started");
                 }
@@ -216,7 +217,7 @@ impl Shared {
         self.state().server = None;
     }
 
-    fn answer_requests(&self, server: &Server, over: &AtomicBool) {
+    fn answer_requests<'scope>(&self, server: &Server, over: &AtomicBool, scope: &'scope Scope<'scope, '_>) {
         let context = Context {
             model: &self.model,
             process: &*self.settings.health,
@@ -227,7 +228,7 @@ impl Shared {
         };
         loop {
             match server.recv() {
-                Ok(request) => respond(&context, request),
+                Ok(request) => respond(&context, request, scope),
                 Err(error) => {
                     if !over.swap(true, Ordering::AcqRel) && !self.state().stopping {
                         tracing::error!(%error, "the REST listener failed and is opened again");
@@ -261,7 +262,7 @@ impl Shared {
     }
 }
 
-fn respond(context: &Context<'_>, mut request: Request) {
+fn respond<'scope>(context: &Context<'_>, mut request: Request, scope: &'scope Scope<'scope, '_>) {
     let mut body = Vec::new();
     // The gateway has bounded it; what it cuts off is no JSON, which is answered as such.
     let bounded = request.as_reader().take(BODY_BYTES_MAX as u64);
@@ -278,21 +279,46 @@ fn respond(context: &Context<'_>, mut request: Request) {
     };
     let gzip = header("accept-encoding").is_some_and(accepts_gzip);
     let answer = answer(context, request.method().as_str(), request.url(), header, &body);
-    let sent = match answer {
-        Reply::Whole(answer) => request.respond(response(answer, gzip)),
-        Reply::Download(download) => {
+    match answer {
+        Reply::Whole(answer) => {
+            let response = response(answer, gzip);
+            if response
+                .data_length()
+                .is_some_and(|length| length <= SENT_AT_ONCE_MAX)
+            {
+                send(request, response);
+            } else {
+                send_apart(scope, move || send(request, response));
+            }
+        }
+        Reply::Download(download) => send_apart(scope, move || {
             let about = (download.content_type(), download.disposition());
             if gzip {
                 let body = GzEncoder::new(download, Compression::fast());
-                request.respond(streamed(about, body, &[("Content-Encoding", "gzip")]))
+                send(request, streamed(about, body, &[("Content-Encoding", "gzip")]));
             } else {
-                request.respond(streamed(about, download, &[]))
+                send(request, streamed(about, download, &[]));
             }
-        }
-    };
-    if let Err(error) = sent {
+        }),
+    }
+}
+
+fn send<R: Read>(request: Request, response: Response<R>) {
+    if let Err(error) = request.respond(response) {
         // The gateway went away before it had the answer: its client hung up.
         tracing::debug!(%error, "a REST answer was not taken");
+    }
+}
+
+/// On a thread of its own, which ends when the client has all or is given up: the threads that answer must never wait for
+/// one. The gateway bounds how many there are.
+fn send_apart<'scope>(scope: &'scope Scope<'scope, '_>, send: impl FnOnce() + Send + 'scope) {
+    let started = thread::Builder::new()
+        .name(String::from("rest-send"))
+        .spawn_scoped(scope, send);
+    if let Err(error) = started {
+        // The request is dropped, which its client is told as a failure of the read service.
+        tracing::error!(%error, "a thread for a REST answer cannot be started");
     }
 }
 

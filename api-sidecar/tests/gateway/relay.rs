@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use super::support::{Fixture, ORDER, RestScript, Setup, request};
+use super::support::{Client, Fixture, ORDER, RestScript, Setup, request};
 
 fn answering(script: impl Fn(&str, &mut dyn Write) + Send + Sync + 'static) -> Fixture {
     Fixture::start(Setup {
@@ -142,24 +142,110 @@ fn reads_have_a_bound_and_orders_pass_them() {
         }
         let _ = out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
     });
-    let mut clients: Vec<_> = (0..64).map(|_| fixture.connect()).collect();
-    for client in &mut clients {
-        client.send(&request("GET", "/api/oms/positions", "", ""));
-    }
-    while waiting.load(Ordering::Acquire) < 64 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let refused = fixture.call("GET", "/api/oms/positions", "");
-    assert_eq!(
-        (refused.status, refused.json()["code"].as_str()),
-        (503, Some("busy"))
-    );
+    let read = request("GET", "/api/oms/positions", "", "");
+    let fill = |clients: &mut Vec<Client>, most: usize, address: [u8; 4]| {
+        while clients.len() < most {
+            let mut client = fixture.connect_from(address);
+            client.send(&read);
+            clients.push(client);
+        }
+        while waiting.load(Ordering::Acquire) < most {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // One more of the same address.
+        let mut client = fixture.connect_from(address);
+        client.send(&read);
+        let refused = client.response(false);
+        assert_eq!(
+            (refused.status, refused.json()["code"].as_str()),
+            (503, Some("busy"))
+        );
+    };
+    let mut clients = Vec::new();
+    fill(&mut clients, 48, [127, 0, 0, 1]);
+    fill(&mut clients, 64, [127, 0, 0, 2]);
     assert_eq!(fixture.call("POST", "/api/oms/orders", ORDER).status, 201);
     open.store(true, Ordering::Release);
     for client in &mut clients {
         assert_eq!(client.response(false).status, 200);
     }
     assert_eq!(fixture.call("GET", "/api/oms/positions", "").status, 200);
+}
+
+/// How often a test looks for what has to happen.
+const LOOKS_MAX: usize = 6_000;
+
+/// An answer that is far more than all buffers on the way hold.
+fn endless(out: &mut dyn Write) {
+    let _ = out.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    let piece = vec![b'x'; 1 << 20];
+    while out.write_all(&piece).is_ok() {}
+}
+
+#[test]
+fn who_takes_next_to_nothing_makes_room_when_it_is_wanted() {
+    let fixture = answering(|request, out| match request.split(' ').nth(1).unwrap() {
+        "/endless" => endless(out),
+        _ => out
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            .unwrap(),
+    });
+    let mut idlers: Vec<_> = (0..48).map(|_| fixture.connect()).collect();
+    for idler in &mut idlers {
+        idler.send(&request("GET", "/endless", "", ""));
+        assert_eq!(idler.head().status, 200);
+    }
+    let mut other = fixture.connect_from([127, 0, 0, 2]);
+    other.send(&request("GET", "/fine", "", ""));
+    assert_eq!(
+        other.response(false).status,
+        200,
+        "the rest is for other addresses"
+    );
+    // A byte now and then never was nothing for long, and yet the address gets its place back.
+    assert_eq!(fixture.call("GET", "/fine", "").status, 503);
+    let served = (0..LOOKS_MAX).any(|_| {
+        for idler in &mut idlers {
+            let _ = std::io::Read::read(&mut idler.stream.get_mut(), &mut [0; 1]);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        fixture.call("GET", "/fine", "").status == 200
+    });
+    assert!(served);
+}
+
+#[test]
+fn who_is_gone_holds_no_place() {
+    let fixture = answering(|request, out| {
+        if request.starts_with("GET /fine ") {
+            let _ = out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+            return;
+        }
+        // Begins, and never goes on.
+        let _ = out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{");
+        let _ = out.flush();
+        loop {
+            std::thread::park();
+        }
+    });
+    for _ in 0..3 {
+        let mut clients: Vec<_> = (0..48).map(|_| fixture.connect()).collect();
+        for client in &mut clients {
+            client.send(&request("GET", "/stuck", "", ""));
+            assert_eq!(client.head().status, 200);
+        }
+        for client in &clients {
+            // Ends with a reset.
+            let socket = socket2::SockRef::from(client.stream.get_ref());
+            socket.set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(clients);
+        let served = (0..LOOKS_MAX).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            fixture.call("GET", "/fine", "").status == 200
+        });
+        assert!(served);
+    }
 }
 
 #[test]

@@ -198,6 +198,14 @@ impl Fixture {
         Client::new(TcpStream::connect(self.address).unwrap())
     }
 
+    /// From another address of this host.
+    pub(crate) fn connect_from(&self, address: [u8; 4]) -> Client {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        Client::new(socket.into())
+    }
+
     /// One request on a connection of its own, as the account that loopback stands for.
     pub(crate) fn call(&self, method: &str, path: &str, body: &str) -> Response {
         self.call_with(method, path, "", body)

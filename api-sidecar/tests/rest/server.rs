@@ -1,8 +1,9 @@
 //! Socket, threads, waiting and pages.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -157,6 +158,47 @@ fn the_socket_is_private_and_left_overs_are_replaced() {
         let refused = serve(&socket, Arc::clone(&model), settings(threads));
         assert!(matches!(refused, Err(RestError::Threads(_))));
     }
+}
+
+#[test]
+fn clients_that_take_nothing_hold_no_thread() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("page");
+    fs::create_dir(&page).unwrap();
+    fs::write(page.join("big.png"), vec![0; 1 << 20]).unwrap();
+    let floor = Floor::open();
+    let socket = directory.path().join("rest.sock");
+    let settings = RestSettings {
+        reconcile: None,
+        earlier: None,
+        latency: Arc::default(),
+        assets_dir: Some(page),
+        threads: 1,
+        health: Box::new(|| ProcessHealth {
+            database: true,
+            order_manager: true,
+            written: 0,
+            durable: 0,
+            tables: None,
+        }),
+    };
+    let _server = serve(&socket, Arc::clone(&floor.model), settings).unwrap();
+    let idlers: Vec<_> = (0..16)
+        .map(|_| {
+            let mut idler = UnixStream::connect(&socket).unwrap();
+            idler
+                .write_all(b"GET /big.png HTTP/1.1\r\nHost: pinion\r\nConnection: close\r\n\r\n")
+                .unwrap();
+            // It is being answered.
+            idler.read_exact(&mut [0; 16]).unwrap();
+            idler
+        })
+        .collect();
+    assert_eq!(
+        ask(&socket, "GET", Some(TRADER), "/api/oms/positions").status,
+        200
+    );
+    drop(idlers);
 }
 
 #[test]

@@ -64,7 +64,8 @@ impl AnswerHead {
         };
         let status = answer
             .code
-            .filter(|status| (200..600).contains(status))
+            // Nobody asked for another protocol.
+            .filter(|status| (100..600).contains(status) && *status != 101)
             .ok_or(())?;
         let mut framing = Framing::UntilClose;
         let mut kept = Vec::new();
@@ -106,6 +107,11 @@ impl AnswerHead {
         }))
     }
 
+    /// Whether the answer is still to come.
+    pub(super) fn is_interim(&self) -> bool {
+        self.status < 200
+    }
+
     /// Whether an answer of this status ends with its head, whatever its fields say (RFC 9112 section 6.3).
     pub(super) fn is_bodyless(&self) -> bool {
         matches!(self.status, 204 | 304)
@@ -119,7 +125,7 @@ impl AnswerHead {
             out.extend_from_slice(value);
             out.extend_from_slice(b"\r\n");
         }
-        write_common_fields(out, shape, date);
+        write_common_fields(out, shape, date, None);
         match self.framing {
             // RFC 9110 section 8.6: a 204 has no body whose length could be told.
             _ if self.status == 204 => {}
@@ -221,8 +227,10 @@ mod tests {
         assert_eq!(framing(""), Ok(Some(Framing::UntilClose)));
         assert_eq!(framing("Content-Length: x\r\n"), Err(()));
         assert_eq!(AnswerHead::parse(b"HTTP/1.1 200 OK\r\nA", Pass::Known), Ok(None));
+        let interim = AnswerHead::parse(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", Pass::All);
+        assert!(interim.unwrap().unwrap().is_interim());
         assert_eq!(
-            AnswerHead::parse(b"HTTP/1.1 100 Continue\r\n\r\n", Pass::All),
+            AnswerHead::parse(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Pass::All),
             Err(())
         );
         assert_eq!(AnswerHead::parse(b"nonsense\r\n\r\n", Pass::Known), Err(()));

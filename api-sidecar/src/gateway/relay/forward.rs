@@ -2,7 +2,7 @@
 //! is the application's own business: cookies, forms, files, its redirects and headers.
 
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::super::answer::field;
 use super::super::head::Head;
@@ -38,8 +38,13 @@ fn is_withheld(name: &str) -> bool {
         || lower.starts_with("x-forwarded-")
 }
 
-/// The bytes of a request for the application, target and `Host` as the client sent them. `body` may be its beginning.
-pub(crate) fn write_forwarded(head: &Head<'_, '_>, body: &[u8], peer: IpAddr) -> Vec<u8> {
+/// The bytes of a request for the application, target and host as the client sent them; a client of HTTP/1.0 may have
+/// named none. `body` may be its beginning.
+pub(crate) fn write_forwarded(
+    head: &Head<'_, '_>,
+    body: &[u8],
+    (peer, application): (IpAddr, SocketAddr),
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.len + 256 + body.len());
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
@@ -49,9 +54,15 @@ pub(crate) fn write_forwarded(head: &Head<'_, '_>, body: &[u8], peer: IpAddr) ->
         out.extend_from_slice(query.as_bytes());
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
+    // The one of the target where that is absolute (RFC 9112 section 3.2.2).
+    match head.authority {
+        Some(host) => field(&mut out, "Host", host),
+        None => field(&mut out, "Host", &application.to_string()),
+    }
     for header in head.fields() {
         let listed = || head.has_token("connection", header.name);
-        if !is_of_connection(header.name, listed) && !is_withheld(header.name) {
+        let passes = !is_of_connection(header.name, listed) && !is_withheld(header.name);
+        if passes && !header.name.eq_ignore_ascii_case("host") {
             out.extend_from_slice(header.name.as_bytes());
             out.extend_from_slice(b": ");
             out.extend_from_slice(header.value);
@@ -76,6 +87,28 @@ pub(crate) fn write_forwarded(head: &Head<'_, '_>, body: &[u8], peer: IpAddr) ->
 mod tests {
     use super::*;
 
+    fn forwarded(head: &Head<'_, '_>, body: &[u8]) -> String {
+        let ends = (
+            IpAddr::from([127, 0, 0, 1]),
+            SocketAddr::from(([127, 0, 0, 1], 8051)),
+        );
+        String::from_utf8(write_forwarded(head, body, ends)).unwrap()
+    }
+
+    #[test]
+    fn the_host_is_the_one_that_the_request_is_for() {
+        for (text, host) in [
+            ("GET http://b:1/x HTTP/1.1\r\nHost: a\r\n\r\n", "b:1"),
+            ("GET /x HTTP/1.1\r\nHost: a\r\n\r\n", "a"),
+            ("GET /x HTTP/1.0\r\n\r\n", "127.0.0.1:8051"),
+        ] {
+            let mut fields = [httparse::EMPTY_HEADER; 16];
+            let head = Head::parse(text.as_bytes(), &mut fields, 9).unwrap().unwrap();
+            let begin = format!("GET /x HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: ");
+            assert!(forwarded(&head, b"").starts_with(&begin), "{text}");
+        }
+    }
+
     #[test]
     fn what_belongs_to_the_connection_or_to_us_stays_here() {
         let text = "POST /login?next=%2F HTTP/1.1\r\nHost: localhost:8050\r\nCookie: a=b\r\nX-API-Key: k\r\n\
@@ -83,9 +116,8 @@ mod tests {
                     Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\nUpgrade: h2c\r\n\r\n";
         let mut fields = [httparse::EMPTY_HEADER; 16];
         let head = Head::parse(text.as_bytes(), &mut fields, 9).unwrap().unwrap();
-        let peer = IpAddr::from([127, 0, 0, 1]);
         assert_eq!(
-            String::from_utf8(write_forwarded(&head, b"u=x", peer)).unwrap(),
+            forwarded(&head, b"u=x"),
             "POST /login?next=%2F HTTP/1.1\r\nHost: localhost:8050\r\nCookie: a=b\r\n\
              Content-Type: application/x-www-form-urlencoded\r\nX-Forwarded-For: 127.0.0.1\r\n\
              X-Forwarded-Proto: http\r\nX-Forwarded-Host: localhost:8050\r\nContent-Length: 3\r\n\

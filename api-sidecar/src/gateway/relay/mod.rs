@@ -7,6 +7,7 @@ mod answer;
 mod chunks;
 mod forward;
 mod request;
+mod slots;
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -19,6 +20,7 @@ use mio::{Interest, Registry, Token};
 
 pub(crate) use forward::write_forwarded;
 pub(crate) use request::{Identity, write_request};
+pub(crate) use slots::RelaySlots;
 
 use self::answer::{AnswerHead, Framing, Pass};
 use self::chunks::{ChunkDecoder, ChunkError};
@@ -31,10 +33,13 @@ use crate::limits::{
 /// What a relayed request counts as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RelayKind {
-    Plain,
-    /// Its answer is a whole history.
+    /// The REST handlers answer it.
+    Read,
+    /// So do they, with a whole history.
     Download,
-    /// Its body is more than is held here at once.
+    /// The application behind us answers it.
+    Page,
+    /// So does that, and its body is more than is held here at once.
     Upload,
 }
 
@@ -56,7 +61,7 @@ pub(crate) struct Relay {
     head: Vec<u8>,
     phase: Phase,
     shape: ResponseShape,
-    /// When it began, or when an upload last went on.
+    /// When it began, when an upload last went on, or since when more of the answer's body is waited for.
     pub(crate) moved: Instant,
     pub(crate) kind: RelayKind,
 }
@@ -163,7 +168,7 @@ impl Relay {
         let mut upstream = TcpStream::connect(address)?;
         registry.register(&mut upstream, token, Interest::READABLE | Interest::WRITABLE)?;
         let kind = match body_left {
-            0 => RelayKind::Plain,
+            0 => RelayKind::Page,
             _ => RelayKind::Upload,
         };
         let mut relay = Relay::begin(
@@ -243,6 +248,11 @@ impl Relay {
         matches!(self.phase, Phase::Head)
     }
 
+    /// Whether the other side has begun to answer and owes the rest.
+    pub(crate) fn awaits_rest(&self) -> bool {
+        !self.awaits_answer() && !self.readable
+    }
+
     /// Whether pumping can move something now.
     pub(crate) fn can_move(&self, output: &Output) -> bool {
         (self.writable && self.sent < self.request.len())
@@ -255,7 +265,7 @@ impl Relay {
         output: &mut Output,
         scratch: &mut [u8],
         date: &str,
-        budget: usize,
+        (budget, now): (usize, Instant),
     ) -> Pumped {
         if let Err(error) = self.send_request() {
             tracing::debug!(%error, "the REST socket refused a request");
@@ -273,7 +283,12 @@ impl Relay {
                         Err(pumped) => return pumped,
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    if !self.awaits_answer() {
+                        self.moved = now;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     tracing::debug!(%error, "the REST socket failed");
@@ -336,6 +351,12 @@ impl Relay {
             Upstream::Application(_) => Pass::All,
         };
         let head = match AnswerHead::parse(&self.head, pass) {
+            Ok(Some(head)) if head.is_interim() => {
+                // It promises what the client did not ask for; the answer follows.
+                let rest = self.head.split_off(head.len);
+                self.head.clear();
+                return self.take(&rest, output, date);
+            }
             Ok(Some(head)) => head,
             Ok(None) if self.head.len() < self.head_bytes_max() => return Ok(false),
             Ok(None) | Err(()) => return Err(self.fail("The read service gave a malformed answer")),

@@ -1,22 +1,31 @@
 //! The opening handshake of a WebSocket (RFC 6455 section 4.2), and which pages may open one.
 
 use super::super::answer::{Answer, field, write_status_line};
-use super::super::head::{Head, host_of, is_loopback_name};
+use super::super::head::{Head, Method, host_of, is_loopback_name};
 
 /// The key to prove that we understood, or the answer that refuses.
 pub(crate) fn check_upgrade<'b>(head: &Head<'_, 'b>) -> Result<&'b [u8], Answer> {
     let upgrades = head.has_token("connection", "upgrade")
         && head.has_token("upgrade", "websocket")
-        && head.minor_version == 1;
-    let version = head.field("sec-websocket-version");
-    if !upgrades || version != Some(b"13") {
+        && head.minor_version == 1
+        && head.method == Method::Get;
+    let version = head.text_field("sec-websocket-version");
+    if !upgrades || version != Some("13") {
         return Err(Answer::error(426, "This is a WebSocket endpoint (version 13)"));
     }
-    match head.field("sec-websocket-key") {
-        // 16 bytes in base64.
-        Some(key) if key.len() == 24 && key.ends_with(b"==") => Ok(key),
+    match head.text_field("sec-websocket-key").map(str::as_bytes) {
+        Some(key) if is_nonce(key) => Ok(key),
         _ => Err(Answer::error(400, "Malformed Sec-WebSocket-Key")),
     }
+}
+
+/// Whether a text is 16 bytes in base64.
+fn is_nonce(key: &[u8]) -> bool {
+    let digits = |part: &[u8]| {
+        part.iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+    };
+    key.len() == 24 && key.strip_suffix(b"==").is_some_and(digits)
 }
 
 pub(crate) fn write_upgrade(out: &mut Vec<u8>, key: &[u8], date: &str) {
@@ -91,6 +100,48 @@ impl OriginPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_upgrade_is_beyond_doubt() {
+        let status = |line: &str, fields: &str| {
+            let text = format!("{line} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n{fields}\r\n");
+            let mut fields = [httparse::EMPTY_HEADER; 16];
+            let head = Head::parse(text.as_bytes(), &mut fields, 0).unwrap().unwrap();
+            check_upgrade(&head).map_or_else(|answer| answer.status, |_| 101)
+        };
+        const CONNECTION: &str = "Connection: keep-alive, Upgrade\r\n";
+        const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
+        const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        for (expected, line, fields) in [
+            (101, "GET /", [CONNECTION, VERSION, KEY]),
+            (426, "HEAD /", [CONNECTION, VERSION, KEY]),
+            (426, "GET /", ["", VERSION, KEY]),
+            (426, "GET /", [CONNECTION, "", KEY]),
+            (426, "GET /", [CONNECTION, "Sec-WebSocket-Version: 8\r\n", KEY]),
+            (400, "GET /", [CONNECTION, VERSION, ""]),
+            (
+                400,
+                "GET /",
+                [CONNECTION, VERSION, "Sec-WebSocket-Key: abc==\r\n"],
+            ),
+            (
+                400,
+                "GET /",
+                [
+                    CONNECTION,
+                    VERSION,
+                    "Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==\r\n",
+                ],
+            ),
+        ] {
+            assert_eq!(status(line, &fields.concat()), expected, "{line} {fields:?}");
+        }
+        assert_eq!(status("GET /", &[CONNECTION, VERSION, KEY, KEY].concat()), 400);
+        assert_eq!(
+            status("GET /", &[CONNECTION, VERSION, VERSION, KEY].concat()),
+            426
+        );
+    }
 
     #[test]
     fn only_our_own_pages_and_listed_ones_may_talk() {
