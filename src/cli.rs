@@ -180,7 +180,7 @@ mod tests {
             "pinion diff ./data ./other",
             "pinion migrate --config pinion.toml",
             "pinion rebuild-tables --data-dir ./data",
-            "pinion reconcile --data-dir ./data",
+            "pinion reconcile --data-dir ./data --json",
             "pinion bench postgres --trades 1000 --sample 1000 --json",
         ] {
             parse(line);

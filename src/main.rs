@@ -27,17 +27,19 @@ fn main() -> ExitCode {
         Command::Archive(args) => archive::run(&args).map_err(|error| error.to_string()),
         Command::Migrate(args) => tables::migrate(&args)
             .map_err(|error| error.to_string())
-            .and_then(|applied| match applied.is_empty() {
-                true => say("the schema is up to date"),
-                false => say(format_args!("applied {}", applied.join(", "))),
+            .and_then(|applied| match (args.json, applied.is_empty()) {
+                (true, _) => say(serde_json::json!({ "applied": applied })),
+                (false, true) => say("the schema is up to date"),
+                (false, false) => say(format_args!("applied {}", applied.join(", "))),
             }),
-        Command::RebuildTables(args) => tables::rebuild(&args)
-            .map_err(|error| error.to_string())
-            .and_then(say),
+        Command::RebuildTables(args) => show(tables::rebuild(&args), args.json, |rebuilt| rebuilt.to_json()),
         Command::Reconcile(args) => tables::reconcile(&args)
             .map_err(|error| error.to_string())
             .and_then(|report| {
-                say(tables::show(&report))?;
+                match args.json {
+                    true => say(tables::show_json(&report)),
+                    false => say(tables::show(&report)),
+                }?;
                 match report.differences.len() {
                     0 => Ok(()),
                     count => Err(TablesError::Different(count).to_string()),

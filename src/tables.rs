@@ -18,6 +18,7 @@ use persistence_writer::projector::{
 };
 use persistence_writer::{Ack, DataDir, DataDirError, Progress};
 use read_model::SharedReadModel;
+use serde_json::json;
 
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError, Environment, Machine};
@@ -69,6 +70,9 @@ pub struct TablesArgs {
     /// Where the journal lives [default: ./data].
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl TablesArgs {
@@ -285,12 +289,53 @@ pub fn show(report: &Report) -> String {
     text
 }
 
+/// A report as JSON.
+pub fn show_json(report: &Report) -> String {
+    let differences: Vec<_> = report
+        .differences
+        .iter()
+        .map(|difference| {
+            json!({
+                "side": difference.side,
+                "account": difference.account,
+                "symbol": difference.symbol,
+                "exchange": difference.exchange,
+                "issue_type": difference.issue_type,
+                "severity": difference.severity,
+                "message": difference.message,
+                "engine_quantity": difference.engine_quantity,
+                "other_quantity": difference.other_quantity,
+            })
+        })
+        .collect();
+    json!({
+        "status": if differences.is_empty() { "matched" } else { "different" },
+        "seq": report.seq,
+        "compared": {
+            "open_orders": report.open_orders,
+            "open_positions": report.open_positions,
+            "accounts": report.accounts,
+            "orders": report.orders,
+            "trades": report.trades,
+        },
+        "count": differences.len(),
+        "differences": differences,
+    })
+    .to_string()
+}
+
 /// What a rebuild came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rebuilt {
     pub last_seq: u64,
     pub rows: u64,
     pub dead_letters: u64,
+}
+
+impl Rebuilt {
+    pub fn to_json(self) -> String {
+        json!({ "last_seq": self.last_seq, "rows": self.rows, "dead_letters": self.dead_letters }).to_string()
+    }
 }
 
 impl std::fmt::Display for Rebuilt {

@@ -77,8 +77,9 @@ pub const RELAYS_MAX: usize = 64;
 /// Those of one address, so that others always get theirs: eight pages that load at the same moment.
 pub const RELAYS_PER_ADDRESS_MAX: usize = 48;
 
-/// Those that the application behind us answers, so that one that hangs takes nothing from our own reads.
-pub const RELAYS_OF_APPLICATION_MAX: usize = 48;
+/// Those that the application behind us answers, so that one that hangs leaves room for our own reads, from the same
+/// address too.
+pub const RELAYS_OF_APPLICATION_MAX: usize = 40;
 
 /// Downloads at once, of all relays (DESIGN.md section 6): each holds a REST thread for as long as its client reads.
 pub const DOWNLOADS_MAX: usize = 2;
@@ -188,6 +189,8 @@ pub const LEVERAGE_MAX: u32 = 100;
 /// Highest reward-to-risk ratio that may be demanded.
 pub const RISK_REWARD_MAX: u32 = 1_000;
 
+const _: () =
+    assert!(RELAYS_OF_APPLICATION_MAX < RELAYS_PER_ADDRESS_MAX && RELAYS_PER_ADDRESS_MAX < RELAYS_MAX);
 const _: () = assert!(WS_CONFLATE_BYTES < WS_QUEUE_BYTES_MAX);
 const _: () = assert!(WS_HISTORY_BYTES_MAX > WS_QUEUE_BYTES_MAX);
 const _: () = assert!(READ_BYTES <= INPUT_BYTES_MAX);

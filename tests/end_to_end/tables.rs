@@ -15,8 +15,12 @@ fn tamper(site: &Site, sql: &str) -> usize {
 }
 
 fn reconcile(site: &Site) -> Output {
+    tables_command(site, &["reconcile"])
+}
+
+fn tables_command(site: &Site, args: &[&str]) -> Output {
     let mut command = pinion();
-    command.arg("reconcile").arg("--data-dir").arg(site.data_dir());
+    command.args(args).arg("--data-dir").arg(site.data_dir());
     if site.config_file().exists() {
         command.arg("--config").arg(site.config_file());
     }
@@ -72,7 +76,17 @@ fn a_reconciliation_finds_what_was_changed_in_the_tables() {
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(!told.status.success(), "{told:?}");
     assert!(text.contains("QUANTITY_MISMATCH"), "{text}");
-    // Two reconciliations found it; the first counts as resolved.
+    let words = ": the engine has 10 at 2450.00, ";
+    assert!(
+        text.contains(words) && text.contains(", the tables 11 at 2450.00, "),
+        "{text}"
+    );
+    let told = tables_command(&site, &["reconcile", "--json"]);
+    assert!(!told.status.success(), "{told:?}");
+    let json: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(json["status"], "different");
+    assert_eq!(json["differences"][0], *difference);
+    // Three reconciliations found it; the earlier ones count as resolved.
     let unresolved = "UPDATE reconciliation_log SET auto_fixed = auto_fixed WHERE NOT resolved";
     assert_eq!(tamper(&site, unresolved), 1);
     assert_eq!(
@@ -82,6 +96,15 @@ fn a_reconciliation_finds_what_was_changed_in_the_tables() {
     let told = reconcile(&site);
     assert!(told.status.success(), "{told:?}");
     assert_eq!(tamper(&site, unresolved), 0);
+    let told = tables_command(&site, &["rebuild-tables", "--json"]);
+    let json: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!((told.status.success(), &json["dead_letters"]), (true, &0.into()));
+    let told = tables_command(&site, &["reconcile", "--json"]);
+    let json: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(
+        (told.status.success(), &json["status"]),
+        (true, &"matched".into())
+    );
 }
 
 /// The queries of the system that Pinion replaces, on the tables, after a session: the page and the API show the same.

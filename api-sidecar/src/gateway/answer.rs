@@ -214,6 +214,7 @@ pub(crate) fn field(out: &mut Vec<u8>, name: &str, value: &str) {
 
 fn reason_phrase(status: u16) -> &'static str {
     match status {
+        101 => "Switching Protocols",
         200 => "OK",
         201 => "Created",
         204 => "No Content",

@@ -324,6 +324,12 @@ impl EventLoop {
         };
         let (input, output) = (&mut connection.input, &mut connection.output);
         match &mut connection.protocol {
+            Protocol::Http(session)
+                if core.stopping && session.relay.as_ref().is_some_and(|relay| relay.is_tunnel()) =>
+            {
+                // Neither side need ever end.
+                return self.remove(index);
+            }
             Protocol::Http(session) => {
                 session.closing |= core.stopping;
                 match serve_http::serve(core, peer, session, input, output) {

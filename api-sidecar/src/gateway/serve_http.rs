@@ -12,7 +12,7 @@ use super::core::Core;
 use super::head::{Head, Method, TOO_LARGE};
 use super::http::HttpSession;
 use super::order_lane;
-use super::relay::{Identity, Relay, RelayKind, write_forwarded, write_request};
+use super::relay::{Identity, Relay, RelayKind, asks_for_websocket, write_forwarded, write_request};
 use super::replies::{Address, ReplyTo};
 use super::router::{OrderRoute, Route, is_ours, route};
 use super::ws::cursor::Cursor;
@@ -422,6 +422,10 @@ fn forward(
         shape.clone(),
         core.now,
     )
+    .map(|relay| match asks_for_websocket(head) {
+        true => relay.may_upgrade(),
+        false => relay,
+    })
     .map_err(|error| {
         core.relays.end(kind, peer.address);
         tracing::warn!(%error, %application, "cannot connect to the application behind us");

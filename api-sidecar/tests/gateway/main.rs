@@ -11,5 +11,6 @@ mod relay;
 mod stop;
 mod stream;
 mod support;
+mod tunnel;
 mod upload;
 mod ws;

@@ -1,5 +1,6 @@
 //! Reconciliation: what the engine's fold, the read model and the tables show after the same command, side by side.
 
+use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
@@ -61,6 +62,72 @@ pub struct Volume {
     pub orders: u64,
     pub trades: u64,
     pub quantity: u64,
+}
+
+impl fmt::Display for OpenOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OpenOrder {
+            account,
+            symbol,
+            exchange,
+            status,
+            quantity,
+            filled,
+        } = self;
+        write!(
+            f,
+            "{status}, {filled} of {quantity} filled ({symbol} on {exchange}, account {account})"
+        )
+    }
+}
+
+impl fmt::Display for OpenPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OpenPosition {
+            account,
+            symbol,
+            exchange,
+            quantity,
+            average_price,
+            realised,
+        } = self;
+        write!(
+            f,
+            "{quantity} at {average_price}, realised {realised} ({symbol} on {exchange}, account {account})"
+        )
+    }
+}
+
+impl fmt::Display for AccountTotals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AccountTotals {
+            balance,
+            orders,
+            trades,
+            charges,
+            realised,
+        } = self;
+        write!(
+            f,
+            "balance {balance}, today {orders} orders, {trades} trades, charges {charges}, realised {realised}"
+        )
+    }
+}
+
+impl fmt::Display for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Volume {
+            orders,
+            trades,
+            quantity,
+        } = self;
+        write!(f, "{orders} orders, {trades} trades of {quantity} shares")
+    }
+}
+
+/// For a sentence; what a side does not have is nothing.
+fn or_none(side: Option<&impl fmt::Display>) -> String {
+    side.map_or_else(|| "nothing".to_owned(), ToString::to_string)
 }
 
 /// One thing on which two sides do not agree.
@@ -303,7 +370,11 @@ pub fn compare(engine: &Standing, other: &Standing, side: &'static str) -> Vec<D
         let (found, shown) = (engine.accounts.get(name), other.accounts.get(name));
         if found != shown {
             differences.push(Difference {
-                message: format!("account {name}: the engine has {found:?}, the {side} {shown:?}"),
+                message: format!(
+                    "account {name}: the engine has {}, the {side} {}",
+                    or_none(found),
+                    or_none(shown)
+                ),
                 ..Difference::other(side, name)
             });
         }
@@ -328,7 +399,11 @@ fn compare_orders(
             exchange: either.exchange.clone(),
             engine_quantity: found.map(|order| order.quantity),
             other_quantity: shown.map(|order| order.quantity),
-            message: format!("order {id}: the engine has {found:?}, the {side} {shown:?}"),
+            message: format!(
+                "order {id}: the engine has {}, the {side} {}",
+                or_none(found),
+                or_none(shown)
+            ),
             ..Difference::other(side, &either.account)
         });
     }
@@ -362,7 +437,11 @@ fn compare_positions(
             other_quantity: Some(shown.map_or(0, |position| position.quantity)),
             engine_price: found.map(|position| position.average_price),
             other_price: shown.map(|position| position.average_price),
-            message: format!("position {id}: the engine has {found:?}, the {side} {shown:?}"),
+            message: format!(
+                "position {id}: the engine has {}, the {side} {}",
+                or_none(found),
+                or_none(shown)
+            ),
             ..Difference::other(side, &either.account)
         });
     }
@@ -372,7 +451,7 @@ fn compare_positions(
 fn compare_volume(engine: Volume, tables: Volume) -> Option<Difference> {
     (engine != tables).then(|| Difference {
         severity: "CRITICAL",
-        message: format!("in all: the engine has {engine:?}, the tables {tables:?}"),
+        message: format!("in all: the engine has {engine}, the tables {tables}"),
         ..Difference::other("tables", "main")
     })
 }

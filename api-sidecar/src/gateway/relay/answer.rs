@@ -64,8 +64,7 @@ impl AnswerHead {
         };
         let status = answer
             .code
-            // Nobody asked for another protocol.
-            .filter(|status| (100..600).contains(status) && *status != 101)
+            .filter(|status| (100..600).contains(status))
             .ok_or(())?;
         let mut framing = Framing::UntilClose;
         let mut kept = Vec::new();
@@ -80,12 +79,21 @@ impl AnswerHead {
         };
         for header in headers {
             let value = str::from_utf8(header.value).unwrap_or("");
-            if header.name.eq_ignore_ascii_case("content-length") && framing != Framing::Chunked {
-                framing = Framing::Length(value.parse().map_err(|_| ())?);
-            } else if header.name.eq_ignore_ascii_case("transfer-encoding")
-                && value.eq_ignore_ascii_case("chunked")
-            {
-                framing = Framing::Chunked;
+            if header.name.eq_ignore_ascii_case("content-length") {
+                let length = Framing::Length(value.parse().map_err(|_| ())?);
+                framing = match framing {
+                    Framing::UntilClose => length,
+                    // The coding wins (RFC 9112 section 6.3).
+                    Framing::Chunked => Framing::Chunked,
+                    Framing::Length(_) if framing == length => length,
+                    Framing::Length(_) => return Err(()),
+                };
+            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+                // Another coding could not be passed on, for nobody asked for it.
+                framing = match value.eq_ignore_ascii_case("chunked") {
+                    true => Framing::Chunked,
+                    false => return Err(()),
+                };
             } else if match pass {
                 Pass::Known => ANSWER_FIELDS
                     .iter()
@@ -109,7 +117,29 @@ impl AnswerHead {
 
     /// Whether the answer is still to come.
     pub(super) fn is_interim(&self) -> bool {
-        self.status < 200
+        self.status < 200 && !self.is_upgrade()
+    }
+
+    /// Whether the connection speaks another protocol from here on.
+    pub(super) fn is_upgrade(&self) -> bool {
+        self.status == 101
+    }
+
+    /// The head of an answer that grants a WebSocket.
+    pub(super) fn write_upgrade(&self, out: &mut Vec<u8>, date: &str) {
+        write_status_line(out, self.status);
+        self.write_fields(out);
+        field(out, "Date", date);
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    }
+
+    fn write_fields(&self, out: &mut Vec<u8>) {
+        for (name, value) in &self.fields {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        }
     }
 
     /// Whether an answer of this status ends with its head, whatever its fields say (RFC 9112 section 6.3).
@@ -119,12 +149,7 @@ impl AnswerHead {
 
     pub(super) fn write(&self, out: &mut Vec<u8>, shape: &ResponseShape, date: &str, chunked: bool) {
         write_status_line(out, self.status);
-        for (name, value) in &self.fields {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
-        }
+        self.write_fields(out);
         write_common_fields(out, shape, date, None);
         match self.framing {
             // RFC 9110 section 8.6: a 204 has no body whose length could be told.
@@ -226,13 +251,24 @@ mod tests {
         );
         assert_eq!(framing(""), Ok(Some(Framing::UntilClose)));
         assert_eq!(framing("Content-Length: x\r\n"), Err(()));
+        assert_eq!(
+            framing("Content-Length: 5\r\nContent-Length: 5\r\n"),
+            Ok(Some(Framing::Length(5)))
+        );
+        assert_eq!(framing("Content-Length: 5\r\nContent-Length: 6\r\n"), Err(()));
+        assert_eq!(framing("Transfer-Encoding: gzip, chunked\r\n"), Err(()));
+        for both in [
+            "Content-Length: 5\r\nTransfer-Encoding: Chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        ] {
+            assert_eq!(framing(both), Ok(Some(Framing::Chunked)));
+        }
         assert_eq!(AnswerHead::parse(b"HTTP/1.1 200 OK\r\nA", Pass::Known), Ok(None));
         let interim = AnswerHead::parse(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", Pass::All);
         assert!(interim.unwrap().unwrap().is_interim());
-        assert_eq!(
-            AnswerHead::parse(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Pass::All),
-            Err(())
-        );
+        let upgrade = AnswerHead::parse(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Pass::All);
+        let upgrade = upgrade.unwrap().unwrap();
+        assert!(upgrade.is_upgrade() && !upgrade.is_interim());
         assert_eq!(AnswerHead::parse(b"nonsense\r\n\r\n", Pass::Known), Err(()));
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::super::answer::field;
-use super::super::head::Head;
+use super::super::head::{Head, Method};
 
 /// Fields that are about one connection (RFC 9110 section 7.6.1), or that we write ourselves.
 const CONNECTION_FIELDS: [&str; 11] = [
@@ -36,6 +36,15 @@ fn is_withheld(name: &str) -> bool {
     matches!(lower.as_str(), "x-api-key" | "forwarded" | "x-real-ip" | "via")
         || lower.starts_with("x-pinion-")
         || lower.starts_with("x-forwarded-")
+}
+
+/// Whether a request opens a WebSocket, which the application may grant.
+pub(crate) fn asks_for_websocket(head: &Head<'_, '_>) -> bool {
+    head.method == Method::Get
+        && head.minor_version == 1
+        && head.content_length == 0
+        && head.has_token("connection", "upgrade")
+        && head.has_token("upgrade", "websocket")
 }
 
 /// The bytes of a request for the application, target and host as the client sent them; a client of HTTP/1.0 may have
@@ -74,6 +83,10 @@ pub(crate) fn write_forwarded(
     if let Some(host) = head.authority {
         field(&mut out, "X-Forwarded-Host", host);
     }
+    if asks_for_websocket(head) {
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        return out;
+    }
     let _ = write!(
         out,
         "Content-Length: {}\r\nConnection: close\r\n\r\n",
@@ -93,6 +106,39 @@ mod tests {
             SocketAddr::from(([127, 0, 0, 1], 8051)),
         );
         String::from_utf8(write_forwarded(head, body, ends)).unwrap()
+    }
+
+    #[test]
+    fn a_websocket_is_asked_for_and_nothing_else() {
+        for (line, expected) in [
+            (
+                "GET /x HTTP/1.1\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n",
+                true,
+            ),
+            (
+                "GET /x HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n",
+                false,
+            ),
+            ("GET /x HTTP/1.1\r\nUpgrade: websocket\r\n", false),
+            (
+                "POST /x HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+                false,
+            ),
+            (
+                "GET /x HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+                false,
+            ),
+        ] {
+            let text = format!("{line}Host: a\r\nSec-WebSocket-Key: k\r\n\r\n");
+            let mut fields = [httparse::EMPTY_HEADER; 16];
+            let head = Head::parse(text.as_bytes(), &mut fields, 9).unwrap().unwrap();
+            let written = forwarded(&head, b"");
+            assert!(written.contains("\r\nSec-WebSocket-Key: k\r\n"), "{written}");
+            let upgrade = "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+            assert_eq!(written.ends_with(upgrade), expected, "{written}");
+            let close = "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            assert_eq!(written.ends_with(close), !expected, "{written}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
-pub(crate) use forward::write_forwarded;
+pub(crate) use forward::{asks_for_websocket, write_forwarded};
 pub(crate) use request::{Identity, write_request};
 pub(crate) use slots::RelaySlots;
 
@@ -54,6 +54,7 @@ pub(crate) struct Relay {
     body_left: usize,
     /// The other side takes no more of the body; its answer decides.
     refused: bool,
+    tunnel: Tunnel,
     /// Readiness as epoll last told it, until a call would block.
     readable: bool,
     writable: bool,
@@ -95,6 +96,15 @@ impl Write for Upstream {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether bytes go both ways until one side ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Tunnel {
+    No,
+    /// The client asked for a WebSocket.
+    Asked,
+    Open,
 }
 
 #[derive(Debug)]
@@ -195,6 +205,7 @@ impl Relay {
             sent: 0,
             body_left: 0,
             refused: false,
+            tunnel: Tunnel::No,
             readable: false,
             writable,
             head: Vec::new(),
@@ -203,6 +214,17 @@ impl Relay {
             moved,
             kind,
         }
+    }
+
+    /// The client asks for a WebSocket: where that is granted, bytes go both ways from then on.
+    pub(crate) fn may_upgrade(mut self) -> Relay {
+        self.tunnel = Tunnel::Asked;
+        self
+    }
+
+    /// Whether bytes go both ways, for as long as both sides like.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.tunnel == Tunnel::Open
     }
 
     pub(crate) fn shape(&self) -> &ResponseShape {
@@ -357,6 +379,7 @@ impl Relay {
                 self.head.clear();
                 return self.take(&rest, output, date);
             }
+            Ok(Some(head)) if head.is_upgrade() => return self.begin_tunnel(&head, output, date),
             Ok(Some(head)) => head,
             Ok(None) if self.head.len() < self.head_bytes_max() => return Ok(false),
             Ok(None) | Err(()) => return Err(self.fail("The read service gave a malformed answer")),
@@ -387,6 +410,25 @@ impl Relay {
         self.phase = Phase::Body {
             framing,
             towards_client,
+        };
+        self.take_body(&rest, output)
+    }
+
+    /// The application granted the WebSocket; nobody else can, and only where it was asked for.
+    fn begin_tunnel(&mut self, head: &AnswerHead, output: &mut Output, date: &str) -> Result<bool, Pumped> {
+        if self.tunnel == Tunnel::No {
+            return Err(self.fail("The read service gave a malformed answer"));
+        }
+        self.tunnel = Tunnel::Open;
+        self.shape.keep_alive = false;
+        // What the client says from here on is a body without an end, and so is the answer.
+        self.body_left = usize::MAX;
+        output.append(|out| head.write_upgrade(out, date));
+        let rest = self.head.split_off(head.len);
+        self.head = Vec::new();
+        self.phase = Phase::Body {
+            framing: BodyFraming::UntilClose,
+            towards_client: Towards::Plain,
         };
         self.take_body(&rest, output)
     }
