@@ -32,7 +32,7 @@ pub(crate) fn slot_of(index: usize) -> u32 {
     clippy::panic,
     reason = "a broken invariant of the engine must stop the process"
 )]
-fn out_of_range(slot: u32) -> ! {
+pub(crate) fn out_of_range(slot: u32) -> ! {
     panic!("engine bug: slot {slot} is out of range")
 }
 

@@ -8,6 +8,7 @@ use crate::arena::{NIL, Slots, index, slot_of};
 use crate::conditions::Kind;
 use crate::engine::Engine;
 use crate::ids::{AccountId, InstrumentId};
+use crate::instrument::Instrument;
 use crate::legs::Reach;
 use crate::lists::List;
 use crate::marking::{Held, Marks, Spread};
@@ -47,6 +48,7 @@ impl Engine {
                 }
             }
         }
+        self.audit_levels()?;
         let pending = self.audit_triggers()?;
         ensure(
             resting.saturating_add(pending) == self.orders.open(),
@@ -114,6 +116,25 @@ impl Engine {
 
     /// Trees are sound; each trigger belongs to one pending order or one condition, waits at its price and has not been
     /// reached; the prices that prints are compared with are the nearest. Returns the number of pending orders.
+    /// Every price level of a pool is one of a book's or a free one.
+    fn audit_levels(&self) -> Result<(), &'static str> {
+        let [low, high] = &self.band_nodes;
+        let in_use = |count: fn(&Instrument) -> u32| {
+            let counts = self.instruments.iter().map(count);
+            counts.fold(0_u32, u32::saturating_add)
+        };
+        let of_books = |of: &Instrument| {
+            let bids = of.sides.level_count(Side::Buy);
+            bids.saturating_add(of.sides.level_count(Side::Sell))
+        };
+        ensure(
+            in_use(of_books) == self.nodes.level_count()
+                && in_use(|of| of.bands.level_count(Side::Buy)) == low.level_count()
+                && in_use(|of| of.bands.level_count(Side::Sell)) == high.level_count(),
+            "a price level leaked",
+        )
+    }
+
     fn audit_triggers(&self) -> Result<u32, &'static str> {
         ensure(
             !self.triggers.has_fired() && self.printed.is_empty() && self.arming.is_empty(),
@@ -367,8 +388,12 @@ impl Engine {
         };
         ensure(is_leg && account.banded, "what is no leg is in a band")?;
         let domain = instrument.bands.domain();
-        let (_, orders) = instrument.bands.level_at(Side::Buy, band.low);
-        let (_, others) = instrument.bands.level_at(Side::Sell, band.high);
+        let (_, orders) = instrument
+            .bands
+            .level_at(&self.band_nodes[0], Side::Buy, band.low);
+        let (_, others) = instrument
+            .bands
+            .level_at(&self.band_nodes[1], Side::Sell, band.high);
         ensure(orders > 0 && others > 0, "the end of a leg's band is in no list")?;
         ensure(
             (domain.price_of(band.low)..=domain.price_of(band.high)).contains(&mark),
@@ -395,8 +420,12 @@ impl Engine {
         let (below, above) = domain.ticks_beside(mark);
         let leaves =
             below.is_some_and(|tick| band.high <= tick) || above.is_some_and(|tick| band.low >= tick);
-        let (_, orders) = instrument.bands.level_at(Side::Buy, band.low);
-        let (_, others) = instrument.bands.level_at(Side::Sell, band.high);
+        let (_, orders) = instrument
+            .bands
+            .level_at(&self.band_nodes[0], Side::Buy, band.low);
+        let (_, others) = instrument
+            .bands
+            .level_at(&self.band_nodes[1], Side::Sell, band.high);
         ensure(orders > 0 && others > 0, "a band's end is in no list")?;
         ensure(
             !leaves || domain.tick_of(mark).is_none() || account.held.gross == 0,

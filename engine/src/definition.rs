@@ -90,14 +90,16 @@ impl Engine {
             }
         }
         let instrument = self.instruments.as_mut_slice().at_mut(id.get());
+        debug_assert!(instrument.bands.is_empty(), "an end of a band is left behind");
         instrument.bands = Sides::new(domain);
-        let old = core::mem::replace(&mut instrument.sides, Sides::new(domain));
+        let mut old = core::mem::replace(&mut instrument.sides, Sides::new(domain));
         for side in [Side::Buy, Side::Sell] {
             let queue: Vec<u32> = old.queue(&self.nodes, side).collect();
             for slot in queue {
                 let order = self.orders.at_mut(slot);
                 let visible = self.nodes.at(slot).visible;
                 order.tick = domain.tick_of(order.limit).unwrap_or(0);
+                old.unlink(&mut self.nodes, side, slot);
                 instrument
                     .sides
                     .rest(&mut self.nodes, side, slot, order.tick, visible);

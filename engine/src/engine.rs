@@ -477,6 +477,8 @@ impl Engine {
         self.publish_tops(out)
     }
 
+    /// Out of line: inside the loop, what its tasks hold on the stack would be saved by every command that has none.
+    #[inline(never)]
     fn advance(&mut self, task: Task, out: &mut EventBuffer) -> Option<Task> {
         match task {
             Task::Match(slot) => match self.match_order(slot, out) {
@@ -513,7 +515,7 @@ impl Engine {
             self.touched.pop();
             let instrument = self.instruments.as_mut_slice().at_mut(slot);
             instrument.touched = false;
-            let top = instrument.current_top();
+            let top = instrument.current_top(&self.nodes);
             if top != instrument.top {
                 instrument.top = top;
                 out.push(Event::TopOfBook(TopOfBook {

@@ -272,7 +272,7 @@ impl Engine {
             return Err(Rejection::new(RejectCode::TriggerCrossed, trigger, last));
         }
         if order.post_only {
-            let touch = instrument.sides.best(order.side.opposite()).price;
+            let touch = instrument.sides.best_price(order.side.opposite());
             let crosses = |touch: Price| match order.side {
                 Side::Buy => touch <= plan.limit,
                 Side::Sell => touch >= plan.limit,

@@ -1,7 +1,7 @@
 //! Instruments: definition, price band, order book, last traded price and the day's statistics.
 
 use crate::arena::NIL;
-use crate::book::ladder::{Best, PriceDomain, Sides};
+use crate::book::ladder::{Best, Nodes, PriceDomain, Sides};
 use crate::command::InstrumentDefinition;
 use crate::extremes::Extremes;
 use crate::state_hash::{Digest, Digested, Entity};
@@ -124,10 +124,10 @@ impl Instrument {
     }
 
     #[inline]
-    pub(crate) fn current_top(&self) -> Top {
+    pub(crate) fn current_top(&self, nodes: &Nodes) -> Top {
         Top {
-            bid: self.sides.best(Side::Buy),
-            ask: self.sides.best(Side::Sell),
+            bid: self.sides.best(nodes, Side::Buy),
+            ask: self.sides.best(nodes, Side::Sell),
         }
     }
 

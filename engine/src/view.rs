@@ -195,7 +195,12 @@ impl Engine {
             quantity,
             orders,
         };
-        instrument.sides.levels(side).take(levels).map(level).collect()
+        instrument
+            .sides
+            .levels(&self.nodes, side)
+            .take(levels)
+            .map(level)
+            .collect()
     }
 
     /// What the journal began with.

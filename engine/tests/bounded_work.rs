@@ -16,8 +16,7 @@ use engine::{
     AccountDefinition, AccountId, AccountName, Actor, CancelAll, CancelOrder, Capacity, ClientOrderId,
     Command, Engine, Event, EventBuffer, InstrumentDefinition, InstrumentId, KillScope, KillSwitch,
     MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, Price, Product, Quantity, Ratio,
-    Refusal, RejectCode, RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp,
-    TradingState, Work,
+    RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp, TradingState, Work,
 };
 
 const ORDERS: u32 = 100_000;
@@ -454,42 +453,35 @@ fn a_cascade_that_was_half_fired_is_folded_again() {
     }
 }
 
-/// A side of a book has room for so many price levels. Beyond, an order comes or moves only to where others rest.
+/// A side of a book has a level for every price: what bounds them is the orders that can rest.
 #[test]
-fn a_side_full_of_levels_takes_no_further_price() {
-    const LEVELS: u32 = 65_535;
+fn a_side_has_a_level_for_every_price() {
+    const LEVELS: u32 = 80_001;
     const LOWEST: u32 = 160_000;
     let mut market = Market::of(0, price(1), price(200_000));
     for level in 0..LEVELS {
         let rested = market.apply(order(MAKER, Side::Buy, LOWEST + level, 1)).events;
         assert!(matches!(rested[0], Event::OrderAccepted(_)), "{rested:?}");
     }
-    let further = LOWEST + LEVELS;
-    let first_moves_to = |market: &mut Market, paise| {
-        let modify = ModifyOrder {
-            actor: ADMIN,
-            order: OrderRef::Id(OrderId::new(1)),
-            quantity: None,
-            price: Some(price(paise)),
-            trigger: None,
-        };
-        market.apply(Command::ModifyOrder(modify)).events
-    };
-    let full = |events: &[Event]| match events {
-        [Event::OrderRejected(rejected)] => rejected.rejection.code == RejectCode::OrderCapacity,
-        [Event::Refused(Refusal::Rejected(rejection))] => rejection.code == RejectCode::OrderCapacity,
-        _ => false,
-    };
-    let events = market.apply(order(MAKER, Side::Buy, further, 1)).events;
-    assert!(full(&events), "{events:?}");
-    let events = first_moves_to(&mut market, further);
-    assert!(full(&events), "{events:?}");
-    let events = market.apply(order(MAKER, Side::Buy, LOWEST, 1)).events;
-    assert!(matches!(events[0], Event::OrderAccepted(_)), "{events:?}");
-    let events = first_moves_to(&mut market, LOWEST + 1);
-    assert!(matches!(events[0], Event::OrderModified(_)), "{events:?}");
+    let beyond = market.apply(order(MAKER, Side::Buy, LOWEST + LEVELS, 1)).events;
+    assert!(
+        matches!(beyond[0], Event::OrderRejected(_)),
+        "the last price is the band's: {beyond:?}"
+    );
+    let first_moves = market.apply(Command::ModifyOrder(ModifyOrder {
+        actor: ADMIN,
+        order: OrderRef::Id(OrderId::new(1)),
+        quantity: None,
+        price: Some(price(LOWEST + 1)),
+        trigger: None,
+    }));
+    assert!(matches!(first_moves.events[0], Event::OrderModified(_)));
     let depth = market.engine.depth(InstrumentId::new(0), Side::Buy, usize::MAX);
     let last = |back: usize| (depth[depth.len() - back].price, depth[depth.len() - back].orders);
-    assert_eq!(depth.len(), LEVELS as usize);
-    assert_eq!([last(2), last(1)], [(price(LOWEST + 1), 2), (price(LOWEST), 1)]);
+    assert_eq!(depth.len(), LEVELS as usize - 1);
+    assert_eq!(
+        [last(2), last(1)],
+        [(price(LOWEST + 2), 1), (price(LOWEST + 1), 2)]
+    );
+    assert_eq!(market.engine.audit(), Ok(()));
 }

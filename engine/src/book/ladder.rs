@@ -1,117 +1,53 @@
 //! One instrument's two sides: price levels, each a first-in-first-out queue of resting orders.
 //!
 //! Both sides use the same code because a level is addressed by a *key* that is lower the better its price is: for
-//! asks the tick's number in the price domain, for bids its mirror image. The queues' nodes live outside (see
-//! [`Nodes`]), so that all books of an engine share one pool and its memory is the live set.
+//! asks the tick's number in the price domain, for bids its mirror image. The queues and the levels themselves live
+//! outside (see [`Nodes`]); a side knows where the level of each key is, and its best one.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::bitmap::Bitmap;
+pub(crate) use super::nodes::Nodes;
+use super::nodes::{Level, NO_LEVEL};
 pub(crate) use super::price_domain::PriceDomain;
-use crate::arena::{Arena, NIL, Slots, index, slot_of};
+use crate::arena::{Slots, index};
 use crate::terms::Side;
 use crate::units::Price;
-
-/// A resting order's place in its queue. Indexed by the order's slot.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Node {
-    next: u32,
-    prev: u32,
-    /// Level in the order's side of its book.
-    level: u32,
-    /// Quantity shown, and that trades before the order is refilled or gone.
-    pub(crate) visible: u32,
-}
-
-/// The nodes of all books that share a pool.
-#[derive(Debug, Clone)]
-pub(crate) struct Nodes(Vec<Node>);
-
-impl Nodes {
-    pub(crate) fn new(capacity: u32) -> Nodes {
-        Nodes(Vec::with_capacity(index(capacity)))
-    }
-
-    /// Makes `slot` addressable; slots grow one by one, within the capacity reserved.
-    #[inline]
-    fn cover(&mut self, slot: u32) {
-        while slot_of(self.0.len()) <= slot {
-            self.0.push(Node {
-                next: NIL,
-                prev: NIL,
-                level: NIL,
-                visible: 0,
-            });
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn at(&self, slot: u32) -> &Node {
-        self.0.as_slice().at(slot)
-    }
-
-    #[inline(always)]
-    fn at_mut(&mut self, slot: u32) -> &mut Node {
-        self.0.as_mut_slice().at_mut(slot)
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Level {
-    head: u32,
-    tail: u32,
-    key: u32,
-    orders: u32,
-    /// Σ visible quantity of its orders.
-    visible: u64,
-}
 
 /// Key of an empty side's best level: worse than every key.
 const NO_KEY: u32 = u32::MAX;
 
+/// Whole lines, so that a side is found by a shift and its first line has what a match asks for.
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 struct Ladder {
-    /// Key → level + 1, or 0. Pages that were never touched cost no memory.
-    level_of: Vec<u16>,
-    occupied: Bitmap,
-    levels: Arena<Level>,
     best_key: u32,
     best_level: u32,
+    /// Key → level. Pages that were never touched cost no memory.
+    level_of: Vec<u32>,
+    occupied: Bitmap,
+    /// Levels in use.
+    levels: u32,
 }
 
 impl Ladder {
     fn new(ticks: u32) -> Ladder {
         Ladder {
-            level_of: vec![0; index(ticks)],
+            level_of: vec![NO_LEVEL; index(ticks)],
             occupied: Bitmap::new(ticks),
-            levels: Arena::new(ticks.min(u32::from(u16::MAX))),
             best_key: NO_KEY,
-            best_level: NIL,
+            best_level: NO_LEVEL,
+            levels: 0,
         }
     }
 
-    /// Whether an order at `key` could rest: its level exists or there is room for one more.
-    #[inline]
-    fn can_rest(&self, key: u32) -> bool {
-        self.levels.has_room() || *self.level_of.as_slice().at(key) != 0
-    }
-
-    #[inline]
-    fn level_at(&mut self, key: u32) -> u32 {
-        let entry = self.level_of.as_mut_slice().at_mut(key);
-        if *entry != 0 {
-            return u32::from(*entry).wrapping_sub(1);
-        }
-        let level = self.levels.insert(Level {
-            head: NIL,
-            tail: NIL,
-            key,
-            orders: 0,
-            visible: 0,
-        });
-        *entry = u16::try_from(level.wrapping_add(1)).unwrap_or(0);
+    #[inline(never)]
+    fn open_level(&mut self, nodes: &mut Nodes, key: u32) -> u32 {
+        let level = nodes.open_level(key);
+        *self.level_of.as_mut_slice().at_mut(key) = level;
         self.occupied.insert(key);
+        self.levels = self.levels.wrapping_add(1);
         if key < self.best_key {
             self.best_key = key;
             self.best_level = level;
@@ -119,97 +55,55 @@ impl Ladder {
         level
     }
 
-    #[inline]
-    fn drop_level(&mut self, level: u32, key: u32) {
-        self.levels.remove(level);
-        *self.level_of.as_mut_slice().at_mut(key) = 0;
+    #[inline(never)]
+    fn close_level(&mut self, nodes: &mut Nodes, level: u32) {
+        let key = nodes.level(level).key;
+        nodes.close_level(level);
+        *self.level_of.as_mut_slice().at_mut(key) = NO_LEVEL;
         self.occupied.remove(key);
+        self.levels = self.levels.wrapping_sub(1);
         if key == self.best_key {
-            self.advance_best(key);
+            (self.best_key, self.best_level) = match self.occupied.next_from(key) {
+                Some(key) => (key, *self.level_of.as_slice().at(key)),
+                None => (NO_KEY, NO_LEVEL),
+            };
         }
     }
 
-    #[inline]
-    fn advance_best(&mut self, from: u32) {
-        match self.occupied.next_from(from) {
-            Some(key) => {
-                self.best_key = key;
-                self.best_level = u32::from(*self.level_of.as_slice().at(key)).wrapping_sub(1);
-            }
-            None => {
-                self.best_key = NO_KEY;
-                self.best_level = NIL;
-            }
-        }
-    }
-
-    #[inline]
+    #[inline(always)]
     fn push_back(&mut self, nodes: &mut Nodes, slot: u32, key: u32, visible: u32) {
-        nodes.cover(slot);
-        let level_index = self.level_at(key);
-        let level = self.levels.at_mut(level_index);
-        let tail = level.tail;
-        *nodes.at_mut(slot) = Node {
-            next: NIL,
-            prev: tail,
-            level: level_index,
-            visible,
-        };
-        level.tail = slot;
-        level.orders = level.orders.wrapping_add(1);
-        level.visible = level.visible.wrapping_add(u64::from(visible));
-        if tail == NIL {
-            level.head = slot;
-        } else {
-            nodes.at_mut(tail).next = slot;
+        let mut level = *self.level_of.as_slice().at(key);
+        if level == NO_LEVEL {
+            level = self.open_level(nodes, key);
         }
+        nodes.push_back(level, slot, visible);
     }
 
-    #[inline]
+    #[inline(always)]
     fn unlink(&mut self, nodes: &mut Nodes, slot: u32) {
-        let Node {
-            next,
-            prev,
-            level: level_index,
-            visible,
-        } = *nodes.at(slot);
-        let level = self.levels.at_mut(level_index);
-        level.orders = level.orders.wrapping_sub(1);
-        level.visible = level.visible.wrapping_sub(u64::from(visible));
-        if prev == NIL {
-            level.head = next;
-        } else {
-            nodes.at_mut(prev).next = next;
-        }
-        if next == NIL {
-            level.tail = prev;
-        } else {
-            nodes.at_mut(next).prev = prev;
-        }
-        if level.orders == 0 {
-            let key = level.key;
-            self.drop_level(level_index, key);
+        if let Some(level) = nodes.unlink(slot) {
+            self.close_level(nodes, level);
         }
     }
 
-    #[inline]
-    fn set_visible(&mut self, nodes: &mut Nodes, slot: u32, visible: u32) {
-        let node = nodes.at_mut(slot);
-        let level = self.levels.at_mut(node.level);
-        level.visible = level
-            .visible
-            .wrapping_sub(u64::from(node.visible))
-            .wrapping_add(u64::from(visible));
-        node.visible = visible;
+    /// Levels in use, best first, with what they hold.
+    fn levels<'a>(&'a self, nodes: &'a Nodes) -> impl Iterator<Item = (u32, Level)> + 'a {
+        core::iter::successors(self.occupied.next_from(0), |&key| {
+            self.occupied.next_from(key.wrapping_add(1))
+        })
+        .map(|key| {
+            let level = *self.level_of.as_slice().at(key);
+            (level, nodes.level(level))
+        })
     }
 }
 
 /// The resting orders of one instrument.
 #[derive(Debug, Clone)]
 pub(crate) struct Sides {
+    /// Bids, asks.
+    ladders: [Ladder; 2],
     domain: PriceDomain,
-    bids: Ladder,
-    asks: Ladder,
 }
 
 /// The head of the best level of a side.
@@ -230,9 +124,8 @@ pub(crate) struct Best {
 impl Sides {
     pub(crate) fn new(domain: PriceDomain) -> Sides {
         Sides {
+            ladders: [(); 2].map(|()| Ladder::new(domain.ticks())),
             domain,
-            bids: Ladder::new(domain.ticks()),
-            asks: Ladder::new(domain.ticks()),
         }
     }
 
@@ -240,25 +133,37 @@ impl Sides {
         &self.domain
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ladders.iter().all(|ladder| ladder.levels == 0)
+    }
+
+    /// Price levels in use.
+    pub(crate) fn level_count(&self, side: Side) -> u32 {
+        self.ladder(side).levels
+    }
+
     #[inline(always)]
     fn ladder(&self, side: Side) -> &Ladder {
+        let [bids, asks] = &self.ladders;
         match side {
-            Side::Buy => &self.bids,
-            Side::Sell => &self.asks,
+            Side::Buy => bids,
+            Side::Sell => asks,
         }
     }
 
     #[inline(always)]
     fn ladder_mut(&mut self, side: Side) -> &mut Ladder {
+        let [bids, asks] = &mut self.ladders;
         match side {
-            Side::Buy => &mut self.bids,
-            Side::Sell => &mut self.asks,
+            Side::Buy => bids,
+            Side::Sell => asks,
         }
     }
 
+    /// Whether an order at a tick could rest: the tick is one of the domain's. There is always a level for it.
     #[inline]
-    pub(crate) fn can_rest(&self, side: Side, tick: u32) -> bool {
-        self.ladder(side).can_rest(self.domain.key(side, tick))
+    pub(crate) fn can_rest(&self, _side: Side, tick: u32) -> bool {
+        tick < self.domain.ticks()
     }
 
     /// Puts an order at the tail of its level.
@@ -273,29 +178,44 @@ impl Sides {
         self.ladder_mut(side).unlink(nodes, slot);
     }
 
+    /// Takes a resting order to the tail of the level of a tick.
+    #[inline(always)]
+    pub(super) fn relocate(&mut self, nodes: &mut Nodes, side: Side, slot: u32, tick: u32, visible: u32) {
+        let key = self.domain.key(side, tick);
+        let ladder = self.ladder_mut(side);
+        ladder.unlink(nodes, slot);
+        ladder.push_back(nodes, slot, key, visible);
+    }
+
     /// Changes a resting order's visible quantity where it stands.
     #[inline]
-    pub(crate) fn set_visible(&mut self, nodes: &mut Nodes, side: Side, slot: u32, visible: u32) {
-        self.ladder_mut(side).set_visible(nodes, slot, visible);
+    pub(crate) fn set_visible(&mut self, nodes: &mut Nodes, _side: Side, slot: u32, visible: u32) {
+        nodes.set_visible(slot, visible);
     }
 
     /// Moves a resting order to the tail of its own level with a new visible quantity.
     pub(crate) fn requeue(&mut self, nodes: &mut Nodes, side: Side, slot: u32, visible: u32) {
+        let key = nodes.key_of(slot);
         let ladder = self.ladder_mut(side);
-        let key = ladder.levels.at(nodes.at(slot).level).key;
         ladder.unlink(nodes, slot);
         ladder.push_back(nodes, slot, key, visible);
+    }
+
+    /// Whether an incoming order of the *other* side, limited to `tick`, has something to trade with.
+    #[inline(always)]
+    pub(super) fn reaches(&self, side: Side, tick: u32) -> bool {
+        // An empty side's best key is worse than every key.
+        self.ladder(side).best_key <= self.domain.key(side, tick)
     }
 
     /// The order that an incoming order of the *other* side, limited to `tick`, trades with next.
     #[inline]
     pub(crate) fn head_within(&self, nodes: &Nodes, side: Side, tick: u32) -> Option<Head> {
-        let ladder = self.ladder(side);
-        // An empty side's best key is worse than every key.
-        if ladder.best_key > self.domain.key(side, tick) {
+        if !self.reaches(side, tick) {
             return None;
         }
-        let slot = ladder.levels.at(ladder.best_level).head;
+        let ladder = self.ladder(side);
+        let slot = nodes.head(ladder.best_level);
         Some(Head {
             slot,
             price: self.price_at(side, ladder.best_key),
@@ -309,72 +229,72 @@ impl Sides {
         self.domain.price_of(self.domain.key(side, key))
     }
 
+    /// The tick at which an order rests.
     #[inline]
-    pub(crate) fn best(&self, side: Side) -> Best {
+    pub(super) fn tick_at(&self, nodes: &Nodes, side: Side, slot: u32) -> u32 {
+        self.domain.key(side, nodes.key_of(slot))
+    }
+
+    #[inline]
+    pub(crate) fn best(&self, nodes: &Nodes, side: Side) -> Best {
         let ladder = self.ladder(side);
         if ladder.best_key == NO_KEY {
             return Best::default();
         }
         Best {
             price: Some(self.price_at(side, ladder.best_key)),
-            visible: ladder.levels.at(ladder.best_level).visible,
+            visible: nodes.level(ladder.best_level).visible,
         }
     }
 
+    /// Best price of a side.
+    #[inline]
+    pub(crate) fn best_price(&self, side: Side) -> Option<Price> {
+        let key = self.ladder(side).best_key;
+        (key != NO_KEY).then(|| self.price_at(side, key))
+    }
+
     /// Visible quantity and order count at a tick.
-    pub(crate) fn level_at(&self, side: Side, tick: u32) -> (u64, u32) {
-        let ladder = self.ladder(side);
-        match ladder
+    pub(crate) fn level_at(&self, nodes: &Nodes, side: Side, tick: u32) -> (u64, u32) {
+        match *self
+            .ladder(side)
             .level_of
             .as_slice()
             .at(self.domain.key(side, tick))
-            .checked_sub(1)
         {
-            Some(level) => {
-                let level = ladder.levels.at(u32::from(level));
-                (level.visible, level.orders)
+            NO_LEVEL => (0, 0),
+            level => {
+                let Level { visible, orders, .. } = nodes.level(level);
+                (visible, orders)
             }
-            None => (0, 0),
         }
     }
 
     /// Levels best first: price, visible quantity, orders.
-    pub(crate) fn levels(&self, side: Side) -> impl Iterator<Item = (Price, u64, u32)> {
-        let ladder = self.ladder(side);
-        core::iter::successors(ladder.occupied.next_from(0), |&key| {
-            ladder.occupied.next_from(key.wrapping_add(1))
-        })
-        .map(move |key| {
-            let level = ladder
-                .levels
-                .at(u32::from(*ladder.level_of.as_slice().at(key)).wrapping_sub(1));
-            (self.price_at(side, key), level.visible, level.orders)
-        })
+    pub(crate) fn levels<'a>(
+        &'a self,
+        nodes: &'a Nodes,
+        side: Side,
+    ) -> impl Iterator<Item = (Price, u64, u32)> + 'a {
+        self.ladder(side)
+            .levels(nodes)
+            .map(move |(_, level)| (self.price_at(side, level.key), level.visible, level.orders))
     }
 
     /// Slots in order of priority, best level first.
     pub(crate) fn queue<'a>(&'a self, nodes: &'a Nodes, side: Side) -> impl Iterator<Item = u32> + 'a {
-        let ladder = self.ladder(side);
-        core::iter::successors(ladder.occupied.next_from(0), |&key| {
-            ladder.occupied.next_from(key.wrapping_add(1))
-        })
-        .flat_map(move |key| {
-            let level = ladder
-                .levels
-                .at(u32::from(*ladder.level_of.as_slice().at(key)).wrapping_sub(1));
-            core::iter::successors(Some(level.head), |&slot| {
-                Some(nodes.at(slot).next).filter(|&next| next != NIL)
-            })
-        })
+        self.ladder(side)
+            .levels(nodes)
+            .flat_map(move |(sentinel, level)| nodes.queue(sentinel, level.head))
     }
 
     /// Walks both sides and names the first structural invariant that does not hold: levels = bits = table, links,
     /// Σ visible = level, the best is the best, not crossed.
     pub(crate) fn audit(&self, nodes: &Nodes) -> Result<(), &'static str> {
-        for ladder in [&self.bids, &self.asks] {
+        for ladder in &self.ladders {
             ladder.audit(nodes)?;
         }
-        match (self.best(Side::Buy).price, self.best(Side::Sell).price) {
+        match (self.best_price(Side::Buy), self.best_price(Side::Sell)) {
             (Some(bid), Some(ask)) if bid >= ask => Err("a book is crossed"),
             _ => Ok(()),
         }
@@ -384,27 +304,31 @@ impl Sides {
 impl Ladder {
     fn audit(&self, nodes: &Nodes) -> Result<(), &'static str> {
         let ensure = |holds: bool, broken: &'static str| if holds { Ok(()) } else { Err(broken) };
-        let mut key = self.occupied.next_from(0);
+        let best = match self.occupied.next_from(0) {
+            Some(key) => (key, *self.level_of.as_slice().at(key)),
+            None => (NO_KEY, NO_LEVEL),
+        };
         ensure(
-            key.unwrap_or(NO_KEY) == self.best_key,
+            best == (self.best_key, self.best_level),
             "the best level is not the first occupied one",
         )?;
         let mut levels = 0_u32;
+        let mut key = self.occupied.next_from(0);
         while let Some(present) = key {
-            let index = u32::from(*self.level_of.as_slice().at(present)).wrapping_sub(1);
-            ensure(index != NIL, "an occupied key has no level")?;
-            let level = self.levels.at(index);
-            let (mut visible, mut orders, mut prev, mut slot) = (0_u64, 0_u32, NIL, level.head);
-            while slot != NIL {
+            let sentinel = *self.level_of.as_slice().at(present);
+            ensure(sentinel != NO_LEVEL, "an occupied key has no level")?;
+            let level = nodes.level(sentinel);
+            let (mut visible, mut orders, mut prev) = (0_u64, 0_u32, sentinel);
+            for slot in nodes.queue(sentinel, level.head) {
                 let node = nodes.at(slot);
                 ensure(
-                    node.prev == prev && node.level == index,
+                    node.prev == prev && node.level == sentinel,
                     "a queue's links disagree",
                 )?;
                 ensure(node.visible > 0, "a resting order shows nothing")?;
                 visible = visible.saturating_add(u64::from(node.visible));
                 orders = orders.saturating_add(1);
-                (prev, slot) = (slot, node.next);
+                prev = slot;
             }
             ensure(
                 level.key == present && prev == level.tail,
@@ -417,7 +341,7 @@ impl Ladder {
             levels = levels.saturating_add(1);
             key = self.occupied.next_from(present.saturating_add(1));
         }
-        ensure(levels == self.levels.len(), "a level is in use but not occupied")
+        ensure(levels == self.levels, "a level is in use but not occupied")
     }
 }
 
@@ -455,31 +379,40 @@ mod tests {
         let links = "a queue's links disagree";
         let ends = "a level's ends disagree with its queue";
         let sums = "a level's sums differ from its orders'";
+        let best = "the best level is not the first occupied one";
+        finds(|sides, _| sides.ladder_mut(Side::Sell).best_key = 70, best);
+        finds(|sides, _| sides.ladder_mut(Side::Buy).best_key = NO_KEY, best);
+        finds(|sides, _| sides.ladder_mut(Side::Buy).best_level = NO_LEVEL, best);
         finds(
-            |sides, _| sides.asks.best_key = 70,
-            "the best level is not the first occupied one",
-        );
-        finds(
-            |sides, _| sides.bids.best_key = NO_KEY,
-            "the best level is not the first occupied one",
-        );
-        finds(
-            |sides, _| *sides.asks.level_of.as_mut_slice().at_mut(70) = 0,
+            |sides, _| *sides.ladder_mut(Side::Sell).level_of.as_mut_slice().at_mut(70) = NO_LEVEL,
             "an occupied key has no level",
         );
-        finds(|_, nodes| nodes.at_mut(1).prev = NIL, links);
-        finds(|_, nodes| nodes.at_mut(1).level = 1, links);
-        finds(|_, nodes| nodes.at_mut(0).prev = 2, links);
+        let of = |sides: &Sides, tick| *sides.ladder(Side::Sell).level_of.as_slice().at(tick);
+        finds(|_, nodes| nodes.damage(1, |node| node.prev = 2), links);
+        finds(|_, nodes| nodes.damage(1, |node| node.level += 2), links);
+        finds(|_, nodes| nodes.damage(0, |node| node.prev = 2), links);
         finds(
             |sides, nodes| sides.set_visible(nodes, Side::Sell, 1, 0),
             "a resting order shows nothing",
         );
-        finds(|sides, _| sides.asks.levels.at_mut(0).tail = 0, ends);
-        finds(|sides, _| sides.asks.levels.at_mut(1).key = 71, ends);
-        finds(|sides, _| sides.asks.levels.at_mut(0).visible = 12, sums);
-        finds(|sides, _| sides.bids.levels.at_mut(0).orders = 2, sums);
         finds(
-            |sides, _| sides.asks.occupied.remove(70),
+            |sides, nodes| nodes.damage_level(of(sides, 60), |level| level.tail = 0),
+            ends,
+        );
+        finds(
+            |sides, nodes| nodes.damage_level(of(sides, 70), |level| level.key = 71),
+            ends,
+        );
+        finds(
+            |sides, nodes| nodes.damage_level(of(sides, 60), |level| level.visible = 12),
+            sums,
+        );
+        finds(
+            |sides, nodes| nodes.damage_level(of(sides, 70), |level| level.orders = 2),
+            sums,
+        );
+        finds(
+            |sides, _| sides.ladder_mut(Side::Sell).occupied.remove(70),
             "a level is in use but not occupied",
         );
         for bid in [60, 61] {

@@ -5,6 +5,7 @@
 
 mod bitmap;
 pub(crate) mod ladder;
+mod nodes;
 mod price_domain;
 
 use alloc::vec;
@@ -12,7 +13,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use self::ladder::{Nodes, PriceDomain, Sides};
-use crate::arena::{Arena, NIL, Slots, index};
+use crate::arena::{Arena, Slots, index};
 use crate::terms::{Side, TimeInForce};
 use crate::units::{Price, Quantity};
 
@@ -83,11 +84,23 @@ pub struct Outcome {
     pub resting: Quantity,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct BookOrder {
-    id: u32,
-    tick: u32,
-    side: Side,
+/// Orders that a place can tell apart.
+const ORDERS_MAX: u32 = 1 << 30;
+
+/// The place of an id of which no order rests.
+const NOWHERE: u32 = 0;
+
+/// Where an id's order is: slot + 1, and in the lowest bit whether it is a sell.
+#[inline(always)]
+fn place_of(slot: u32, side: Side) -> u32 {
+    slot.wrapping_add(1) << 1 | u32::from(side == Side::Sell)
+}
+
+/// See [`place_of`].
+#[inline(always)]
+fn order_at(place: u32) -> Option<(u32, Side)> {
+    let side = if place & 1 == 0 { Side::Buy } else { Side::Sell };
+    (place >> 1).checked_sub(1).map(|slot| (slot, side))
 }
 
 /// An order book with price-time priority over dense ids of the caller's.
@@ -95,20 +108,24 @@ struct BookOrder {
 pub struct Book {
     sides: Sides,
     nodes: Nodes,
-    orders: Arena<BookOrder>,
-    /// Id → slot + 1; 0 where no such order rests.
-    slot_of_id: Vec<u32>,
+    /// Slot → id.
+    ids: Arena<u32>,
+    /// Id → [`place_of`] its order, or [`NOWHERE`].
+    places: Vec<u32>,
 }
 
 impl Book {
-    /// `None` when the price range is empty or too wide.
+    /// `None` when the price range is empty or too wide, or there is no memory that could hold so many orders.
     pub fn new(settings: &BookSettings) -> Option<Book> {
+        if settings.max_orders > ORDERS_MAX {
+            return None;
+        }
         let domain = PriceDomain::new(settings.min_price, settings.max_price, settings.tick)?;
         Some(Book {
             sides: Sides::new(domain),
             nodes: Nodes::new(settings.max_orders),
-            orders: Arena::new(settings.max_orders),
-            slot_of_id: vec![0; index(settings.max_order_id).saturating_add(1)],
+            ids: Arena::new(settings.max_orders),
+            places: vec![NOWHERE; index(settings.max_order_id).saturating_add(1)],
         })
     }
 
@@ -129,8 +146,8 @@ impl Book {
             .domain()
             .tick_of(price)
             .ok_or(BookRefusal::InvalidPrice)?;
-        match self.slot_of_id.get(index(id)) {
-            Some(0) => {}
+        match self.places.get(index(id)) {
+            Some(&NOWHERE) => {}
             Some(_) => return Err(BookRefusal::IdInUse),
             None => return Err(BookRefusal::IdOutOfRange),
         }
@@ -147,14 +164,17 @@ impl Book {
                 false
             }
         };
-        if rests && !(self.orders.has_room() && self.sides.can_rest(side, tick)) {
+        if rests && !self.ids.has_room() {
             return Err(BookRefusal::Full);
         }
-        let leaves = self.match_incoming(id, side, tick, quantity.shares(), &mut report);
+        let mut leaves = quantity.shares();
+        if self.sides.reaches(side.opposite(), tick) {
+            leaves = self.match_incoming(id, side, tick, leaves, &mut report);
+        }
         let resting = if rests { leaves } else { 0 };
         if resting > 0 {
-            let slot = self.orders.insert(BookOrder { id, tick, side });
-            *self.slot_of_id.as_mut_slice().at_mut(id) = slot.wrapping_add(1);
+            let slot = self.ids.insert(id);
+            *self.places.as_mut_slice().at_mut(id) = place_of(slot, side);
             self.sides.rest(&mut self.nodes, side, slot, tick, resting);
         }
         Ok(Outcome {
@@ -166,9 +186,10 @@ impl Book {
     /// Takes an order off the book; returns what was left of it.
     #[inline]
     pub fn cancel(&mut self, id: u32) -> Result<Quantity, BookRefusal> {
-        let slot = self.slot(id)?;
+        let (slot, side) = self.order(id)?;
         let leaves = self.nodes.at(slot).visible;
-        self.remove(slot);
+        self.sides.unlink(&mut self.nodes, side, slot);
+        self.release(slot, id);
         Ok(Quantity::clamped(i64::from(leaves)))
     }
 
@@ -179,9 +200,9 @@ impl Book {
         id: u32,
         price: Price,
         quantity: Quantity,
-        mut report: impl FnMut(Execution),
+        report: impl FnMut(Execution),
     ) -> Result<Outcome, BookRefusal> {
-        let slot = self.slot(id)?;
+        let (slot, side) = self.order(id)?;
         let tick = self
             .sides
             .domain()
@@ -190,16 +211,17 @@ impl Book {
         if quantity.is_zero() {
             return Err(BookRefusal::ZeroQuantity);
         }
-        let order = *self.orders.at(slot);
-        if tick == order.tick && quantity.shares() <= self.nodes.at(slot).visible {
+        if quantity.shares() <= self.nodes.at(slot).visible
+            && tick == self.sides.tick_at(&self.nodes, side, slot)
+        {
             self.sides
-                .set_visible(&mut self.nodes, order.side, slot, quantity.shares());
+                .set_visible(&mut self.nodes, side, slot, quantity.shares());
             return Ok(Outcome {
                 traded: Quantity::ZERO,
                 resting: quantity,
             });
         }
-        self.reenter(slot, order, tick, quantity.shares(), &mut report)
+        Ok(self.reenter((id, slot, side), tick, quantity.shares(), report))
     }
 
     /// Moves an order to a price, always to the tail of its queue, even where the price is the one it had.
@@ -208,22 +230,22 @@ impl Book {
         &mut self,
         id: u32,
         price: Price,
-        mut report: impl FnMut(Execution),
+        report: impl FnMut(Execution),
     ) -> Result<Outcome, BookRefusal> {
-        let slot = self.slot(id)?;
+        let (slot, side) = self.order(id)?;
         let tick = self
             .sides
             .domain()
             .tick_of(price)
             .ok_or(BookRefusal::InvalidPrice)?;
-        let (order, quantity) = (*self.orders.at(slot), self.nodes.at(slot).visible);
-        self.reenter(slot, order, tick, quantity, &mut report)
+        let quantity = self.nodes.at(slot).visible;
+        Ok(self.reenter((id, slot, side), tick, quantity, report))
     }
 
     /// Best price of a side with its quantity.
     #[inline]
     pub fn best(&self, side: Side) -> Option<(Price, u64)> {
-        let best = self.sides.best(side);
+        let best = self.sides.best(&self.nodes, side);
         best.price.map(|price| (price, best.visible))
     }
 
@@ -232,22 +254,21 @@ impl Book {
         self.sides
             .domain()
             .tick_of(price)
-            .map_or((0, 0), |tick| self.sides.level_at(side, tick))
+            .map_or((0, 0), |tick| self.sides.level_at(&self.nodes, side, tick))
     }
 
     /// Levels of a side, best first: price, quantity, orders.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = (Price, u64, u32)> {
-        self.sides.levels(side)
+        self.sides.levels(&self.nodes, side)
     }
 
     /// Orders of a side, best level first and by time within a level: id, price, open quantity.
     pub fn orders(&self, side: Side) -> impl Iterator<Item = (u32, Price, Quantity)> {
-        self.sides.queue(&self.nodes, side).map(|slot| {
-            let order = self.orders.at(slot);
-            let price = self.sides.domain().price_of(order.tick);
+        self.sides.queue(&self.nodes, side).map(move |slot| {
+            let tick = self.sides.tick_at(&self.nodes, side, slot);
             (
-                order.id,
-                price,
+                *self.ids.at(slot),
+                self.sides.domain().price_of(tick),
                 Quantity::clamped(i64::from(self.nodes.at(slot).visible)),
             )
         })
@@ -255,65 +276,67 @@ impl Book {
 
     /// Orders resting on both sides.
     pub fn len(&self) -> u32 {
-        self.orders.len()
+        self.ids.len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    #[inline]
-    fn slot(&self, id: u32) -> Result<u32, BookRefusal> {
-        let entry = self.slot_of_id.get(index(id)).ok_or(BookRefusal::UnknownOrder)?;
-        entry.checked_sub(1).ok_or(BookRefusal::UnknownOrder)
-    }
-
-    #[inline]
-    fn remove(&mut self, slot: u32) {
-        let BookOrder { id, side, .. } = *self.orders.at(slot);
-        self.sides.unlink(&mut self.nodes, side, slot);
-        self.release(slot, id);
+    #[inline(always)]
+    fn order(&self, id: u32) -> Result<(u32, Side), BookRefusal> {
+        let place = self.places.get(index(id)).ok_or(BookRefusal::UnknownOrder)?;
+        order_at(*place).ok_or(BookRefusal::UnknownOrder)
     }
 
     #[inline]
     fn release(&mut self, slot: u32, id: u32) {
-        self.orders.remove(slot);
-        *self.slot_of_id.as_mut_slice().at_mut(id) = 0;
+        self.ids.remove(slot);
+        *self.places.as_mut_slice().at_mut(id) = NOWHERE;
     }
 
-    #[inline]
+    /// A resting order leaves its queue, matches at `tick`, and what is left of `quantity` rests there.
+    #[inline(always)]
     fn reenter(
         &mut self,
-        slot: u32,
-        order: BookOrder,
+        (id, slot, side): (u32, u32, Side),
+        tick: u32,
+        quantity: u32,
+        mut report: impl FnMut(Execution),
+    ) -> Outcome {
+        if self.sides.reaches(side.opposite(), tick) {
+            return self.trade_resting((id, slot, side), tick, quantity, &mut report);
+        }
+        self.sides.relocate(&mut self.nodes, side, slot, tick, quantity);
+        Outcome {
+            traded: Quantity::ZERO,
+            resting: Quantity::clamped(i64::from(quantity)),
+        }
+    }
+
+    #[inline(never)]
+    fn trade_resting(
+        &mut self,
+        (id, slot, side): (u32, u32, Side),
         tick: u32,
         quantity: u32,
         report: &mut impl FnMut(Execution),
-    ) -> Result<Outcome, BookRefusal> {
-        let BookOrder {
-            id,
-            side,
-            tick: old_tick,
-        } = order;
-        if tick != old_tick && !self.sides.can_rest(side, tick) {
-            return Err(BookRefusal::Full);
-        }
+    ) -> Outcome {
         self.sides.unlink(&mut self.nodes, side, slot);
         let leaves = self.match_incoming(id, side, tick, quantity, report);
         if leaves == 0 {
             self.release(slot, id);
         } else {
-            self.orders.at_mut(slot).tick = tick;
             self.sides.rest(&mut self.nodes, side, slot, tick, leaves);
         }
-        Ok(Outcome {
+        Outcome {
             traded: Quantity::clamped(i64::from(quantity.wrapping_sub(leaves))),
             resting: Quantity::clamped(i64::from(leaves)),
-        })
+        }
     }
 
     /// Trades against the other side as far as `tick` allows; returns what is left.
-    #[inline]
+    #[inline(never)]
     fn match_incoming(
         &mut self,
         taker: u32,
@@ -330,7 +353,7 @@ impl Book {
             let quantity = leaves.min(head.visible);
             let maker_leaves = head.visible.wrapping_sub(quantity);
             leaves = leaves.wrapping_sub(quantity);
-            let maker = self.orders.at(head.slot).id;
+            let maker = *self.ids.at(head.slot);
             if maker_leaves == 0 {
                 self.sides.unlink(&mut self.nodes, other, head.slot);
                 self.release(head.slot, maker);
@@ -360,7 +383,7 @@ impl Book {
             }
         };
         let mut sum = 0_u64;
-        for (price, quantity, _) in self.sides.levels(side.opposite()) {
+        for (price, quantity, _) in self.sides.levels(&self.nodes, side.opposite()) {
             if !within(price) || sum >= u64::from(wanted) {
                 break;
             }
@@ -369,8 +392,6 @@ impl Book {
         sum
     }
 }
-
-const _: () = assert!(NIL == u32::MAX, "slot + 1 must not wrap for a slot in use");
 
 #[cfg(test)]
 mod tests {

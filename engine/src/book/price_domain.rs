@@ -131,10 +131,9 @@ impl PriceDomain {
     /// limited to the tick, trades with.
     #[inline(always)]
     pub(super) fn key(&self, side: Side, tick: u32) -> u32 {
-        match side {
-            Side::Sell => tick,
-            Side::Buy => self.ticks.wrapping_sub(1).wrapping_sub(tick),
-        }
+        // Without a branch, because sides alternate: for bids !tick + ticks, which is ticks - 1 - tick.
+        let mirror = 0_u32.wrapping_sub(u32::from(side == Side::Buy));
+        (tick ^ mirror).wrapping_add(self.ticks & mirror)
     }
 }
 

@@ -303,15 +303,15 @@ fn a_refusal_says_why() {
     }
 }
 
-/// A side has room for 65,535 price levels; beyond, an order only rests at a price where others do.
+/// A side has room for a price level for each order that can rest, as many as there are prices.
 #[test]
 fn a_side_is_full_of_levels() {
-    const LEVELS: u32 = 65_535;
+    const LEVELS: u32 = 131_072;
     let settings = BookSettings {
         min_price: price(1),
-        max_price: price(LEVELS + 100),
+        max_price: price(LEVELS),
         tick: price(1),
-        max_orders: LEVELS + 10,
+        max_orders: LEVELS + 1,
         max_order_id: LEVELS + 10,
     };
     let mut book = Book::new(&settings).unwrap();
@@ -326,9 +326,10 @@ fn a_side_is_full_of_levels() {
     for level in 1..=LEVELS {
         assert_eq!(add(&mut book, level, level), Ok((0, 1)));
     }
-    assert_eq!(add(&mut book, LEVELS + 1, LEVELS + 1), Err(BookRefusal::Full));
+    assert_eq!(book.levels(Side::Buy).count(), LEVELS as usize);
     assert_eq!(add(&mut book, LEVELS + 1, 1), Ok((0, 1)));
-    assert_eq!(book.move_to(1, price(LEVELS + 1), |_| ()), Err(BookRefusal::Full));
-    assert!(book.move_to(1, price(2), |_| ()).is_ok());
-    assert_eq!(book.depth_at(Side::Buy, price(2)), (2, 2));
+    assert_eq!(add(&mut book, LEVELS + 2, 1), Err(BookRefusal::Full));
+    assert!(book.move_to(LEVELS, price(1), |_| ()).is_ok());
+    assert_eq!(book.depth_at(Side::Buy, price(1)), (3, 3));
+    assert_eq!(book.best(Side::Buy), Some((price(LEVELS - 1), 1)));
 }
