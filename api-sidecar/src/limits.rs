@@ -94,7 +94,7 @@ pub const UPLOAD_BYTES_MAX: usize = 1 << 40;
 /// Bytes of an upload that wait for the application before more of it waits for its client.
 pub const UPLOAD_QUEUE_BYTES_MAX: usize = 64 * 1024;
 
-/// Time that an upload may stand still, on either side.
+/// Time that an upload may stand still, on either side; less than [`STALL_BYTES_MIN`] from its client is standing still.
 pub const UPLOAD_STALL_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Bytes of relayed answers and pushed events moved in one turn of the loop (DESIGN.md section 6).

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::answer::Answer;
 use super::directory::Directory;
-use super::fields::{self, Invalid, Raw};
+use super::fields::{self, Invalid, Raw, without_noise};
 use super::order_body::{parse_object, parse_strategy};
 use super::order_lane::{Decoded, account_of, invalid_request, person_text};
 use super::replies::Action;
@@ -77,7 +77,7 @@ fn set(limits: &mut RiskLimits, name: &str, raw: &RawValue) -> Result<(), Invali
         "stop_loss_required" => limits.stop_loss_required = flag(name, raw)?,
         "flatten_on_kill" => limits.flatten_on_kill = flag(name, raw)?,
         "mis_leverage" => {
-            limits.mis_leverage = number(name, raw)?
+            limits.mis_leverage = whole(name, raw)?
                 .filter(|leverage: &u32| (1..=LEVERAGE_MAX).contains(leverage))
                 .ok_or_else(|| format!("{name} must be a whole number from 1 to {LEVERAGE_MAX}"))?;
         }
@@ -131,15 +131,29 @@ fn number<T: FromStr>(name: &str, raw: &RawValue) -> Result<Option<T>, Invalid> 
         return Ok(None);
     }
     let is_number = text.starts_with(|first: char| first.is_ascii_digit());
-    text.parse()
+    without_noise(text)
+        .parse()
         .ok()
         .filter(|_| is_number)
         .map(Some)
         .ok_or_else(|| format!("{name} must be a number in range, or null"))
 }
 
+/// A whole number, which `11.0` and `1.1e1` are too; null is none.
+fn whole(name: &str, raw: &RawValue) -> Result<Option<u32>, Invalid> {
+    let Some(amount) = number::<Money>(name, raw)? else {
+        return Ok(None);
+    };
+    let (number, part) = (amount.paise() / 100, amount.paise() % 100);
+    u32::try_from(number)
+        .ok()
+        .filter(|_| part == 0)
+        .map(Some)
+        .ok_or_else(|| format!("{name} must be a whole number in range, or null"))
+}
+
 fn count(name: &str, raw: &RawValue) -> Result<Option<u32>, Invalid> {
-    match number(name, raw)? {
+    match whole(name, raw)? {
         Some(0) => Err(format!("{name} must be at least 1, or null")),
         count => Ok(count),
     }
@@ -188,7 +202,10 @@ pub(super) fn adjust_cash(json: &str, who: &Principal, directory: &Directory) ->
             "amount must be a number of rupees with at most two decimals, not 0 and at most {CASH_MAX} either way"
         ))
     };
-    let text = body.amount.map(|raw| raw.get().trim().trim_matches('"'));
+    let text = body.amount.map(|raw| match raw.get().trim() {
+        text if text.starts_with('"') => text.trim_matches('"').into(),
+        number => without_noise(number),
+    });
     let amount: Money = text.and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
     if amount == Money::ZERO || amount.abs() > CASH_MAX {
         return Err(wrong());

@@ -150,11 +150,24 @@ fn positive_quantity(name: &str, shares: i64) -> Result<Quantity, Invalid> {
         .ok_or_else(|| format!("{name} is out of range"))
 }
 
+/// A number without the noise of arithmetic on binary doubles, which is what most clients' numbers are: of more than 15
+/// digits the first 15 count, so that 0.1 + 0.2 is 0.3. What is not a number comes back as it is.
+pub(crate) fn without_noise(number: &str) -> Cow<'_, str> {
+    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
+    if mantissa.bytes().filter(u8::is_ascii_digit).count() <= 15 {
+        return Cow::Borrowed(number);
+    }
+    match number.parse::<f64>() {
+        Ok(value) if value.is_finite() => Cow::Owned(format!("{value:.14e}")),
+        _ => Cow::Borrowed(number),
+    }
+}
+
 /// A price as a number or a numeric string; absent, `null`, `""` and 0 mean none.
 pub(crate) fn optional_price(name: &str, raw: Raw<'_>) -> Result<Option<Price>, Invalid> {
     let text = match raw.map(scalar) {
         None => return Ok(None),
-        Some(Scalar::Number(text)) => Cow::Borrowed(text),
+        Some(Scalar::Number(text)) => without_noise(text),
         Some(Scalar::Text(text)) => text,
         Some(_) => return Err(format!("{name} must be a number")),
     };
@@ -255,6 +268,13 @@ mod tests {
         check("-1", Err("price is out of range"));
         check("1e30", Err("price is out of range"));
         check("2450.005", Err("price has more than two decimals"));
+        check("2450.00500000000001", Err("price has more than two decimals"));
+        check("\"2452.4499999999998\"", Err("price has more than two decimals"));
+        // As 2450 * 1.001 and 0.1 + 0.2 come out in binary.
+        check("2452.4499999999998", Ok(Some(245_245)));
+        check("0.30000000000000004", Ok(Some(30)));
+        check("0.00000000000000001", Err("price has more than two decimals"));
+        check("1000000.0000000000", Ok(Some(100_000_000)));
         check("\"NaN\"", Err("price is not a decimal number"));
         check("true", Err("price must be a number"));
         check("{}", Err("price must be a number"));

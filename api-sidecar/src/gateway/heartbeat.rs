@@ -7,7 +7,7 @@ use engine::{Command, Heartbeat, Ratio};
 use serde::Deserialize;
 
 use super::answer::Answer;
-use super::fields::Raw;
+use super::fields::{Raw, without_noise};
 use super::order_body::parse_object;
 use super::order_lane::{Decoded, invalid_request};
 use super::replies::Action;
@@ -44,7 +44,7 @@ pub(super) fn heartbeat(json: &str, who: &Principal) -> Result<Decoded, Answer> 
 
 /// Seconds as milliseconds, exactly; `None` for anything else.
 fn whole_ms(seconds: &str) -> Option<u32> {
-    let millionths = seconds.parse::<Ratio>().ok()?.ppm();
+    let millionths = without_noise(seconds).parse::<Ratio>().ok()?.ppm();
     (millionths % 1_000 == 0).then_some(millionths / 1_000)
 }
 
@@ -60,6 +60,7 @@ mod tests {
             ("0.1", Some(100)),
             ("2.125", Some(2_125)),
             ("3600", Some(3_600_000)),
+            ("3354.8780000000001", Some(3_354_878)),
             ("0.0005", None),
             ("-1", None),
             ("\"5\"", None),

@@ -65,9 +65,9 @@ pub(crate) fn decode(
     }
 }
 
-/// A body that may be left out.
+/// A body that may be left out. Blanks are no body, and no JSON either.
 fn or_empty(json: &str) -> &str {
-    if json.trim().is_empty() { "{}" } else { json }
+    if json.is_empty() { "{}" } else { json }
 }
 
 fn invalid_order(details: Invalid) -> Answer {
@@ -447,6 +447,7 @@ fn kill(json: &str, who: &Principal, directory: &Directory) -> Result<Decoded, A
             "Only an admin may stop the whole engine or halt an account",
         ));
     }
+    fields::string("account", body.account).map_err(invalid_request)?;
     let scope = match reach {
         Reach::Engine => KillScope::Engine,
         Reach::Account => KillScope::Account(account_of(body.account, who, directory)?),

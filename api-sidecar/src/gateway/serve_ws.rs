@@ -60,7 +60,8 @@ fn hear(
     match message::parse(text) {
         Some(Request::Ping) => output.append(|tail| append_text_frame(tail, br#"{"type":"pong"}"#)),
         Some(Request::Subscribe(wanted)) => session.wanted = wanted,
-        Some(Request::Channels { names, begin }) => {
+        Some(Request::Channels { names, begin, wanted }) => {
+            session.wanted = wanted.unwrap_or(session.wanted);
             change_channels(core, peer, session, &names, begin, scratch);
             output.append(|tail| append_text_frame(tail, scratch));
         }

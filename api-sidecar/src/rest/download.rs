@@ -149,7 +149,7 @@ impl Download {
         }
         let mut download = Download {
             scope: caller.scope(&query, &model)?,
-            cursor: query.parsed::<i64>("cursor", "the next_cursor of a previous page")?,
+            cursor: query.cursor()?,
             rows_left: query.count("limit", usize::MAX, usize::MAX)?,
             histories: histories.clone(),
             history,

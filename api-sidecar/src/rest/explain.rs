@@ -6,7 +6,7 @@ use read_model::{ChargeSums, Effect, Explanation, FillRecord, ReadModel, Running
 use super::answer::Answer;
 use super::limits::{PAGE_DEFAULT, PAGE_MAX};
 use super::positions::{position_fields, visible};
-use super::request::{Caller, Query};
+use super::request::{Caller, Query, invalid};
 use crate::wire::{Array, Iso8601, Object, average_price, net_pnl};
 
 /// A fill with what it did and what the position was afterwards.
@@ -20,7 +20,12 @@ struct Step<'a> {
 /// The last `limit` fills of today before the `cursor`-th, oldest first, and what they add up to.
 pub(super) fn explain(caller: &Caller, id: u64, query: &Query, model: &ReadModel) -> Result<Answer, Answer> {
     let limit = query.count("limit", PAGE_DEFAULT, PAGE_MAX)?;
-    let cursor = query.parsed::<usize>("cursor", "the next_cursor of a previous page")?;
+    let cursor = query
+        .cursor()?
+        .map(|cursor| {
+            usize::try_from(cursor).map_err(|_| invalid("cursor", "the next_cursor of a previous page"))
+        })
+        .transpose()?;
     let view = visible(caller, id, model)?;
     let explanation = explanation_of(view.position, model);
     let steps = steps(&explanation);

@@ -5,7 +5,7 @@ use read_model::{ClosedPosition, ReadModel};
 
 use super::answer::{Answer, optional_text};
 use super::earlier::{Asked, Page, Rendered};
-use super::limits::{OPEN_LIST_MAX, PAGE_SCAN_MAX};
+use super::limits::{OPEN_LIST_MAX, PAGE_DEFAULT, PAGE_MAX, PAGE_SCAN_MAX};
 use super::orders::{account_field, instrument_fields};
 use super::request::{Caller, Query};
 use crate::wire::{Iso8601, Object, average_price, net_pnl, trailing_fields};
@@ -35,8 +35,13 @@ pub(super) fn list(caller: &Caller, query: &Query, model: &ReadModel) -> Result<
     }))
 }
 
-/// The symbol and the strategy that the query names.
+/// The symbol and the strategy that the query names. What only pages of closed positions use has to be sound all the
+/// same.
 fn asked_for(query: &Query) -> Result<(Option<&str>, Option<StrategyId>), Answer> {
+    query.count("limit", PAGE_DEFAULT, PAGE_MAX)?;
+    query.cursor()?;
+    query.instant("from", false)?;
+    query.instant("to", true)?;
     let strategy = query.parsed::<u32>("strategy", "a strategy's number")?;
     Ok((query.text("symbol"), strategy.map(StrategyId::new)))
 }

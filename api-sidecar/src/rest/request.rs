@@ -36,7 +36,7 @@ impl Target {
     }
 }
 
-/// The parameters of a query; of a repeated one the first counts.
+/// The parameters of a query.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Query {
     pairs: Vec<(String, String)>,
@@ -56,6 +56,17 @@ impl Query {
             })
             .collect::<Option<Vec<_>>>()?;
         Some(Query { pairs })
+    }
+
+    /// A parameter that is given more than once: which of them counts would be a guess.
+    pub(super) fn repeated(&self) -> Option<&str> {
+        let mut names = self.pairs.iter().map(|(name, _)| name.as_str()).enumerate();
+        names.find_map(|(at, name)| {
+            self.pairs[..at]
+                .iter()
+                .any(|(earlier, _)| earlier == name)
+                .then_some(name)
+        })
     }
 
     /// `None` also for an empty value.
@@ -86,6 +97,20 @@ impl Query {
             Some(count) if (1..=JSON_INTEGER_MAX).contains(&count) => Ok(count.min(max)),
             Some(_) => Err(invalid(name, expected)),
         }
+    }
+
+    /// A whole number that is exact in every JSON reader; `expected` as for [`Query::parsed`].
+    pub(super) fn integer(&self, name: &str, expected: &str) -> Result<Option<i64>, Answer> {
+        let number = self.parsed::<i64>(name, expected)?;
+        match number.is_none_or(|number| number.unsigned_abs() <= JSON_INTEGER_MAX as u64) {
+            true => Ok(number),
+            false => Err(invalid(name, expected)),
+        }
+    }
+
+    /// Where a page begins.
+    pub(super) fn cursor(&self) -> Result<Option<i64>, Answer> {
+        self.integer("cursor", "the next_cursor of a previous page")
     }
 
     /// An instant in ISO 8601, or a date, which means its start in India; where `end_of_day` is set, its end.
@@ -176,11 +201,36 @@ mod tests {
         let target = Target::parse("/api/oms/depth/M%26M?levels=3&x=a+b%2B&levels=9&empty=").unwrap();
         assert_eq!(target.segments, ["api", "oms", "depth", "M&M"]);
         assert_eq!(target.query.text("levels"), Some("3"));
+        assert_eq!(target.query.repeated(), Some("levels"));
+        assert_eq!(Query::parse("a=1&b=1&c").unwrap().repeated(), None);
         assert_eq!(target.query.text("x"), Some("a b+"));
         assert_eq!(target.query.text("empty"), None);
         assert!(Target::parse("/a%ff").is_none());
         assert!(Target::parse("*").is_none());
         assert!(Target::parse("/a?b=%c3%28").is_none());
+    }
+
+    #[test]
+    fn whole_numbers_are_those_of_every_json_reader() {
+        let cursor = |query: &str| {
+            let found = Query::parse(query).unwrap().cursor();
+            found.map_err(|answer| answer.status)
+        };
+        assert_eq!(cursor("cursor=9007199254740991"), Ok(Some(9_007_199_254_740_991)));
+        assert_eq!(
+            cursor("cursor=-9007199254740991"),
+            Ok(Some(-9_007_199_254_740_991))
+        );
+        assert_eq!(cursor("cursor="), Ok(None));
+        for beyond in [
+            "9007199254740992",
+            "-9007199254740992",
+            "-9223372036854775808",
+            "1e3",
+            "x",
+        ] {
+            assert_eq!(cursor(&format!("cursor={beyond}")), Err(400), "{beyond}");
+        }
     }
 
     #[test]

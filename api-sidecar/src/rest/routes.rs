@@ -199,6 +199,13 @@ fn answer_read<'h>(
     query: Query,
     header: impl Fn(&str) -> Option<&'h str>,
 ) -> Reply {
+    if let Some(name) = query.repeated() {
+        let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+        return Reply::Whole(Answer::error(
+            400,
+            format_args!("Invalid parameter: {name} is given more than once"),
+        ));
+    }
     let history = read.history(&query);
     let format = header("accept").and_then(DownloadFormat::asked_for);
     let Some(caller) = Caller::parse(header) else {
@@ -238,7 +245,7 @@ fn one_page(
         history,
         query,
         scope: caller.scope(query, &model)?,
-        cursor: query.parsed::<i64>("cursor", "the next_cursor of a previous page")?,
+        cursor: query.cursor()?,
         limit: query.count("limit", PAGE_DEFAULT, PAGE_MAX)?,
     };
     let page = histories.page(&asked, model)?;

@@ -18,7 +18,7 @@ pub(super) fn page(asked: &Asked<'_>, model: &ReadModel) -> Result<Page, Answer>
         .parsed::<u32>("strategy", "a strategy's number")?
         .map(StrategyId::new);
     let order = query
-        .parsed::<i64>("order", "an order's number")?
+        .integer("order", "an order's number")?
         // Those before Pinion have ids below zero, and no fills in memory.
         .map(|order| OrderId::new(u64::try_from(order).unwrap_or_default()));
     let (from, to) = (query.instant("from", false)?, query.instant("to", true)?);

@@ -244,7 +244,7 @@ fn limits_change_by_the_names_that_reads_show() {
     let put = |limits: &str| format!(r#"{{"account":"other","limits":{limits}}}"#);
     let json = put(
         r#"{"positions_max":3,"daily_loss_max":0.03,"order_value_max":250000.50,"price_sanity_max":null,
-            "stop_loss_required":false,"self_trade":"decrement","mis_leverage":2,"risk_reward_min":2.5}"#,
+            "stop_loss_required":false,"self_trade":"decrement","mis_leverage":2.0,"risk_reward_min":2.5}"#,
     );
     let Ok(Input::Command(Command::SetLimits(set))) = run(OrderRoute::SetLimits, &json, Role::Admin) else {
         panic!("{json}");
@@ -280,7 +280,7 @@ fn limits_change_by_the_names_that_reads_show() {
     wrong("[]", "not valid JSON");
     wrong(r#"{"max_positions":3}"#, "'max_positions' is not a limit");
     wrong(r#"{"positions_max":0}"#, "positions_max must be at least 1");
-    wrong(r#"{"positions_max":2.5}"#, "positions_max must be a number");
+    wrong(r#"{"positions_max":2.5}"#, "positions_max must be a whole number");
     wrong(r#"{"positions_max":"3"}"#, "positions_max must be a number");
     wrong(r#"{"positions_max":-3}"#, "positions_max must be a number");
     wrong(r#"{"daily_loss_max":1.1}"#, "at most 1.0");

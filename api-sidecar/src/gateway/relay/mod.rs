@@ -27,7 +27,8 @@ use self::chunks::{ChunkDecoder, ChunkError};
 use super::answer::{Answer, ResponseShape};
 use super::buffers::{Input, Output};
 use crate::limits::{
-    APPLICATION_HEAD_BYTES_MAX, RELAY_HEAD_BYTES_MAX, RELAY_QUEUE_BYTES_MAX, UPLOAD_QUEUE_BYTES_MAX,
+    APPLICATION_HEAD_BYTES_MAX, RELAY_HEAD_BYTES_MAX, RELAY_QUEUE_BYTES_MAX, STALL_BYTES_MIN,
+    UPLOAD_QUEUE_BYTES_MAX,
 };
 
 /// What a relayed request counts as.
@@ -52,6 +53,8 @@ pub(crate) struct Relay {
     sent: usize,
     /// Bytes of the body that are still to come from the client.
     body_left: usize,
+    /// What came of it since `moved`.
+    fed: usize,
     /// The other side takes no more of the body; its answer decides.
     refused: bool,
     tunnel: Tunnel,
@@ -62,7 +65,7 @@ pub(crate) struct Relay {
     head: Vec<u8>,
     phase: Phase,
     shape: ResponseShape,
-    /// When it began, when an upload last went on, or since when more of the answer's body is waited for.
+    /// When it began, when an upload last made progress, or since when more of the answer's body is waited for.
     pub(crate) moved: Instant,
     pub(crate) kind: RelayKind,
 }
@@ -204,6 +207,7 @@ impl Relay {
             request,
             sent: 0,
             body_left: 0,
+            fed: 0,
             refused: false,
             tunnel: Tunnel::No,
             readable: false,
@@ -259,8 +263,12 @@ impl Relay {
         }
         input.consume(count);
         self.body_left -= count;
-        if count > 0 {
+        self.fed += count;
+        // Of an upload a byte now and then is no progress; a WebSocket may have little to say.
+        let least = if self.is_tunnel() { 1 } else { STALL_BYTES_MIN };
+        if self.fed >= least || self.body_left == 0 {
             self.moved = now;
+            self.fed = 0;
         }
         count > 0
     }
@@ -512,5 +520,35 @@ fn append_piece(output: &mut Output, piece: &[u8], towards: Towards) {
 fn append_end(output: &mut Output, towards: Towards) {
     if towards == Towards::Chunked {
         output.append(|out| out.extend_from_slice(b"0\r\n\r\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn an_upload_that_trickles_stands_still_and_a_websocket_may_say_little() {
+        let start = Instant::now();
+        let later = start + std::time::Duration::from_secs(1);
+        for (tunnel, bytes, moved) in [
+            (Tunnel::No, STALL_BYTES_MIN - 1, start),
+            (Tunnel::No, STALL_BYTES_MIN, later),
+            (Tunnel::Open, 1, later),
+        ] {
+            let (_other, stream) = UnixStream::pair().unwrap();
+            let upstream = Upstream::Handlers(stream);
+            let begun = (RelayKind::Upload, start);
+            let mut relay = Relay::begin(upstream, true, Vec::new(), ResponseShape::closing(), begun);
+            relay.body_left = 10 * STALL_BYTES_MIN;
+            relay.tunnel = tunnel;
+            let mut input = Input::default();
+            let mut source = Cursor::new(vec![b'x'; bytes]);
+            input.read_from(&mut source, &mut vec![0; bytes]).unwrap();
+            assert!(relay.feed(&mut input, later));
+            assert_eq!(relay.moved, moved, "{tunnel:?} {bytes}");
+        }
     }
 }

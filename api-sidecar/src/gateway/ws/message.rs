@@ -27,10 +27,12 @@ pub(crate) enum Request<'b> {
     Ping,
     /// The bits of the types that the client wants from now on.
     Subscribe(u32),
-    /// Market data to begin or to end, as the client names it.
+    /// Market data to begin or to end, as the client names it; and the types as of [`Request::Subscribe`], where the
+    /// message has those too.
     Channels {
         names: Vec<Cow<'b, str>>,
         begin: bool,
+        wanted: Option<u32>,
     },
     /// An order-lane request whose `id` could not be given back: it is refused, because its answer could not be told
     /// from others.
@@ -87,9 +89,11 @@ pub(crate) fn parse(text: &str) -> Option<Request<'_>> {
         "subscribe" if envelope.channels.is_none() => return wanted(envelope.events).map(Request::Subscribe),
         "subscribe" | "unsubscribe" => {
             let names = list(envelope.channels, WS_CHANNELS_MAX)?;
+            let begin = kind == "subscribe";
             return Some(Request::Channels {
                 names,
-                begin: kind == "subscribe",
+                begin,
+                wanted: wanted(envelope.events).filter(|_| begin),
             });
         }
         _ => {}
@@ -172,6 +176,15 @@ mod tests {
                 Some(Request::Channels {
                     names: vec!["l1:SBIN".into()],
                     begin: false,
+                    wanted: None,
+                }),
+            ),
+            (
+                r#"{"type":"subscribe","events":["order:filled"],"channels":["l1:SBIN"]}"#,
+                Some(Request::Channels {
+                    names: vec!["l1:SBIN".into()],
+                    begin: true,
+                    wanted: Some(Push::OrderFilled.bit()),
                 }),
             ),
             (r#"{"type":"subscribe","channels":"l1:SBIN"}"#, None),
