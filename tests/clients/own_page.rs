@@ -79,6 +79,12 @@ fn a_folder_takes_the_place_of_the_built_in_page() {
             .contains("'unsafe-inline'")
     );
     let docs = client.get("/api/oms/docs");
+    // The existing client opens ws://localhost:8050 also on a page at 127.0.0.1.
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(
+        policy.contains("connect-src 'self' ws://localhost:* ws://127.0.0.1:*;"),
+        "{policy}"
+    );
     assert!(!docs.header("content-security-policy").unwrap().contains("unsafe"));
     client.get("/static/js/oms-client.js").expect_error(404);
     client.get("/api/oms/account").expect(200);

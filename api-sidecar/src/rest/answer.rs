@@ -1,6 +1,7 @@
 //! What a route answers.
 
 use core::fmt;
+use std::borrow::Cow;
 
 use crate::wire::{NOT_FOUND, Object};
 
@@ -9,7 +10,7 @@ use crate::wire::{NOT_FOUND, Object};
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
-    pub(super) headers: Vec<(&'static str, &'static str)>,
+    pub(super) headers: Vec<(&'static str, Cow<'static, str>)>,
     pub(super) body: Vec<u8>,
 }
 
@@ -48,8 +49,8 @@ impl Answer {
         }
     }
 
-    pub(super) fn with_header(mut self, name: &'static str, value: &'static str) -> Answer {
-        self.headers.push((name, value));
+    pub(super) fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
+        self.headers.push((name, value.into()));
         self
     }
 }

@@ -4,14 +4,19 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::answer::Answer;
 use super::limits::ASSET_BYTES_MAX;
 
-/// Unlike our own page, a trader's may have inline handlers and scripts; it still talks to this origin only.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self' 'unsafe-inline' data:; connect-src 'self'; base-uri 'self'; \
+/// Unlike our own page, a trader's may have inline handlers and scripts; it still talks to this origin only, and over
+/// WebSocket to this host: the existing client names `ws://localhost:8050` also where it is opened at 127.0.0.1.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self' 'unsafe-inline' data:; \
+     connect-src 'self' ws://localhost:* ws://127.0.0.1:*; base-uri 'self'; \
      form-action 'self'; frame-ancestors 'self'; object-src 'none'";
 
-/// The file that a path names; that of a folder is its `index.html`. `None` for what is not there, is no plain file,
+/// The file that a path names; that of a folder is its `index.html`, below a path that ends in a slash, so that what it
+/// names beside itself is found. `None` for what is not there, is no plain file,
 /// is hidden, is too large, or lies outside by way of a link.
 pub(super) fn page(folder: &Path, path: &[&str]) -> Option<Answer> {
     let plain = |segment: &&str| !segment.starts_with('.') && !segment.contains(['/', '\\', '\0']);
@@ -26,6 +31,9 @@ pub(super) fn page(folder: &Path, path: &[&str]) -> Option<Answer> {
     let root = fs::canonicalize(folder).ok()?;
     let mut file = fs::canonicalize(root.join(path.join("/"))).ok()?;
     if file.is_dir() {
+        if path.last().is_some_and(|last| !last.is_empty()) && file.starts_with(&root) {
+            return file.join("index.html").is_file().then(|| below(path));
+        }
         file = fs::canonicalize(file.join("index.html")).ok()?;
     }
     if !file.starts_with(&root) || !file.is_file() {
@@ -42,6 +50,18 @@ pub(super) fn page(folder: &Path, path: &[&str]) -> Option<Answer> {
         .with_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         .with_header("Referrer-Policy", "same-origin");
     Some(answer)
+}
+
+/// Sends the client to the folder itself.
+fn below(path: &[&str]) -> Answer {
+    let mut location = String::new();
+    for segment in path {
+        location.push('/');
+        location.extend(utf8_percent_encode(segment, NON_ALPHANUMERIC));
+    }
+    location.push('/');
+    Answer::of_bytes(308, "text/plain; charset=utf-8", location.clone().into_bytes())
+        .with_header("Location", location)
 }
 
 fn content_type(file: &Path) -> &'static str {
@@ -96,7 +116,17 @@ mod tests {
         let html = |text: &str| Some(("text/html; charset=utf-8", text.to_owned()));
         assert_eq!(served(&[""]), html("home"));
         assert_eq!(served(&["index.html"]), html("home"));
-        assert_eq!(served(&["charts"]), html("charts"));
+        fs::create_dir_all(folder.join("a b/empty")).unwrap();
+        fs::write(folder.join("a b/index.html"), "spaced").unwrap();
+        for (path, location) in [(&["charts"][..], "/charts/"), (&["a b"], "/a%20b/")] {
+            let answer = page(&folder, path).unwrap();
+            assert_eq!(answer.status, 308);
+            assert!(
+                answer.headers.contains(&("Location", location.into())),
+                "{path:?}"
+            );
+        }
+        assert!(page(&folder, &["a b", "empty"]).is_none());
         assert_eq!(served(&["charts", ""]), html("charts"));
         assert_eq!(
             served(&["app.JS"]).map(|(kind, _)| kind),

@@ -1,6 +1,7 @@
 //! Threads and the listener.
 
 use core::fmt;
+use std::borrow::Cow;
 use std::fs::{self, Permissions};
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -344,9 +345,9 @@ fn response(answer: Answer, gzip: bool) -> Response<Cursor<Vec<u8>>> {
         "image/png" | "image/jpeg" | "image/webp" | "font/woff2"
     );
     if compressible && body.len() >= GZIP_BYTES_MIN {
-        headers.push(("Vary", "Accept-Encoding"));
+        headers.push(("Vary", "Accept-Encoding".into()));
         if gzip && let Some(smaller) = compress(&body) {
-            headers.push(("Content-Encoding", "gzip"));
+            headers.push(("Content-Encoding", "gzip".into()));
             body = smaller;
         }
     }
@@ -374,17 +375,17 @@ fn streamed<R: Read>(
 ) -> Response<R> {
     let response = Response::new(StatusCode(200), Vec::new(), body, None, None);
     let mut headers = vec![
-        ("Content-Disposition", disposition),
-        ("Vary", "Accept, Accept-Encoding"),
+        ("Content-Disposition", disposition.into()),
+        ("Vary", "Accept, Accept-Encoding".into()),
     ];
-    headers.extend_from_slice(further);
+    headers.extend(further.iter().map(|&(name, value)| (name, value.into())));
     with_headers(response, content_type, headers)
 }
 
 fn with_headers<R: Read>(
     mut response: Response<R>,
     content_type: &'static str,
-    headers: Vec<(&'static str, &'static str)>,
+    headers: Vec<(&'static str, Cow<'static, str>)>,
 ) -> Response<R> {
     let usual = [
         ("Content-Type", content_type),
@@ -392,8 +393,9 @@ fn with_headers<R: Read>(
         ("X-Content-Type-Options", "nosniff"),
         ("Server", "pinion"),
     ];
+    let usual = usual.map(|(name, value)| (name, value.into()));
     for (name, value) in usual.into_iter().chain(headers) {
-        if let Ok(header) = Header::from_bytes(name, value) {
+        if let Ok(header) = Header::from_bytes(name, value.as_bytes()) {
             response.add_header(header);
         }
     }

@@ -32,7 +32,8 @@ pub(super) fn is_of_connection(name: &str, listed: impl FnOnce() -> bool) -> boo
 
 /// What the application need not know: our own keys, and claims about where a request came from, which it gets from us.
 fn is_withheld(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
+    // WSGI and its like read `X_Forwarded_For` as the same.
+    let lower = name.to_ascii_lowercase().replace('_', "-");
     matches!(lower.as_str(), "x-api-key" | "forwarded" | "x-real-ip" | "via")
         || lower.starts_with("x-pinion-")
         || lower.starts_with("x-forwarded-")
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn what_belongs_to_the_connection_or_to_us_stays_here() {
         let text = "POST /login?next=%2F HTTP/1.1\r\nHost: localhost:8050\r\nCookie: a=b\r\nX-API-Key: k\r\n\
-                    X-Forwarded-For: 6.6.6.6\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\n\
+                    X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX_Api_Key: k\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\n\
                     Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\nUpgrade: h2c\r\n\r\n";
         let mut fields = [httparse::EMPTY_HEADER; 16];
         let head = Head::parse(text.as_bytes(), &mut fields, 9).unwrap().unwrap();
