@@ -17,6 +17,9 @@ pub const PATH_SEGMENTS_MAX: usize = 8;
 /// Largest body of a request: an order with full metadata takes about 3 KiB.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// Deepest nesting of an order's metadata: it is read back inside lists and messages by parsers that go to 100 or 128.
+pub const METADATA_DEPTH_MAX: usize = 64;
+
 /// Unread input of one connection: one request, whole.
 pub const INPUT_BYTES_MAX: usize = HEAD_BYTES_MAX + BODY_BYTES_MAX;
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::directory::Directory;
 use super::fields::{self, Invalid, Raw};
+use crate::limits::METADATA_DEPTH_MAX;
 use crate::wire::{parse_date, parse_iso8601};
 
 /// The fields as they stand. Others are ignored, as the old backend did; a field given twice is an error.
@@ -247,8 +248,22 @@ fn parse_metadata(raw: Raw<'_>) -> Result<Option<Box<str>>, Invalid> {
     if holds_nul(&value) {
         return Err("metadata contains a NUL character".to_owned());
     }
+    if depth(&value) > METADATA_DEPTH_MAX {
+        return Err(format!(
+            "metadata is nested deeper than {METADATA_DEPTH_MAX} levels"
+        ));
+    }
     value.sort_all_objects();
     Ok(Some(value.to_string().into()))
+}
+
+/// 1 for an object of scalars. Bounded by the parser that made the value.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 /// The depth is bounded by the parser that made the value.
@@ -342,6 +357,20 @@ mod tests {
         let base = r#""symbol":"RELIANCE","side":"BUY","quantity":1,"price":2450"#;
         let with = |extra: &str| format!("{{{base},{extra}}}");
         let long = "x".repeat(METADATA_LEN_MAX);
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+            format!(r#""metadata":{{"a":{open}{close}}}"#)
+        };
+        assert!(
+            parse(
+                &format!(
+                    r#"{{"symbol":"RELIANCE","side":"BUY","quantity":1,"price":1,{}}}"#,
+                    nested(METADATA_DEPTH_MAX)
+                ),
+                None
+            )
+            .is_ok()
+        );
         for (json, details) in [
             (String::new(), "The body must be a JSON object"),
             ("[]".to_owned(), "The body must be a JSON object"),
@@ -395,6 +424,10 @@ mod tests {
             (
                 with(r#""metadata":{"a":["\u0000",{}]}"#),
                 "metadata contains a NUL character",
+            ),
+            (
+                with(&nested(METADATA_DEPTH_MAX + 1)),
+                "metadata is nested deeper than 64 levels",
             ),
             (
                 with(&format!(r#""client_order_id":"{}""#, "x".repeat(65))),

@@ -1,12 +1,14 @@
 //! Histories as CSV (RFC 4180) or as lines of JSON, streamed: the whole history that a filter matches, newest first, a
 //! batch of rows at a time. Memory is bounded by a batch, and the fold waits for no more than one.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::{Arc, RwLockReadGuard};
 
 use engine::AccountId;
 use read_model::ReadModel;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use super::answer::Answer;
 use super::earlier::{Asked, Histories, History};
@@ -179,7 +181,11 @@ impl Download {
                 std::thread::yield_now();
             }
             match self.format {
-                DownloadFormat::Csv => add_line(&mut self.buffer, &row.json, self.history.columns()),
+                DownloadFormat::Csv => add_line(&mut self.buffer, &row.json, self.history.columns())
+                    .map_err(|error| {
+                        tracing::error!(%error, "a row cannot be written as CSV");
+                        Answer::error(503, "A row cannot be written as CSV")
+                    })?,
                 DownloadFormat::JsonLines => {
                     self.buffer.extend_from_slice(&row.json);
                     self.buffer.push(b'\n');
@@ -224,22 +230,24 @@ impl Read for Download {
     }
 }
 
-/// Adds a row by way of its JSON, so that both forms say the same.
-fn add_line(out: &mut Vec<u8>, json: &[u8], columns: &[&str]) {
-    let row: Map<String, Value> = serde_json::from_slice(json).expect("rows are written as JSON objects");
+/// Adds a row by way of its JSON, so that both forms say the same. What is composite stays as its text: how deep it is
+/// nested was its sender's choice. `Err` where the row is no JSON object.
+fn add_line(out: &mut Vec<u8>, json: &[u8], columns: &[&str]) -> Result<(), serde_json::Error> {
+    let row: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(json)?;
     for (at, column) in columns.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        match row.get(*column) {
-            None | Some(Value::Null) => {}
-            Some(Value::String(text)) => add_text(out, text),
-            Some(Value::Object(object)) if object.is_empty() => {}
-            Some(composite @ (Value::Object(_) | Value::Array(_))) => add_text(out, &composite.to_string()),
-            Some(scalar) => out.extend_from_slice(scalar.to_string().as_bytes()),
+        let text = row.get(*column).map_or("null", |value| value.get());
+        match text.as_bytes().first() {
+            _ if matches!(text, "null" | "{}") => {}
+            Some(b'"') => add_text(out, &serde_json::from_str::<Cow<'_, str>>(text)?),
+            Some(b'{' | b'[') => add_text(out, text),
+            _ => out.extend_from_slice(text.as_bytes()),
         }
     }
     out.extend_from_slice(b"\r\n");
+    Ok(())
 }
 
 /// A text field. One that a spreadsheet would take for a formula gets an apostrophe in front: parts of it may be what
@@ -273,7 +281,7 @@ mod tests {
         let line = |fill: &dyn Fn(&mut Object<'_>)| {
             let (mut out, mut json) = (Vec::new(), Vec::new());
             fill(&mut Object::begin(&mut json));
-            add_line(&mut out, &json, &["a", "b", "c"]);
+            add_line(&mut out, &json, &["a", "b", "c"]).unwrap();
             String::from_utf8(out).unwrap()
         };
         let text = |value: &'static str| {
@@ -300,5 +308,16 @@ mod tests {
                 });
         });
         assert_eq!(mixed, "true,\"{\"\"x\"\":1}\",-12.50\r\n");
+        // Deeper than what parsers go by default.
+        let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+        let mut out = Vec::new();
+        add_line(
+            &mut out,
+            format!(r#"{{"b":{deep},"a":{{}}}}"#).as_bytes(),
+            &["a", "b"],
+        )
+        .unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), format!(",{deep}\r\n"));
+        assert!(add_line(&mut Vec::new(), b"[]", &["a"]).is_err());
     }
 }
