@@ -64,19 +64,18 @@ impl Bitmap {
         self.top |= bit(middle);
     }
 
+    /// Without branches: where levels lie far apart, whether a word becomes empty is a toss of a coin.
     #[inline]
     pub(super) fn remove(&mut self, key: u32) {
         let (leaf, position) = split(key);
         let word = self.leaves.as_mut_slice().at_mut(leaf);
         *word &= !bit(position);
-        if *word == 0 {
-            let (middle, leaf_position) = split(leaf);
-            let word = self.middle.as_mut_slice().at_mut(middle);
-            *word &= !bit(leaf_position);
-            if *word == 0 {
-                self.top &= !bit(middle);
-            }
-        }
+        let empty = u64::from(*word == 0);
+        let (middle, leaf_position) = split(leaf);
+        let word = self.middle.as_mut_slice().at_mut(middle);
+        *word &= !empty.wrapping_shl(leaf_position);
+        let empty = u64::from(*word == 0);
+        self.top &= !empty.wrapping_shl(middle);
     }
 
     /// The lowest member at or above `key`.

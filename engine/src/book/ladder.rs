@@ -24,6 +24,10 @@ const NO_KEY: u32 = u32::MAX;
 struct Ladder {
     best_key: u32,
     best_level: u32,
+    /// A tick's key, and a key's tick, is `(tick ^ mirror) + offset`. Read from here and not worked out from the side,
+    /// because that becomes a branch on it, and sides alternate.
+    mirror: u32,
+    offset: u32,
     /// Key → level. Pages that were never touched cost no memory.
     level_of: Vec<u32>,
     occupied: Bitmap,
@@ -32,14 +36,29 @@ struct Ladder {
 }
 
 impl Ladder {
-    fn new(ticks: u32) -> Ladder {
+    fn new(domain: &PriceDomain, side: Side) -> Ladder {
+        let ticks = domain.ticks();
+        let (mirror, offset) = match side {
+            // !tick + ticks is ticks - 1 - tick.
+            Side::Buy => (u32::MAX, ticks),
+            Side::Sell => (0, 0),
+        };
         Ladder {
+            mirror,
+            offset,
             level_of: vec![NO_LEVEL; index(ticks)],
             occupied: Bitmap::new(ticks),
             best_key: NO_KEY,
             best_level: NO_LEVEL,
             levels: 0,
         }
+    }
+
+    /// The key of a tick, and the tick of a key. Also the worst key of this side that an incoming order of the other
+    /// side, limited to the tick, trades with.
+    #[inline(always)]
+    fn key(&self, tick: u32) -> u32 {
+        (tick ^ self.mirror).wrapping_add(self.offset)
     }
 
     #[inline(never)]
@@ -70,12 +89,18 @@ impl Ladder {
         }
     }
 
+    /// The level of a key, a fresh one where there is none.
+    #[inline(always)]
+    fn level_at(&mut self, nodes: &mut Nodes, key: u32) -> u32 {
+        match *self.level_of.as_slice().at(key) {
+            NO_LEVEL => self.open_level(nodes, key),
+            level => level,
+        }
+    }
+
     #[inline(always)]
     fn push_back(&mut self, nodes: &mut Nodes, slot: u32, key: u32, visible: u32) {
-        let mut level = *self.level_of.as_slice().at(key);
-        if level == NO_LEVEL {
-            level = self.open_level(nodes, key);
-        }
+        let level = self.level_at(nodes, key);
         nodes.push_back(level, slot, visible);
     }
 
@@ -95,6 +120,15 @@ impl Ladder {
             let level = *self.level_of.as_slice().at(key);
             (level, nodes.level(level))
         })
+    }
+}
+
+/// A side's place among the ladders.
+#[inline(always)]
+const fn place(side: Side) -> u32 {
+    match side {
+        Side::Buy => 0,
+        Side::Sell => 1,
     }
 }
 
@@ -124,7 +158,7 @@ pub(crate) struct Best {
 impl Sides {
     pub(crate) fn new(domain: PriceDomain) -> Sides {
         Sides {
-            ladders: [(); 2].map(|()| Ladder::new(domain.ticks())),
+            ladders: [Side::Buy, Side::Sell].map(|side| Ladder::new(&domain, side)),
             domain,
         }
     }
@@ -144,20 +178,12 @@ impl Sides {
 
     #[inline(always)]
     fn ladder(&self, side: Side) -> &Ladder {
-        let [bids, asks] = &self.ladders;
-        match side {
-            Side::Buy => bids,
-            Side::Sell => asks,
-        }
+        self.ladders.as_slice().at(place(side))
     }
 
     #[inline(always)]
     fn ladder_mut(&mut self, side: Side) -> &mut Ladder {
-        let [bids, asks] = &mut self.ladders;
-        match side {
-            Side::Buy => bids,
-            Side::Sell => asks,
-        }
+        self.ladders.as_mut_slice().at_mut(place(side))
     }
 
     /// Whether an order at a tick could rest: the tick is one of the domain's. There is always a level for it.
@@ -169,8 +195,8 @@ impl Sides {
     /// Puts an order at the tail of its level.
     #[inline]
     pub(crate) fn rest(&mut self, nodes: &mut Nodes, side: Side, slot: u32, tick: u32, visible: u32) {
-        let key = self.domain.key(side, tick);
-        self.ladder_mut(side).push_back(nodes, slot, key, visible);
+        let ladder = self.ladder_mut(side);
+        ladder.push_back(nodes, slot, ladder.key(tick), visible);
     }
 
     #[inline]
@@ -181,10 +207,11 @@ impl Sides {
     /// Takes a resting order to the tail of the level of a tick.
     #[inline(always)]
     pub(super) fn relocate(&mut self, nodes: &mut Nodes, side: Side, slot: u32, tick: u32, visible: u32) {
-        let key = self.domain.key(side, tick);
         let ladder = self.ladder_mut(side);
-        ladder.unlink(nodes, slot);
-        ladder.push_back(nodes, slot, key, visible);
+        let to = ladder.level_at(nodes, ladder.key(tick));
+        if let Some(left) = nodes.relocate(slot, to, visible) {
+            ladder.close_level(nodes, left);
+        }
     }
 
     /// Changes a resting order's visible quantity where it stands.
@@ -194,27 +221,28 @@ impl Sides {
     }
 
     /// Moves a resting order to the tail of its own level with a new visible quantity.
-    pub(crate) fn requeue(&mut self, nodes: &mut Nodes, side: Side, slot: u32, visible: u32) {
-        let key = nodes.key_of(slot);
-        let ladder = self.ladder_mut(side);
-        ladder.unlink(nodes, slot);
-        ladder.push_back(nodes, slot, key, visible);
+    #[inline]
+    pub(crate) fn requeue(&mut self, nodes: &mut Nodes, _side: Side, slot: u32, visible: u32) {
+        let level = nodes.at(slot).level;
+        let left = nodes.relocate(slot, level, visible);
+        debug_assert!(left.is_none(), "it is where it was");
     }
 
     /// Whether an incoming order of the *other* side, limited to `tick`, has something to trade with.
     #[inline(always)]
     pub(super) fn reaches(&self, side: Side, tick: u32) -> bool {
         // An empty side's best key is worse than every key.
-        self.ladder(side).best_key <= self.domain.key(side, tick)
+        let ladder = self.ladder(side);
+        ladder.best_key <= ladder.key(tick)
     }
 
     /// The order that an incoming order of the *other* side, limited to `tick`, trades with next.
     #[inline]
     pub(crate) fn head_within(&self, nodes: &Nodes, side: Side, tick: u32) -> Option<Head> {
-        if !self.reaches(side, tick) {
+        let ladder = self.ladder(side);
+        if ladder.best_key > ladder.key(tick) {
             return None;
         }
-        let ladder = self.ladder(side);
         let slot = nodes.head(ladder.best_level);
         Some(Head {
             slot,
@@ -225,14 +253,13 @@ impl Sides {
 
     #[inline]
     fn price_at(&self, side: Side, key: u32) -> Price {
-        // The mirror is its own inverse.
-        self.domain.price_of(self.domain.key(side, key))
+        self.domain.price_of(self.ladder(side).key(key))
     }
 
     /// The tick at which an order rests.
     #[inline]
     pub(super) fn tick_at(&self, nodes: &Nodes, side: Side, slot: u32) -> u32 {
-        self.domain.key(side, nodes.key_of(slot))
+        self.ladder(side).key(nodes.key_of(slot))
     }
 
     #[inline]
@@ -256,12 +283,8 @@ impl Sides {
 
     /// Visible quantity and order count at a tick.
     pub(crate) fn level_at(&self, nodes: &Nodes, side: Side, tick: u32) -> (u64, u32) {
-        match *self
-            .ladder(side)
-            .level_of
-            .as_slice()
-            .at(self.domain.key(side, tick))
-        {
+        let ladder = self.ladder(side);
+        match *ladder.level_of.as_slice().at(ladder.key(tick)) {
             NO_LEVEL => (0, 0),
             level => {
                 let Level { visible, orders, .. } = nodes.level(level);

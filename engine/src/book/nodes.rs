@@ -62,8 +62,9 @@ pub(crate) struct Nodes {
 impl Nodes {
     /// For orders in the slots below `capacity`.
     pub(crate) fn new(capacity: u32) -> Nodes {
-        // One cell more for an index that is never used, and one to put levels on even addresses.
-        let cells: Vec<Cell> = vec![[0; 4]; index(capacity).saturating_mul(3).saturating_add(2)];
+        // Two cells more for the level to which the last order moves, one for the index that is no level's, and one to put
+        // levels on even addresses.
+        let cells: Vec<Cell> = vec![[0; 4]; index(capacity).saturating_mul(3).saturating_add(4)];
         assert!(slot_of(cells.len()) != u32::MAX, "cells have 32-bit indices");
         let first = capacity.saturating_add(1);
         // Both cells of a level in one line of the cache.
@@ -114,14 +115,14 @@ impl Nodes {
 
     #[inline]
     pub(super) fn level(&self, level: u32) -> Level {
-        let [first, second] = pair(&self.cells, level);
-        let [head, tail, key, orders] = *first;
+        let visible = sum(second(&self.cells, level));
+        let [head, tail, key, orders] = *self.cells.as_slice().at(level);
         Level {
             head,
             tail,
             key,
             orders,
-            visible: sum(second),
+            visible,
         }
     }
 
@@ -147,9 +148,8 @@ impl Nodes {
                 level
             }
         };
-        let [first, second] = pair_mut(&mut self.cells, level);
-        *first = [level, level, key, 0];
-        set_sum(second, 0);
+        set_sum(second_mut(&mut self.cells, level), 0);
+        *self.cells.as_mut_slice().at_mut(level) = [level, level, key, 0];
         level
     }
 
@@ -164,11 +164,12 @@ impl Nodes {
     #[inline(always)]
     pub(super) fn push_back(&mut self, level: u32, slot: u32, visible: u32) {
         let cells = self.cells.as_mut_slice();
-        let [first, second] = pair_mut(cells, level);
+        let second = second_mut(cells, level);
+        set_sum(second, sum(second).wrapping_add(u64::from(visible)));
+        let first = cells.at_mut(level);
         let tail = first[PREV];
         first[PREV] = slot;
         first[ORDERS] = first[ORDERS].wrapping_add(1);
-        set_sum(second, sum(second).wrapping_add(u64::from(visible)));
         cells.at_mut(tail)[NEXT] = slot;
         *cells.at_mut(slot) = [level, tail, level, visible];
     }
@@ -180,10 +181,35 @@ impl Nodes {
         let [next, prev, level, visible] = *cells.at(slot);
         cells.at_mut(prev)[NEXT] = next;
         cells.at_mut(next)[PREV] = prev;
-        let [first, second] = pair_mut(cells, level);
-        first[ORDERS] = first[ORDERS].wrapping_sub(1);
+        let second = second_mut(cells, level);
         set_sum(second, sum(second).wrapping_sub(u64::from(visible)));
+        let first = cells.at_mut(level);
+        first[ORDERS] = first[ORDERS].wrapping_sub(1);
         (first[ORDERS] == 0).then_some(level)
+    }
+
+    /// Takes a resting order to the tail of a level, its own or another; gives the level that it left where it was the last
+    /// one there.
+    #[inline(always)]
+    pub(super) fn relocate(&mut self, slot: u32, to: u32, visible: u32) -> Option<u32> {
+        let cells = self.cells.as_mut_slice();
+        let [next, prev, from, before] = *cells.at(slot);
+        cells.at_mut(prev)[NEXT] = next;
+        cells.at_mut(next)[PREV] = prev;
+        let second = second_mut(cells, from);
+        set_sum(second, sum(second).wrapping_sub(u64::from(before)));
+        let first = cells.at_mut(from);
+        let left = first[ORDERS].wrapping_sub(1);
+        first[ORDERS] = left;
+        let second = second_mut(cells, to);
+        set_sum(second, sum(second).wrapping_add(u64::from(visible)));
+        let first = cells.at_mut(to);
+        let tail = first[PREV];
+        first[PREV] = slot;
+        first[ORDERS] = first[ORDERS].wrapping_add(1);
+        cells.at_mut(tail)[NEXT] = slot;
+        *cells.at_mut(slot) = [to, tail, to, visible];
+        (left == 0 && from != to).then_some(from)
     }
 
     /// Changes a resting order's visible quantity where it stands.
@@ -193,7 +219,7 @@ impl Nodes {
         let order = cells.at_mut(slot);
         let (level, before) = (order[LEVEL], order[VISIBLE]);
         order[VISIBLE] = visible;
-        let [_, second] = pair_mut(cells, level);
+        let second = second_mut(cells, level);
         let sum = sum(second)
             .wrapping_sub(u64::from(before))
             .wrapping_add(u64::from(visible));
@@ -201,22 +227,19 @@ impl Nodes {
     }
 }
 
-/// Both cells of a level.
+/// A level's second cell. Whoever asks for it before the first one pays for one check of both.
 #[inline(always)]
-fn pair(cells: &[Cell], level: u32) -> &[Cell; 2] {
-    match cells.get(index(level)..).and_then(|cells| cells.first_chunk()) {
-        Some(pair) => pair,
+fn second(cells: &[Cell], level: u32) -> &Cell {
+    match cells.get(index(level).wrapping_add(1)) {
+        Some(second) => second,
         None => out_of_range(level),
     }
 }
 
 #[inline(always)]
-fn pair_mut(cells: &mut [Cell], level: u32) -> &mut [Cell; 2] {
-    match cells
-        .get_mut(index(level)..)
-        .and_then(|cells| cells.first_chunk_mut())
-    {
-        Some(pair) => pair,
+fn second_mut(cells: &mut [Cell], level: u32) -> &mut Cell {
+    match cells.get_mut(index(level).wrapping_add(1)) {
+        Some(second) => second,
         None => out_of_range(level),
     }
 }
@@ -261,9 +284,9 @@ mod tests {
         pub(in crate::book) fn damage_level(&mut self, level: u32, damage: impl Fn(&mut Level)) {
             let mut damaged = self.level(level);
             damage(&mut damaged);
-            let [first, second] = pair_mut(&mut self.cells, level);
-            *first = [damaged.head, damaged.tail, damaged.key, damaged.orders];
-            set_sum(second, damaged.visible);
+            set_sum(second_mut(&mut self.cells, level), damaged.visible);
+            *self.cells.as_mut_slice().at_mut(level) =
+                [damaged.head, damaged.tail, damaged.key, damaged.orders];
         }
     }
 
@@ -306,6 +329,19 @@ mod tests {
                         nodes.set_visible(slot, visible);
                         let order = levels[of].2.iter_mut().find(|(at, _)| *at == slot);
                         order.expect("it is there").1 = visible;
+                    }
+                    Some(of) if key == 4 => {
+                        // To the tail of the first level, or of its own where that is the only one.
+                        let to = levels[0].0;
+                        let emptied = nodes.relocate(slot, to, visible);
+                        levels[of].2.retain(|&(at, _)| at != slot);
+                        levels[0].2.push_back((slot, visible));
+                        let expected = levels[of].2.is_empty().then_some(levels[of].0);
+                        prop_assert_eq!(emptied, expected);
+                        if let Some(level) = emptied {
+                            nodes.close_level(level);
+                            levels.remove(of);
+                        }
                     }
                     Some(of) => {
                         let emptied = nodes.unlink(slot);

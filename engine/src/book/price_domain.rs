@@ -1,7 +1,6 @@
 //! The prices of a book: a grid from a lowest to a highest price, its ticks numbered from 0.
 
 use crate::limits::LADDER_TICKS_MAX;
-use crate::terms::Side;
 use crate::units::Price;
 
 /// The prices that a book can hold: `low`, `low + tick`, … , `ticks` of them.
@@ -126,15 +125,6 @@ impl PriceDomain {
     pub(crate) fn ceil(&self, paise: i64) -> Price {
         self.floor(paise.saturating_add(i64::from(self.tick)).saturating_sub(1))
     }
-
-    /// The key of a tick on a side; also the worst key of that side that an incoming order of the other side,
-    /// limited to the tick, trades with.
-    #[inline(always)]
-    pub(super) fn key(&self, side: Side, tick: u32) -> u32 {
-        // Without a branch, because sides alternate: for bids !tick + ticks, which is ticks - 1 - tick.
-        let mirror = 0_u32.wrapping_sub(u32::from(side == Side::Buy));
-        (tick ^ mirror).wrapping_add(self.ticks & mirror)
-    }
 }
 
 #[cfg(test)]
@@ -205,14 +195,6 @@ mod tests {
                 "{probe} on {tick}"
             );
             assert_eq!(domain.first_tick(), at(0) / tick);
-        }
-        for side in [Side::Buy, Side::Sell] {
-            let keys: Vec<u32> = (0..=last).map(|number| domain.key(side, number)).collect();
-            let expected: Vec<u32> = match side {
-                Side::Sell => (0..=last).collect(),
-                Side::Buy => (0..=last).rev().collect(),
-            };
-            assert_eq!(keys, expected);
         }
     }
 
