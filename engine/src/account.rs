@@ -111,6 +111,9 @@ pub(crate) struct Account {
     pub(crate) margin_room: i128,
     #[serde(skip)]
     pub(crate) digested: Digested,
+    /// Slots of the position keys of its last orders to buy and to sell: where the next one looks first.
+    #[serde(skip, default = "no_keys")]
+    pub(crate) last_keys: [u32; 2],
     /// What the limit on the rate means for the bucket. Worked out again from a snapshot.
     #[serde(skip, default = "unlimited")]
     pub(crate) pace: Pace,
@@ -148,6 +151,10 @@ pub(crate) struct Account {
 /// Five cache lines, and the first of the limits.
 const HOT_BYTES: usize = 320;
 const _: () = assert!(core::mem::offset_of!(Account, limits) <= HOT_BYTES);
+
+const fn no_keys() -> [u32; 2] {
+    [NIL; 2]
+}
 
 fn unlimited() -> Pace {
     Pace::new(None)
@@ -199,6 +206,7 @@ impl Account {
             marks: Marks::default(),
             held: Held::default(),
             spread: Spread::None,
+            last_keys: no_keys(),
             mark: None,
             marked_at: 0,
             band: None,
@@ -295,17 +303,49 @@ impl Account {
     /// Whether what is held stays below every margin at which an alert could be due, whatever the marks in its band.
     #[inline(always)]
     pub(crate) fn has_margin_room(&self) -> bool {
-        let narrow = |leverage: i64| {
-            let delivery = self.position_cost.cnc.checked_add(self.entry_value.cnc)?;
-            let intraday = self.position_cost.mis.checked_add(self.entry_value.mis)?;
-            delivery
-                .checked_mul(leverage)?
-                .checked_add(intraday)?
-                .checked_mul(100)
-        };
-        match narrow(self.bounds.leverage) {
+        match self.held_hundredfold(0) {
             Some(held) => i128::from(held) <= self.margin_room,
             None => self.held_leveraged().wrapping_mul(100) <= self.margin_room,
+        }
+    }
+
+    /// Whether there is room for `value` more of intraday entries such that, whatever the marks in its band, no alert is due
+    /// and neither funds nor the day's loss keep the order back: an alert comes at 80 % of what they would refuse. `false`
+    /// may mean either.
+    #[inline(always)]
+    pub(crate) fn has_ample_room_for(&self, value: i64) -> bool {
+        let held = self.held_hundredfold(value);
+        held.is_some_and(|held| i128::from(held) <= self.margin_room) & (self.balance.paise() >= 0)
+    }
+
+    /// Whether the monitor has nothing to say of a message that adds `value` of intraday entries and leaves the order rate's
+    /// horizon at `horizon`. `false` may mean either.
+    #[inline(always)]
+    pub(crate) fn takes_quietly(&self, value: i64, horizon: Timestamp, now: Timestamp) -> bool {
+        !(self.bounds.counts_messages | self.rate_alerted)
+            & self.pace.is_quiet(horizon, now)
+            & self.has_ample_room_for(value)
+    }
+
+    /// Margin × leverage × 100 of what is held and of `more` intraday entries; `None` on numbers out of the ordinary.
+    #[inline(always)]
+    fn held_hundredfold(&self, more: i64) -> Option<i64> {
+        let delivery = self.position_cost.cnc.checked_add(self.entry_value.cnc)?;
+        let intraday = self.position_cost.mis.checked_add(self.entry_value.mis)?;
+        let intraday = intraday.checked_add(more)?;
+        delivery
+            .checked_mul(self.bounds.leverage)?
+            .checked_add(intraday)?
+            .checked_mul(100)
+    }
+
+    /// Where the key of an order of a side may be.
+    #[inline(always)]
+    pub(crate) fn last_key(&mut self, side: Side) -> &mut u32 {
+        let [buy, sell] = &mut self.last_keys;
+        match side {
+            Side::Buy => buy,
+            Side::Sell => sell,
         }
     }
 

@@ -14,21 +14,23 @@ use crate::units::{Money, Timestamp};
 
 impl Engine {
     /// When the next [`crate::Command::Tick`] is due.
+    ///
+    /// A chain of minima rather than one over a list: every command asks, and a list would be read back while it is being
+    /// written (tuning.md).
+    #[inline]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let roll = (self.day != 0).then(|| Timestamp::start_of_trading_day(self.day.saturating_add(1)));
-        let good_till = self.good_till.first().map(|(at, _)| at);
-        let heartbeat = self.heartbeats.first().map(|(at, _)| at);
-        [
-            roll,
-            good_till,
-            heartbeat,
-            self.marks_due,
-            self.session.due,
-            self.feed_due,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let at = |due: Option<Timestamp>| due.unwrap_or(Timestamp::MAX);
+        let roll = match self.day {
+            0 => Timestamp::MAX,
+            day => Timestamp::start_of_trading_day(day.saturating_add(1)),
+        };
+        let first = roll
+            .min(at(self.good_till.first().map(|(at, _)| at)))
+            .min(at(self.heartbeats.first().map(|(at, _)| at)))
+            .min(at(self.marks_due))
+            .min(at(self.session.due))
+            .min(at(self.feed_due));
+        (first < Timestamp::MAX).then_some(first)
     }
 
     /// Sets off the next thing that is due, in order of its time; the run loop comes back for the one after it when

@@ -127,6 +127,7 @@ impl Engine {
             day: self.day,
             tariff: core::mem::replace(&mut self.tariff, Tariff::new()),
             session: core::mem::take(&mut self.session),
+            takes_express: self.takes_express,
             ..fresh
         };
         Ok(())

@@ -19,7 +19,7 @@ use crate::closing::Closing;
 use crate::command::{Command, NewOrder, Sequenced};
 use crate::deadlines::Deadlines;
 use crate::entry::Remembering;
-use crate::event::{Event, EventBuffer, TopOfBook};
+use crate::event::{Event, EventBuffer};
 use crate::feed::FeedWatch;
 use crate::idempotency::ClientOrderIds;
 use crate::ids::{AccountId, InstrumentId, OrderId, Seq, StrategyId};
@@ -170,6 +170,9 @@ pub struct Engine {
     pub(crate) leaving: VecDeque<u32>,
     pub(crate) digests: Digests,
 
+    /// Usual commands are carried out in one pass.
+    pub(crate) takes_express: bool,
+
     // The rest is empty between commands.
     pub(crate) active: Option<Task>,
     pub(crate) waiting: VecDeque<Task>,
@@ -234,6 +237,7 @@ impl Engine {
             marks_due: None,
             leaving: VecDeque::with_capacity(index(capacity.positions)),
             digests: Digests::new(),
+            takes_express: true,
             active: None,
             waiting: VecDeque::with_capacity(TASKS_MAX),
             ticking: false,
@@ -275,11 +279,27 @@ impl Engine {
         if self.day == 0 {
             self.day = command.time.trading_day();
         }
-        match self.dispatch(&command.command, out) {
+        if self.takes_express && self.express(&command.command, out).is_some() {
+            self.trim();
+            return Work::Done;
+        }
+        self.apply_in_steps(&command.command, out)
+    }
+
+    #[inline(never)]
+    fn apply_in_steps(&mut self, command: &Command, out: &mut EventBuffer) -> Work {
+        match self.dispatch(command, out) {
             Ok(()) => {}
             Err(refusal) => out.push(Event::Refused(refusal)),
         }
         self.run_and_trim(out)
+    }
+
+    /// Has every command go through the steps of the run loop, also those that [`Engine::apply`] carries out in one pass: it
+    /// decides the same, only slower. For comparisons.
+    pub fn without_express(mut self) -> Engine {
+        self.takes_express = false;
+        self
     }
 
     /// Goes on with the command that last answered [`Work::More`].
@@ -290,11 +310,16 @@ impl Engine {
     #[inline]
     fn run_and_trim(&mut self, out: &mut EventBuffer) -> Work {
         let work = self.run(out);
+        self.trim();
+        work
+    }
+
+    #[inline(always)]
+    fn trim(&mut self) {
         self.digests.orders.trim(self.orders.slots_mut());
         self.digests.positions.trim(self.positions.keys_mut());
         self.digests.accounts.trim(&mut self.accounts);
         self.digests.instruments.trim(&mut self.instruments);
-        work
     }
 
     /// Evaluates an order exactly as [`Engine::apply`] would, at time `now`, without changing anything.
@@ -515,17 +540,7 @@ impl Engine {
             self.touched.pop();
             let instrument = self.instruments.as_mut_slice().at_mut(slot);
             instrument.touched = false;
-            let top = instrument.current_top(&self.nodes);
-            if top != instrument.top {
-                instrument.top = top;
-                out.push(Event::TopOfBook(TopOfBook {
-                    instrument: InstrumentId::new(slot),
-                    bid: top.bid.price,
-                    ask: top.ask.price,
-                    bid_quantity: top.bid.visible,
-                    ask_quantity: top.ask.visible,
-                }));
-            }
+            instrument.publish_top(&self.nodes, InstrumentId::new(slot), out);
         }
         Work::Done
     }

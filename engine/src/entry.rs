@@ -1,6 +1,6 @@
 //! New orders: idempotency, the risk pass, the book's own conditions, reservation, and the way into matching.
 
-use crate::arena::{NIL, Slots};
+use crate::arena::{NIL, Slots, index};
 use crate::command::NewOrder;
 use crate::engine::{Engine, Task};
 use crate::event::{Event, EventBuffer, OrderAccepted, OrderRejected, OrderRepeated};
@@ -138,22 +138,20 @@ impl Engine {
     fn assess(&self, order: &NewOrder, now: Timestamp) -> (Result<Plan, Rejection>, Warnings) {
         let usual = self.assess_usual(order, now);
         debug_assert!(
-            usual.is_none_or(|plan| self.assess_one_by_one(order, now) == (Ok(plan), Warnings::NONE)),
+            usual.is_none_or(|(plan, _)| self.assess_one_by_one(order, now) == (Ok(plan), Warnings::NONE)),
             "the short way let through what the checks do not"
         );
         match usual {
-            Some(plan) => (Ok(plan), Warnings::NONE),
+            Some((plan, _)) => (Ok(plan), Warnings::NONE),
             None => self.assess_one_by_one(order, now),
         }
     }
 
-    /// The plan of a usual order that certainly passes.
+    /// The plan of a usual order that certainly passes, and its position key, if it has one yet.
     #[inline(always)]
-    fn assess_usual(&self, order: &NewOrder, now: Timestamp) -> Option<Plan> {
+    pub(crate) fn assess_usual(&self, order: &NewOrder, now: Timestamp) -> Option<(Plan, Option<u32>)> {
         let ask = Ask::of(order)?;
-        let position = self
-            .positions
-            .find(order.account, order.instrument, order.strategy, order.product);
+        let position = self.key_of(order);
         let ground = self.ground(order.account, order.instrument, position, now)?;
         let plan = risk::usual::plan(&ask, &ground, &Released::default())?;
         let sides = &ground.instrument.sides;
@@ -161,7 +159,23 @@ impl Engine {
             && self.orders.open() < self.orders.bound(false)
             && (order.client_order_id.is_empty() || self.client_order_ids.has_room(order.account, false))
             && (position.is_some() || self.positions.has_room());
-        fits.then_some(plan)
+        fits.then_some((plan, position))
+    }
+
+    /// The slot of an order's position key: that of the account's last order of this side, or any other.
+    #[inline(always)]
+    fn key_of(&self, order: &NewOrder) -> Option<u32> {
+        let [buy, sell] = self.account_of(order.account).last_keys;
+        let last = match order.side {
+            Side::Buy => buy,
+            Side::Sell => sell,
+        };
+        let keys = self.positions.keys();
+        if keys.get(index(last)).is_some_and(|key| key.is_of(order)) {
+            return Some(last);
+        }
+        self.positions
+            .find(order.account, order.instrument, order.strategy, order.product)
     }
 
     /// What the short way looks at; `None` where something is out of the ordinary for everyone or the account.
@@ -177,13 +191,14 @@ impl Engine {
         let normal = (self.state == TradingState::Normal)
             & (holder.state == TradingState::Normal)
             & !holder.strategy_killed
-            & !holder.strategy_limited
-            & self.session.is_unscheduled();
-        normal.then(|| Ground {
+            & !holder.strategy_limited;
+        let instrument = self.instrument_of(instrument);
+        let is_open = self.session.takes_intraday(instrument.definition.derivatives);
+        (normal & is_open).then(|| Ground {
+            engine: self,
             account: holder,
-            instrument: self.instrument_of(instrument),
+            instrument,
             position: position.map(|slot| self.positions.at(slot)),
-            unrealised: self.least_unrealised(holder),
             now,
         })
     }
@@ -428,11 +443,7 @@ impl Engine {
 
     /// Makes an order that passed every check: position key, reservation, list, event. It is not in the book yet.
     pub(crate) fn accept(&mut self, order: &NewOrder, plan: Plan, out: &mut EventBuffer) -> u32 {
-        let key = (order.account, order.instrument, order.strategy, order.product);
-        let position_slot = self
-            .positions
-            .find(key.0, key.1, key.2, key.3)
-            .unwrap_or_else(|| self.open_key(order));
+        let position_slot = self.key_of(order).unwrap_or_else(|| self.open_key(order));
         self.accept_at(position_slot, order, plan, out)
     }
 
@@ -494,6 +505,7 @@ impl Engine {
         reservation::reserve(accepted, position, account, entry, plan.exit_quantity);
         self.digests.orders.note_one(accepted, slot);
         account.count_order();
+        *account.last_key(order.side) = position_slot;
         // The engine's own closes skip rates (RISK.md): they leave them to whoever sends orders.
         let sent = plan.cause.is_none();
         if sent {

@@ -3,7 +3,9 @@
 use crate::arena::NIL;
 use crate::book::ladder::{Best, Nodes, PriceDomain, Sides};
 use crate::command::InstrumentDefinition;
+use crate::event::{Event, EventBuffer, TopOfBook};
 use crate::extremes::Extremes;
+use crate::ids::InstrumentId;
 use crate::state_hash::{Digest, Digested, Entity};
 use crate::stops::Prints;
 use crate::terms::Side;
@@ -128,6 +130,22 @@ impl Instrument {
         Top {
             bid: self.sides.best(nodes, Side::Buy),
             ask: self.sides.best(nodes, Side::Sell),
+        }
+    }
+
+    /// Emits the top of the book where it differs from the one last published.
+    #[inline(always)]
+    pub(crate) fn publish_top(&mut self, nodes: &Nodes, id: InstrumentId, out: &mut EventBuffer) {
+        let top = self.current_top(nodes);
+        if top != self.top {
+            self.top = top;
+            out.push(Event::TopOfBook(TopOfBook {
+                instrument: id,
+                bid: top.bid.price,
+                ask: top.ask.price,
+                bid_quantity: top.bid.visible,
+                ask_quantity: top.ask.visible,
+            }));
         }
     }
 

@@ -41,6 +41,7 @@ mod definition;
 mod engine;
 mod entry;
 mod event;
+mod express;
 mod extremes;
 mod feed;
 mod idempotency;

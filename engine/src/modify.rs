@@ -25,11 +25,11 @@ use crate::text::ClientOrderId;
 use crate::units::{Price, Quantity};
 
 /// What a modify comes to.
-struct Change {
-    quantity: u32,
-    limit: Price,
-    tick: u32,
-    order_type: OrderType,
+pub(crate) struct Change {
+    pub(crate) quantity: u32,
+    pub(crate) limit: Price,
+    pub(crate) tick: u32,
+    pub(crate) order_type: OrderType,
 }
 
 impl Change {
@@ -45,7 +45,7 @@ impl Change {
 
     /// Whether the exchange surely takes an order of the total's size.
     #[inline(always)]
-    fn total_fits(&self, instrument: &Instrument) -> bool {
+    pub(crate) fn total_fits(&self, instrument: &Instrument) -> bool {
         let total = Quantity::clamped(i64::from(self.quantity));
         total <= instrument.definition.freeze_quantity && self.limit.notional(total) <= ORDER_VALUE_CAP
     }
@@ -53,7 +53,7 @@ impl Change {
 
 /// What an order holds that the checks of a modification leave out.
 #[inline(always)]
-fn released(order: &Order) -> Released {
+pub(crate) fn released(order: &Order) -> Released {
     let entry = Quantity::clamped(i64::from(order.entry_leaves()));
     Released {
         entry_value: order.limit.notional(entry).paise(),

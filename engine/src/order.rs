@@ -263,7 +263,9 @@ impl Orders {
         }
     }
 
-    fn find_open(&self, id: OrderId) -> Option<u32> {
+    /// The slot of an open order.
+    #[inline(always)]
+    pub(crate) fn find_open(&self, id: OrderId) -> Option<u32> {
         let entry = *self.window.as_slice().at(self.place(id));
         let slot = if entry & FINISHED == 0 {
             entry.checked_sub(1)?

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::arena::{NIL, Slots, index, slot_of};
 use crate::bands::Band;
 use crate::closing::Requested;
+use crate::command::NewOrder;
 use crate::conditions::Armed;
 use crate::ids::{AccountId, InstrumentId, PositionId, StrategyId};
 use crate::key_tree::{Key, KeyTree};
@@ -165,6 +166,15 @@ impl Position {
             next_spread: NIL,
             digested: Digested::default(),
         }
+    }
+
+    /// Whether it is the key of an order.
+    #[inline(always)]
+    pub(crate) fn is_of(&self, order: &NewOrder) -> bool {
+        (self.account == order.account)
+            & (self.instrument == order.instrument)
+            & (self.strategy == order.strategy)
+            & (self.product == order.product)
     }
 
     fn number(&self) -> Key {

@@ -281,12 +281,10 @@ impl Session {
         self.due = self.due.and_then(|done| self.calendar.next_after(done));
     }
 
-    /// Whether the calendar has nothing to say of any instrument.
+    /// Whether intraday entries in a class of instruments may come in.
     #[inline(always)]
-    pub(crate) fn is_unscheduled(&self) -> bool {
-        self.calendar.timetables.is_none()
-            & self.calendar.square_off.of(false).is_none()
-            & self.calendar.square_off.of(true).is_none()
+    pub(crate) fn takes_intraday(&self, derivatives: bool) -> bool {
+        self.is_continuous(derivatives) & !*self.squared_off.of(derivatives)
     }
 
     /// What the session says of orders in a class of instruments.

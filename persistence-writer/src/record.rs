@@ -37,7 +37,7 @@ use commands::{
     take_actor, take_cancel_all, take_capacity, take_edit_conditions, take_instrument, take_kill_switch,
     take_modify_order, take_new_order, take_order_ref, take_order_ref_tail,
 };
-use fields::{Decoder, Encoder};
+use fields::{Decoder, Encoder, Put};
 use limits_layout::{put_limits, take_limits};
 use session_layout::{put_session, take_session};
 
@@ -191,15 +191,19 @@ const LAYOUT_VERSION: u8 = 1;
 /// Where an order's metadata is longer than [`engine::limits::METADATA_LEN_MAX`], which the edges refuse.
 pub fn encode(time: Timestamp, command: &Command, out: &mut Vec<u8>) {
     let mut e = Encoder(out);
-    e.u8(Kind::of(command).code());
-    e.u8(LAYOUT_VERSION);
-    e.u64(time.nanos());
+    let mut prefix = e.fields::<PREFIX_BYTES>();
+    prefix.u8(Kind::of(command).code());
+    prefix.u8(LAYOUT_VERSION);
+    prefix.u64(time.nanos());
+    prefix.finish();
     match command {
         Command::NewOrder(order) => put_new_order(&mut e, order),
         Command::ModifyOrder(modify) => put_modify_order(&mut e, modify),
         Command::CancelOrder(CancelOrder { actor, order }) => {
-            put_actor(&mut e, actor);
-            put_order_ref(&mut e, order);
+            let mut f = e.fields::<{ Kind::CancelOrder.fixed_bytes() }>();
+            put_actor(&mut f, actor);
+            put_order_ref(&mut f, order);
+            f.finish();
             put_order_ref_tail(&mut e, order);
         }
         Command::CancelAll(cancel) => put_cancel_all(&mut e, cancel),

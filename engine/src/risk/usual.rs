@@ -7,6 +7,7 @@
 use super::Plan;
 use crate::account::Account;
 use crate::command::NewOrder;
+use crate::engine::Engine;
 use crate::instrument::Instrument;
 use crate::limits::{ORDER_VALUE_CAP, POSITION_QUANTITY_MAX};
 use crate::order::Order;
@@ -70,12 +71,11 @@ impl Ask {
 /// What the account of an order has to do with it.
 #[derive(Clone, Copy)]
 pub(crate) struct Ground<'a> {
+    pub(crate) engine: &'a Engine,
     pub(crate) account: &'a Account,
     pub(crate) instrument: &'a Instrument,
     /// `None` where the key has never been used.
     pub(crate) position: Option<&'a Position>,
-    /// The least that the account's positions would gain at the last marks.
-    pub(crate) unrealised: Money,
     pub(crate) now: Timestamp,
 }
 
@@ -201,10 +201,9 @@ pub(crate) fn plan(ask: &Ask, ground: &Ground<'_>, released: &Released) -> Optio
             & (working <= bounds.open_value)
             & is_sane(ask.limit, last, bounds.sanity_ppm)
             & has_place(account, held)
-            & account.pace.has_token(account.rate_horizon, ground.now)
-            & has_not_lost(ground)?
-            & (!bounds.checks_funds || has_funds(ground, value, released)?);
-        if !passes {
+            & account.pace.has_token(account.rate_horizon, ground.now);
+        let ample = account.has_ample_room_for(value.wrapping_sub(released.entry_value));
+        if !(passes && (ample || has_not_lost(ground)? && has_funds(ground, value, released)?)) {
             return None;
         }
     }
@@ -247,9 +246,12 @@ fn has_place(account: &Account, held: i64) -> bool {
 }
 
 /// Check 1, funds; `None` on numbers out of the ordinary.
-#[inline(always)]
+#[inline(never)]
 fn has_funds(ground: &Ground<'_>, value: i64, released: &Released) -> Option<bool> {
     let account = ground.account;
+    if !account.bounds.checks_funds {
+        return Some(true);
+    }
     let leverage = account.bounds.leverage;
     let delivery = account.position_cost.cnc.checked_add(account.entry_value.cnc)?;
     let intraday = account
@@ -258,7 +260,7 @@ fn has_funds(ground: &Ground<'_>, value: i64, released: &Released) -> Option<boo
         .checked_add(account.entry_value.mis)?
         .checked_sub(released.entry_value)?;
     let free = account
-        .funds(ground.unrealised)
+        .funds(ground.engine.least_unrealised(account))
         .paise()
         .checked_sub(delivery)?
         .checked_mul(leverage)?;
@@ -266,11 +268,13 @@ fn has_funds(ground: &Ground<'_>, value: i64, released: &Released) -> Option<boo
 }
 
 /// Check 4, the day's loss: whoever has not lost anything has not lost too much.
-#[inline(always)]
+#[inline(never)]
 fn has_not_lost(ground: &Ground<'_>) -> Option<bool> {
     let account = ground.account;
     let limit = account.bounds.daily_loss_ppm;
-    let pnl = account.counted_pnl(ground.unrealised).paise();
+    let pnl = account
+        .counted_pnl(ground.engine.least_unrealised(account))
+        .paise();
     let balance = account.balance.paise();
     if (limit == u32::MAX) | ((pnl >= 0) & (balance >= 0)) {
         return Some(true);

@@ -3,7 +3,7 @@
 use engine::{ChargeRate, ChargeRates, Money, ProductRates};
 
 use super::RecordError;
-use super::fields::{Decoder, Encoder};
+use super::fields::{Decoder, Encoder, Put};
 
 /// No cap; caps are never negative.
 const NO_CAP: Money = Money::from_paise(i64::MIN);

@@ -7,7 +7,7 @@ use engine::{
 };
 
 use super::codes::{product, product_code, side, side_code, trading_state, trading_state_code};
-use super::fields::{Decoder, Encoder};
+use super::fields::{Decoder, Encoder, Put};
 use super::limits_layout::{put_limits, take_limits};
 use super::{Kind, RecordError};
 
@@ -59,24 +59,26 @@ pub(super) fn put_new_order(e: &mut Encoder<'_>, order: &NewOrder) {
         TimeInForce::Fok => (FOK, Timestamp::ZERO),
         TimeInForce::Gtd(until) => (GTD, *until),
     };
-    e.u32(account.get());
-    e.u32(strategy.get());
-    e.u32(instrument.get());
-    e.quantity(*quantity);
-    e.optional_price(order_type.price());
-    e.optional_price(order_type.trigger());
-    e.optional_quantity(*disclosed);
-    e.optional_quantity(*minimum);
-    e.optional_price(*stop_loss);
-    e.optional_price(*take_profit);
-    e.u64(good_till.nanos());
-    e.u8(side_code(*side));
-    e.u8(product_code(*product));
-    e.u8(type_code);
-    e.u8(force_code);
-    e.u8(u8::from(*post_only) * POST_ONLY + u8::from(metadata.is_some()) * HAS_METADATA);
-    e.text_len(client_order_id);
-    e.u16(u16::try_from(metadata_len).expect("METADATA_LEN_MAX fits in 16 bits"));
+    let mut f = e.fields::<{ Kind::NewOrder.fixed_bytes() }>();
+    f.u32(account.get());
+    f.u32(strategy.get());
+    f.u32(instrument.get());
+    f.quantity(*quantity);
+    f.optional_price(order_type.price());
+    f.optional_price(order_type.trigger());
+    f.optional_quantity(*disclosed);
+    f.optional_quantity(*minimum);
+    f.optional_price(*stop_loss);
+    f.optional_price(*take_profit);
+    f.u64(good_till.nanos());
+    f.u8(side_code(*side));
+    f.u8(product_code(*product));
+    f.u8(type_code);
+    f.u8(force_code);
+    f.u8(u8::from(*post_only) * POST_ONLY + u8::from(metadata.is_some()) * HAS_METADATA);
+    f.text_len(client_order_id);
+    f.u16(u16::try_from(metadata_len).expect("METADATA_LEN_MAX fits in 16 bits"));
+    f.finish();
     e.text(client_order_id);
     e.bytes(metadata.as_deref().unwrap_or("").as_bytes());
 }
@@ -174,11 +176,13 @@ pub(super) fn put_modify_order(e: &mut Encoder<'_>, modify: &ModifyOrder) {
         price,
         trigger,
     } = modify;
-    put_actor(e, actor);
-    put_order_ref(e, order);
-    e.optional_quantity(*quantity);
-    e.optional_price(*price);
-    e.optional_price(*trigger);
+    let mut f = e.fields::<{ Kind::ModifyOrder.fixed_bytes() }>();
+    put_actor(&mut f, actor);
+    put_order_ref(&mut f, order);
+    f.optional_quantity(*quantity);
+    f.optional_price(*price);
+    f.optional_price(*trigger);
+    f.finish();
     put_order_ref_tail(e, order);
 }
 
@@ -493,7 +497,8 @@ pub(super) fn take_capacity(d: &mut Decoder<'_>) -> Result<Capacity, RecordError
     })
 }
 
-pub(super) fn put_actor(e: &mut Encoder<'_>, actor: &Actor) {
+#[inline(always)]
+pub(super) fn put_actor(e: &mut impl Put, actor: &Actor) {
     let Actor { account, admin } = actor;
     e.u32(account.get());
     e.bool(*admin);
@@ -515,7 +520,8 @@ pub(super) enum OrderName {
     Client { len: u8 },
 }
 
-pub(super) fn put_order_ref(e: &mut Encoder<'_>, order: &OrderRef) {
+#[inline(always)]
+pub(super) fn put_order_ref(e: &mut impl Put, order: &OrderRef) {
     match order {
         OrderRef::Id(id) => {
             e.u8(BY_ID);

@@ -8,67 +8,120 @@ use super::RecordError;
 const NO_QUANTITY: u32 = u32::MAX;
 const _: () = assert!(engine::limits::QUANTITY_MAX < NO_QUANTITY);
 
+/// Puts fields one after the other.
+pub(super) trait Put {
+    fn array<const N: usize>(&mut self, bytes: [u8; N]);
+
+    #[inline(always)]
+    fn u8(&mut self, value: u8) {
+        self.array([value]);
+    }
+
+    #[inline(always)]
+    fn u16(&mut self, value: u16) {
+        self.array(value.to_le_bytes());
+    }
+
+    #[inline(always)]
+    fn u32(&mut self, value: u32) {
+        self.array(value.to_le_bytes());
+    }
+
+    #[inline(always)]
+    fn u64(&mut self, value: u64) {
+        self.array(value.to_le_bytes());
+    }
+
+    #[inline(always)]
+    fn bool(&mut self, value: bool) {
+        self.u8(u8::from(value));
+    }
+
+    #[inline(always)]
+    fn money(&mut self, value: Money) {
+        self.array(value.paise().to_le_bytes());
+    }
+
+    #[inline(always)]
+    fn price(&mut self, value: Price) {
+        self.u32(value.paise());
+    }
+
+    /// An absent price is 0, which is no price.
+    #[inline(always)]
+    fn optional_price(&mut self, value: Option<Price>) {
+        self.u32(value.map_or(0, Price::paise));
+    }
+
+    #[inline(always)]
+    fn quantity(&mut self, value: Quantity) {
+        self.u32(value.shares());
+    }
+
+    #[inline(always)]
+    fn optional_quantity(&mut self, value: Option<Quantity>) {
+        self.u32(value.map_or(NO_QUANTITY, Quantity::shares));
+    }
+
+    #[inline(always)]
+    fn ratio(&mut self, value: Ratio) {
+        self.u32(value.ppm());
+    }
+
+    /// The length of a text whose bytes follow in the tail.
+    #[inline(always)]
+    fn text_len<const N: usize>(&mut self, text: &Text<N>) {
+        let len = u8::try_from(text.as_str().len()).expect("a Text holds at most 255 bytes");
+        self.u8(len);
+    }
+}
+
 /// Puts fields at the end of a buffer.
 pub(super) struct Encoder<'a>(pub(super) &'a mut Vec<u8>);
 
+impl Put for Encoder<'_> {
+    fn array<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.0.extend_from_slice(&bytes);
+    }
+}
+
 impl Encoder<'_> {
-    pub(super) fn u8(&mut self, value: u8) {
-        self.0.push(value);
-    }
-
-    pub(super) fn u16(&mut self, value: u16) {
-        self.bytes(&value.to_le_bytes());
-    }
-
-    pub(super) fn u32(&mut self, value: u32) {
-        self.bytes(&value.to_le_bytes());
-    }
-
-    pub(super) fn u64(&mut self, value: u64) {
-        self.bytes(&value.to_le_bytes());
+    /// Room for `N` bytes of fields, which the caller fills: one look at the buffer's capacity serves them all.
+    #[inline(always)]
+    pub(super) fn fields<const N: usize>(&mut self) -> Fields<'_> {
+        let start = self.0.len();
+        self.0.extend_from_slice(&[0; N]);
+        Fields(&mut self.0[start..])
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
-    pub(super) fn bool(&mut self, value: bool) {
-        self.u8(u8::from(value));
-    }
-
-    pub(super) fn money(&mut self, value: Money) {
-        self.bytes(&value.paise().to_le_bytes());
-    }
-
-    pub(super) fn price(&mut self, value: Price) {
-        self.u32(value.paise());
-    }
-
-    /// An absent price is 0, which is no price.
-    pub(super) fn optional_price(&mut self, value: Option<Price>) {
-        self.u32(value.map_or(0, Price::paise));
-    }
-
-    pub(super) fn quantity(&mut self, value: Quantity) {
-        self.u32(value.shares());
-    }
-
-    pub(super) fn optional_quantity(&mut self, value: Option<Quantity>) {
-        self.u32(value.map_or(NO_QUANTITY, Quantity::shares));
-    }
-
-    pub(super) fn ratio(&mut self, value: Ratio) {
-        self.u32(value.ppm());
-    }
-
-    /// The length of a text whose bytes follow in the tail.
-    pub(super) fn text_len<const N: usize>(&mut self, text: &Text<N>) {
-        let len = u8::try_from(text.as_str().len()).expect("a Text holds at most 255 bytes");
-        self.u8(len);
-    }
-
     pub(super) fn text<const N: usize>(&mut self, text: &Text<N>) {
         self.bytes(text.as_str().as_bytes());
+    }
+}
+
+/// What is left to fill of [`Encoder::fields`].
+pub(super) struct Fields<'a>(&'a mut [u8]);
+
+impl Put for Fields<'_> {
+    #[inline(always)]
+    fn array<const N: usize>(&mut self, bytes: [u8; N]) {
+        let (head, rest) = std::mem::take(&mut self.0)
+            .split_first_chunk_mut::<N>()
+            .expect("as many bytes as the record's kind has");
+        *head = bytes;
+        self.0 = rest;
+    }
+}
+
+impl Fields<'_> {
+    /// Every byte has been put.
+    #[inline(always)]
+    pub(super) fn finish(self) {
+        debug_assert!(self.0.is_empty(), "{} bytes were not put", self.0.len());
     }
 }
 

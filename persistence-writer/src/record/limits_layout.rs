@@ -5,7 +5,7 @@ use engine::RiskLimits;
 
 use super::RecordError;
 use super::codes::{self_trade, self_trade_code};
-use super::fields::{Decoder, Encoder};
+use super::fields::{Decoder, Encoder, Put};
 
 #[cfg(test)]
 pub(super) const LIMITS_BYTES: usize = 101;

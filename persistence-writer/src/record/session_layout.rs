@@ -4,7 +4,7 @@
 use engine::{ByClass, SessionCalendar, Timetable};
 
 use super::RecordError;
-use super::fields::{Decoder, Encoder};
+use super::fields::{Decoder, Encoder, Put};
 
 const TIMETABLES: u8 = 1;
 const SQUARE_OFF_CASH: u8 = 2;
