@@ -94,6 +94,9 @@ pub(crate) struct Account {
     /// Price and number (`marked_at`) of the mark of its one instrument that `marks` and `peak` include.
     pub(crate) mark: Option<Price>,
     pub(crate) spread: Spread,
+    /// The newest of its position keys in its one instrument, once somebody has looked; [`NIL`] until then.
+    #[serde(skip, default = "no_key")]
+    pub(crate) newest_key: u32,
     /// Σ limit × entry quantity of open orders.
     pub(crate) entry_value: ByProduct,
     /// Σ |cost| of open positions.
@@ -152,6 +155,10 @@ pub(crate) struct Account {
 const HOT_BYTES: usize = 320;
 const _: () = assert!(core::mem::offset_of!(Account, limits) <= HOT_BYTES);
 
+const fn no_key() -> u32 {
+    NIL
+}
+
 const fn no_keys() -> [u32; 2] {
     [NIL; 2]
 }
@@ -206,6 +213,7 @@ impl Account {
             marks: Marks::default(),
             held: Held::default(),
             spread: Spread::None,
+            newest_key: NIL,
             last_keys: no_keys(),
             mark: None,
             marked_at: 0,
@@ -294,7 +302,7 @@ impl Account {
 
     /// Margin of positions and open entries × leverage.
     pub(crate) fn held_leveraged(&self) -> i128 {
-        let leverage = self.limits.mis_leverage.max(1);
+        let leverage = self.bounds.leverage;
         self.position_cost
             .leveraged(leverage)
             .wrapping_add(self.entry_value.leveraged(leverage))
@@ -329,12 +337,12 @@ impl Account {
 
     /// Margin × leverage × 100 of what is held and of `more` intraday entries; `None` on numbers out of the ordinary.
     #[inline(always)]
-    fn held_hundredfold(&self, more: i64) -> Option<i64> {
+    pub(crate) fn held_hundredfold(&self, more: i64) -> Option<i64> {
         let delivery = self.position_cost.cnc.checked_add(self.entry_value.cnc)?;
         let intraday = self.position_cost.mis.checked_add(self.entry_value.mis)?;
         let intraday = intraday.checked_add(more)?;
         delivery
-            .checked_mul(self.bounds.leverage)?
+            .checked_mul(self.bounds.leverage())?
             .checked_add(intraday)?
             .checked_mul(100)
     }

@@ -45,7 +45,7 @@ impl Engine {
             if self.account_of(id).held.gross == 0 {
                 continue;
             }
-            let mut slot = self.positions.first_alike(id, instrument);
+            let mut slot = self.newest_key(id, instrument);
             while slot != NIL {
                 let position = self.positions.at(slot);
                 let (next, is_open) = (position.next_alike, position.quantity != 0);
@@ -174,7 +174,7 @@ impl Engine {
         let account = self.account_of(id);
         let domain = self.instrument_of(instrument).bands.domain();
         let ends = (domain.price_of(band.low), domain.price_of(band.high));
-        let mut slot = self.positions.first_alike(id, instrument);
+        let mut slot = self.newest_key(id, instrument);
         while slot != NIL {
             let position = self.positions.at(slot);
             if position.quantity != 0 && !is_quiet(position, account, ends) {
@@ -200,17 +200,20 @@ pub(crate) fn worst_between(account: &Account, worst: Money, best: Money) -> Opt
     if account.state == TradingState::Normal && !keeps_its_limits(account, worst, best) {
         return None;
     }
-    if !account.limits.balance_check {
+    if !account.bounds.checks_funds {
         return Some(Worst {
             margin_room: i128::MAX,
         });
     }
-    let leverage = i128::from(account.limits.mis_leverage.max(1));
-    let room = |unrealised, percent: i128| {
+    let leverage = account.bounds.leverage();
+    let room = |unrealised, percent: i64| {
         let funds = account.funds(unrealised).max(Money::ZERO).wide();
-        funds.wrapping_mul(leverage).wrapping_mul(percent)
+        funds.wrapping_mul(i128::from(leverage.wrapping_mul(percent)))
     };
-    let held = account.held_leveraged().wrapping_mul(100);
+    let held = match account.held_hundredfold(0) {
+        Some(held) => i128::from(held),
+        None => account.held_leveraged().wrapping_mul(100),
+    };
     if account.margin_alerted {
         // Orders may end it at any time, so every message is looked at.
         return (held > room(best, recovery(WARN_PERCENT))).then_some(Worst { margin_room: NO_ROOM });
@@ -247,18 +250,18 @@ fn keeps_its_limits(account: &Account, worst: Money, best: Money) -> bool {
     };
     let keeps_fall = |limit| keeps(account.drawdown_alerted, fall(worst), fall(best), peak, limit);
     account
-        .limits
-        .daily_loss_max
+        .bounds
+        .daily_loss()
         .map_or(!account.daily_loss_alerted, keeps_daily)
         && account
-            .limits
-            .drawdown_max
+            .bounds
+            .drawdown()
             .map_or(!account.drawdown_alerted, keeps_fall)
 }
 
 /// Whether a position's own loss stays within its limit at both ends.
 pub(crate) fn is_quiet(position: &Position, account: &Account, (low, high): (Price, Price)) -> bool {
-    let Some(limit) = account.limits.position_loss_max else {
+    let Some(limit) = account.bounds.position_loss() else {
         return true;
     };
     let loss = |worth: Money| {

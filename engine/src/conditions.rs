@@ -110,6 +110,18 @@ impl Position {
     fn is_blocked(&self) -> bool {
         self.armed.iter().any(|armed| armed.blocked)
     }
+
+    /// Whether it may have lost what stops its losses when one of its exits changes.
+    #[inline(always)]
+    fn is_in_doubt(&self) -> bool {
+        self.lacks_stop() & !self.stop_missing & !self.venue
+    }
+
+    /// Whether anything follows from a change of its exits.
+    #[inline(always)]
+    pub(crate) fn minds_its_exits(&self) -> bool {
+        self.is_blocked() || self.is_in_doubt()
+    }
 }
 
 impl Engine {
@@ -158,7 +170,7 @@ impl Engine {
     #[inline]
     pub(crate) fn unblock_later(&mut self, slot: u32) {
         let position = self.positions.at(slot);
-        let in_doubt = position.lacks_stop() && !position.stop_missing && !position.venue;
+        let in_doubt = position.is_in_doubt();
         if position.is_blocked() {
             self.arm_later(slot);
         }

@@ -434,10 +434,8 @@ impl Engine {
                 self.active = self.active.take().and_then(|task| self.advance(task, out));
             } else if let Some(&instrument) = self.unmarked.last() {
                 self.mark_instrument(instrument);
-            } else if let Some(position) = self.watches.take_first() {
-                self.watch_position(position, out);
-            } else if let Some(account) = self.reviews.take_first() {
-                self.review_account(account, out);
+            } else if !self.watches.is_empty() || !self.reviews.is_empty() {
+                self.watch_and_review(out);
             } else if let Some(&instrument) = self.printed.last() {
                 self.collect_triggers(instrument);
             } else if !self.arming.is_empty() {
@@ -455,6 +453,21 @@ impl Engine {
             }
         }
         self.conclude(out)
+    }
+
+    /// What the monitor has to look at comes in a row, without a look at all the others in between: nothing that it does comes
+    /// before the rest of it.
+    #[inline(always)]
+    fn watch_and_review(&mut self, out: &mut EventBuffer) {
+        while out.has_room_for_a_step() {
+            if let Some(position) = self.watches.take_first() {
+                self.watch_position(position, out);
+            } else if let Some(account) = self.reviews.take_first() {
+                self.review_account(account, out);
+            } else {
+                return;
+            }
+        }
     }
 
     /// The usual task first, without a look at all the others.

@@ -558,6 +558,7 @@ impl Engine {
         );
         let account = self.account_mut(order.account);
         account.last_position = slot;
+        account.newest_key = NIL;
         if last == NIL {
             account.first_position = slot;
         } else {
@@ -572,6 +573,7 @@ impl Engine {
         let position = self.positions.at(slot);
         let (previous, next) = (position.previous_of_account, position.next_of_account);
         let id = position.account;
+        self.account_mut(id).newest_key = NIL;
         if previous == NIL {
             self.account_mut(id).first_position = next;
         } else {

@@ -12,6 +12,7 @@ use crate::event::{CancelReason, Event, EventBuffer, OrderCancelled, OrderModifi
 use crate::ids::AccountId;
 use crate::modify::{Change, released};
 use crate::order::Order;
+use crate::position::Position;
 use crate::reservation;
 use crate::risk::{self, Ask};
 use crate::terms::{OrderStatus, OrderType, TimeInForce};
@@ -43,17 +44,14 @@ impl Engine {
         }
         let (plan, position) = self.assess_usual(order, self.time)?;
         let (position, tick) = (position?, plan.tick?);
-        let value = plan.limit.notional(order.quantity).paise();
-        let rests = (plan.exit_quantity == 0)
+        let entry = order.quantity.shares().wrapping_sub(plan.exit_quantity);
+        let value = plan.limit.notional(Quantity::clamped(i64::from(entry))).paise();
+        let horizon = account.pace.after_token(account.rate_horizon, self.time);
+        let rests = account.takes_quietly(value, horizon, self.time)
             && instrument
                 .sides
                 .head_within(&self.nodes, order.side.opposite(), tick)
-                .is_none()
-            && account.takes_quietly(
-                value,
-                account.pace.after_token(account.rate_horizon, self.time),
-                self.time,
-            );
+                .is_none();
         if !rests {
             return None;
         }
@@ -99,10 +97,13 @@ impl Engine {
             tick,
             order_type: OrderType::Limit(limit),
         };
-        let value = limit.notional(ask.quantity).paise();
+        let value = limit
+            .notional(Quantity::clamped(i64::from(order.entry_leaves())))
+            .paise();
         let sides = &ground.instrument.sides;
         let horizon = account.pace.after_token(account.rate_horizon, self.time);
-        let rests = (plan.exit_quantity == 0)
+        let rests = (plan.exit_quantity == order.exit_leaves)
+            && keeps_exits(order, ground.position)
             && (order.cum == 0 || change.total_fits(ground.instrument))
             && sides.can_rest(order.side, tick)
             && sides
@@ -159,15 +160,20 @@ impl Engine {
             & !order.venue
             & !account.margin_alerted
             & !matches!(order.time_in_force, TimeInForce::Gtd(_));
-        if !is_usual || !account.takes_quietly(0, account.rate_horizon, self.time) {
+        let position = self.positions.at(order.position);
+        if !is_usual
+            || !keeps_exits(order, Some(position))
+            || !account.takes_quietly(0, account.rate_horizon, self.time)
+        {
             return None;
         }
         let order = self.orders.at_mut(slot);
         let (side, leaves, account_id, instrument_id) =
             (order.side, order.leaves, order.account, order.instrument);
+        let (entry, exit) = (order.entry_leaves(), order.exit_leaves);
         let position = self.positions.at_mut(order.position);
         let account = self.accounts.as_mut_slice().at_mut(account_id.get());
-        reservation::release(order, position, account, leaves, 0);
+        reservation::release(order, position, account, entry, exit);
         out.push(Event::OrderCancelled(OrderCancelled {
             order: order.id,
             account: account_id,
@@ -196,11 +202,307 @@ impl Engine {
     }
 }
 
-/// Whether an order rests as a limit order all of which is shown and none of which reduces its position.
+/// Whether an order rests as a limit order all of which is shown.
 #[inline(always)]
 fn is_usual(order: &Order) -> bool {
-    order.resting
-        & (order.exit_leaves == 0)
-        & (order.disclosed == 0)
-        & matches!(order.order_type, OrderType::Limit(_))
+    order.resting & (order.disclosed == 0) & matches!(order.order_type, OrderType::Limit(_))
+}
+
+/// Whether nothing would follow from a change of what an order reduces its position by.
+#[inline(always)]
+fn keeps_exits(order: &Order, position: Option<&Position>) -> bool {
+    (order.exit_leaves == 0) || position.is_some_and(|position| !position.minds_its_exits())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{AccountDefinition, Actor, InstrumentDefinition, Sequenced};
+    use crate::engine::{Capacity, Work};
+    use crate::ids::{InstrumentId, OrderId, Seq, StrategyId};
+    use crate::risk_limits::RiskLimits;
+    use crate::terms::{Product, Side};
+    use crate::text::{ClientOrderId, Text};
+    use crate::units::{Money, Price, Ratio, Timestamp};
+
+    fn price(paise: u32) -> Price {
+        Price::from_paise(paise).expect("a price")
+    }
+
+    fn shares(count: u32) -> Quantity {
+        Quantity::new(count).expect("a quantity")
+    }
+
+    /// Two engines, of which only the first takes the express way.
+    struct Twins {
+        engines: [Engine; 2],
+        seq: u64,
+    }
+
+    impl Twins {
+        /// One instrument at ₹100, two makers, an ask of account 0 at ₹101 and a bid at ₹99: orders 1 and 2; a print between.
+        fn new() -> Twins {
+            let capacity = Capacity {
+                accounts: 2,
+                instruments: 1,
+                orders: 16,
+                positions: 16,
+                client_order_ids: 16,
+            };
+            let engine = Engine::new(capacity);
+            let mut twins = Twins {
+                engines: [engine.clone(), engine.without_express()],
+                seq: 0,
+            };
+            twins.decide(Command::DefineInstrument(alloc::boxed::Box::new(
+                InstrumentDefinition {
+                    symbol: Text::cut("TEST"),
+                    exchange: Text::cut("NSE"),
+                    tick_size: price(5),
+                    lot_size: shares(1),
+                    freeze_quantity: shares(10_000),
+                    reference_price: price(10_000),
+                    price_band: Ratio::from_ppm(200_000),
+                    mis_allowed: true,
+                    banned: false,
+                    derivatives: false,
+                },
+            )));
+            for name in ["one", "two"] {
+                twins.decide(Command::DefineAccount(alloc::boxed::Box::new(
+                    AccountDefinition {
+                        name: Text::cut(name),
+                        opening_balance: Money::from_paise(1_000_000_000),
+                        limits: RiskLimits::maker(),
+                        profile: Text::cut("maker"),
+                        venue: false,
+                    },
+                )));
+            }
+            twins.decide(order(0, Side::Sell, 10_000, 1));
+            twins.decide(order(1, Side::Buy, 10_000, 1));
+            for (side, at) in [(Side::Sell, 10_100), (Side::Buy, 9_900)] {
+                twins.decide(order(0, side, at, 10));
+            }
+            twins
+        }
+
+        /// Whether the first took the express way; both come to the same.
+        #[track_caller]
+        fn decide(&mut self, command: Command) -> bool {
+            self.seq += 1;
+            let command = Sequenced {
+                seq: Seq::new(self.seq),
+                time: Timestamp::from_nanos(1_795_146_300_000_000_000 + self.seq * 1_000_000),
+                command,
+            };
+            let mut tried = self.engines[0].clone();
+            (tried.seq, tried.time) = (command.seq, command.time);
+            let took = tried.express(&command.command, &mut EventBuffer::new()).is_some();
+            let [first, second] = &mut self.engines;
+            let (mut out, mut expected) = (EventBuffer::new(), EventBuffer::new());
+            assert_eq!(first.apply(&command, &mut out), Work::Done);
+            assert_eq!(second.apply(&command, &mut expected), Work::Done);
+            assert_eq!(out.as_slice(), expected.as_slice(), "{command:?}");
+            assert_eq!(first.state_hash(), second.state_hash(), "{command:?}");
+            assert_eq!(first.audit(), Ok(()), "{command:?}");
+            took
+        }
+    }
+
+    fn order(account: u32, side: Side, at: u32, quantity: u32) -> Command {
+        Command::NewOrder(new_order(account, side, at, quantity))
+    }
+
+    fn new_order(account: u32, side: Side, at: u32, quantity: u32) -> NewOrder {
+        NewOrder {
+            account: AccountId::new(account),
+            strategy: StrategyId::new(1),
+            instrument: InstrumentId::new(0),
+            side,
+            product: Product::Mis,
+            order_type: OrderType::Limit(price(at)),
+            time_in_force: TimeInForce::Day,
+            quantity: shares(quantity),
+            post_only: false,
+            disclosed: None,
+            minimum: None,
+            stop_loss: None,
+            take_profit: None,
+            client_order_id: ClientOrderId::EMPTY,
+            metadata: None,
+        }
+    }
+
+    fn by(account: u32) -> Actor {
+        Actor {
+            account: AccountId::new(account),
+            admin: false,
+        }
+    }
+
+    fn move_to(account: u32, id: u64, at: u32) -> ModifyOrder {
+        ModifyOrder {
+            actor: by(account),
+            order: OrderRef::Id(OrderId::new(id)),
+            quantity: None,
+            price: Some(price(at)),
+            trigger: None,
+        }
+    }
+
+    /// Orders 3 (ask, ₹101) and 4 (bid, ₹99) of account 0 rest; it is short one share, account 1 long one.
+    const ASK: u64 = 3;
+    const BID: u64 = 4;
+
+    #[test]
+    fn usual_commands_take_it() {
+        let mut twins = Twins::new();
+        assert!(twins.decide(order(1, Side::Buy, 9_950, 5)), "an entry");
+        assert!(twins.decide(order(1, Side::Sell, 10_050, 1)), "an exit");
+        assert!(
+            twins.decide(order(1, Side::Sell, 10_050, 3)),
+            "an entry of the other side"
+        );
+        assert!(
+            twins.decide(Command::ModifyOrder(move_to(0, ASK, 10_150))),
+            "away"
+        );
+        assert!(
+            twins.decide(Command::ModifyOrder(move_to(1, 6, 10_060))),
+            "an exit"
+        );
+        let same_total = ModifyOrder {
+            quantity: Some(shares(10)),
+            ..move_to(0, BID, 9_905)
+        };
+        assert!(
+            twins.decide(Command::ModifyOrder(same_total)),
+            "its total named again"
+        );
+        for (account, id) in [(0, ASK), (1, 6), (1, 7)] {
+            let order = OrderRef::Id(OrderId::new(id));
+            let cancel = CancelOrder {
+                actor: by(account),
+                order,
+            };
+            assert!(twins.decide(Command::CancelOrder(cancel)), "cancel of {id}");
+        }
+    }
+
+    #[test]
+    fn whatever_else_there_is_does_not() {
+        let mut twins = Twins::new();
+        let plain = || new_order(1, Side::Buy, 9_800, 5);
+        let others = [
+            ("it trades", new_order(1, Side::Buy, 10_100, 1)),
+            (
+                "for now",
+                NewOrder {
+                    time_in_force: TimeInForce::Ioc,
+                    ..plain()
+                },
+            ),
+            (
+                "post-only",
+                NewOrder {
+                    post_only: true,
+                    ..plain()
+                },
+            ),
+            (
+                "iceberg",
+                NewOrder {
+                    disclosed: Some(shares(1)),
+                    ..plain()
+                },
+            ),
+            (
+                "delivery",
+                NewOrder {
+                    product: Product::Cnc,
+                    ..plain()
+                },
+            ),
+            (
+                "a stop",
+                NewOrder {
+                    stop_loss: Some(price(9_700)),
+                    ..plain()
+                },
+            ),
+            (
+                "market",
+                NewOrder {
+                    order_type: OrderType::Market,
+                    ..plain()
+                },
+            ),
+            ("off the grid", new_order(1, Side::Buy, 9_801, 5)),
+            ("outside the band", new_order(1, Side::Buy, 5_000, 5)),
+            (
+                "above the freeze quantity",
+                new_order(1, Side::Buy, 9_800, 10_001),
+            ),
+            ("far beyond the last price", new_order(0, Side::Sell, 9_600, 5)),
+            (
+                "an id",
+                NewOrder {
+                    client_order_id: Text::cut("a"),
+                    ..plain()
+                },
+            ),
+            (
+                "a new key",
+                NewOrder {
+                    strategy: StrategyId::new(9),
+                    ..plain()
+                },
+            ),
+            ("nobody", new_order(7, Side::Buy, 9_800, 5)),
+        ];
+        for (why, order) in others {
+            assert!(!twins.decide(Command::NewOrder(order)), "{why}");
+        }
+        let ask = || move_to(0, ASK, 10_120);
+        let others = [
+            ("it trades", move_to(0, ASK, 9_800)),
+            (
+                "of another account",
+                ModifyOrder {
+                    actor: by(1),
+                    ..ask()
+                },
+            ),
+            ("unknown", move_to(0, 99, 10_120)),
+            (
+                "another total",
+                ModifyOrder {
+                    quantity: Some(shares(11)),
+                    ..ask()
+                },
+            ),
+            (
+                "a trigger",
+                ModifyOrder {
+                    trigger: Some(price(10_000)),
+                    ..ask()
+                },
+            ),
+            ("no price", ModifyOrder { price: None, ..ask() }),
+            ("off the grid", move_to(0, BID, 9_903)),
+        ];
+        for (why, modify) in others {
+            assert!(!twins.decide(Command::ModifyOrder(modify)), "{why}");
+        }
+        let cancel = |account, id| {
+            let order = OrderRef::Id(OrderId::new(id));
+            Command::CancelOrder(CancelOrder {
+                actor: by(account),
+                order,
+            })
+        };
+        assert!(!twins.decide(cancel(1, BID)), "of another account");
+        assert!(!twins.decide(cancel(0, 99)), "unknown");
+    }
 }

@@ -181,7 +181,7 @@ impl Engine {
 
     /// Brings an account's marks up to the last mark of its one instrument, and its peak up to the best mark since. Of an
     /// account of legs, those that are looked at are marked on their own.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn refresh_one(&mut self, id: AccountId) {
         let account = self.account_of(id);
         if let Spread::One(instrument) = account.spread
@@ -191,11 +191,13 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn bring_up_to_date(&mut self, id: AccountId, instrument_id: InstrumentId) {
         let instrument = self.instruments.as_slice().at(instrument_id.get());
         let (mark, marks) = (instrument.marked_price, instrument.marks);
         let mut sum = Marks::default();
-        let mut slot = self.positions.first_alike(id, instrument_id);
+        let newest = self.newest_key(id, instrument_id);
+        let mut slot = newest;
         while slot != NIL {
             let position = self.positions.at_mut(slot);
             if position.quantity != 0 {
@@ -208,12 +210,24 @@ impl Engine {
         let account = self.accounts.as_mut_slice().at_mut(id.get());
         account.marks = sum;
         account.mark = mark;
+        account.newest_key = newest;
         let instrument = self.instruments.as_slice().at(instrument_id.get());
         let best = best_value(account, instrument, &sum);
         account.marked_at = marks;
         if best > account.peak {
             account.peak = best;
             self.rehash_account(id);
+        }
+    }
+
+    /// The newest position key of an account in an instrument.
+    #[inline(always)]
+    pub(crate) fn newest_key(&self, id: AccountId, instrument: InstrumentId) -> u32 {
+        let account = self.account_of(id);
+        if account.newest_key != NIL && account.spread == Spread::One(instrument) {
+            account.newest_key
+        } else {
+            self.positions.first_alike(id, instrument)
         }
     }
 
@@ -314,6 +328,7 @@ impl Engine {
                 }
                 let account = self.account_mut(id);
                 account.spread = Spread::One(instrument);
+                account.newest_key = NIL;
                 account.banded = false;
                 (account.mark, account.marked_at) = (mark, marks);
             }

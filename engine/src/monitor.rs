@@ -13,26 +13,43 @@ use crate::terms::TradingState;
 use crate::units::{Money, Ratio};
 
 /// Warnings come at this share of a limit: 80 %.
-pub(crate) const WARN_PERCENT: i128 = 80;
+pub(crate) const WARN_PERCENT: i64 = 80;
 /// An alert is armed again below this share of its threshold: 90 %.
-const RECOVER_PERCENT: i128 = 90;
+const RECOVER_PERCENT: i64 = 90;
 
 /// Where an alert that goes up at `percent` of a limit may come down again.
-pub(crate) const fn recovery(percent: i128) -> i128 {
+pub(crate) const fn recovery(percent: i64) -> i64 {
     percent.wrapping_mul(RECOVER_PERCENT).wrapping_div(100)
 }
 
 const MILLION: i128 = 1_000_000;
 
 /// Whether `amount` is above `percent` of `ratio` of `basis`, exactly.
-pub(crate) fn exceeds(amount: Money, basis: Money, ratio: Ratio, percent: i128) -> bool {
+#[inline]
+pub(crate) fn exceeds(amount: Money, basis: Money, ratio: Ratio, percent: i64) -> bool {
+    // Amounts up to some ₹1,000 crore need no wider numbers.
+    let narrow = || {
+        let share = i64::from(ratio.ppm()).checked_mul(percent)?;
+        let threshold = basis.paise().checked_mul(share.checked_div(2)?)?;
+        let is_whole = share & 1 == 0;
+        let amount = amount.paise().checked_mul(HALF_OF_ALL)?;
+        is_whole.then_some(amount > threshold)
+    };
+    narrow().unwrap_or_else(|| exceeds_widely(amount, basis, ratio, percent))
+}
+
+/// Half of 100 % of a million.
+const HALF_OF_ALL: i64 = 50_000_000;
+
+#[cold]
+fn exceeds_widely(amount: Money, basis: Money, ratio: Ratio, percent: i64) -> bool {
     let amount = amount.wide().wrapping_mul(MILLION).wrapping_mul(100);
-    amount > ratio.of(basis).wrapping_mul(percent)
+    amount > ratio.of(basis).wrapping_mul(i128::from(percent))
 }
 
 /// An alert with hysteresis: fires when its threshold is crossed, again only after a recovery. `percent` is the
 /// threshold as a share of the limit.
-fn edge(raised: &mut bool, amount: Money, basis: Money, ratio: Ratio, percent: i128) -> bool {
+fn edge(raised: &mut bool, amount: Money, basis: Money, ratio: Ratio, percent: i64) -> bool {
     if exceeds(amount, basis, ratio, percent) {
         return !core::mem::replace(raised, true);
     }
@@ -85,7 +102,7 @@ impl Engine {
         let unrealised = self.unrealised_of(self.positions.at(slot));
         let position = self.positions.at_mut(slot);
         let account = self.accounts.as_slice().at(position.account.get());
-        let Some(limit) = account.limits.position_loss_max else {
+        let Some(limit) = account.bounds.position_loss() else {
             return;
         };
         let net = position

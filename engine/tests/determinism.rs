@@ -73,8 +73,12 @@ struct Run {
 
 impl Run {
     fn new() -> Run {
+        Run::of(Engine::new(CAPACITY))
+    }
+
+    fn of(engine: Engine) -> Run {
         Run {
-            engine: Engine::new(CAPACITY),
+            engine,
             buffer: EventBuffer::new(),
             events: TextHash(0xcbf2_9ce4_8422_2325),
             kinds: BTreeMap::new(),
@@ -176,6 +180,22 @@ fn the_same_commands_give_the_same_events_and_state() {
         "the engine decides otherwise than before; {:?}",
         first.kinds
     );
+}
+
+#[test]
+fn the_express_way_decides_what_the_steps_of_the_run_loop_do() {
+    let (_, commands) = draw();
+    let mut express = Run::new();
+    let mut steps = Run::of(Engine::new(CAPACITY).without_express());
+    for (at, command) in commands.iter().enumerate() {
+        express.apply(command);
+        steps.apply(command);
+        assert_eq!(express.events.0, steps.events.0, "command {at}: {command:?}");
+        if at % AUDIT_INTERVAL == 0 {
+            assert_eq!(express.fingerprint(), steps.fingerprint(), "after command {at}");
+        }
+    }
+    assert_eq!(express.fingerprint(), steps.fingerprint());
 }
 
 /// A stream in which nothing happens would prove nothing.

@@ -67,12 +67,16 @@ impl Rig {
         debug_assert!(has_room, "the rings are emptied after every command");
         self.sequencer.tick_when_due(now);
         self.sequencer.sequence(command, Some(0), now);
-        while let Ok(entry) = self.journal.pop() {
-            if let JournalEntry::Command { command, .. } = entry {
-                self.record.clear();
-                record::encode(command.time, &command.command, &mut self.record);
-                keep(black_box(&self.record));
+        if let Ok(chunk) = self.journal.read_chunk(self.journal.slots()) {
+            let (first, second) = chunk.as_slices();
+            for entry in first.iter().chain(second) {
+                if let JournalEntry::Command { command, .. } = entry {
+                    self.record.clear();
+                    record::encode(command.time, &command.command, &mut self.record);
+                    keep(black_box(&self.record));
+                }
             }
+            chunk.commit_all();
         }
         if let Ok(chunk) = self.outbound.read_chunk(self.outbound.slots()) {
             let (first, second) = chunk.as_slices();

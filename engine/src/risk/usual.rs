@@ -95,16 +95,19 @@ pub(crate) struct Released {
 pub(crate) struct Bounds {
     order_value: i64,
     open_value: i64,
-    sanity_ppm: u64,
-    pub(crate) leverage: i64,
-    /// Of the balance; `u32::MAX` where there is none.
+    sanity_ppm: u32,
+    pub(crate) leverage: u32,
+    /// Of the balance, the peak and the balance; [`NO_LOSS_LIMIT`] where there is none.
     daily_loss_ppm: u32,
+    drawdown_ppm: u32,
+    position_loss_ppm: u32,
     order_quantity: u32,
     positions: u32,
     pub(crate) modifications: u32,
     /// No limit is on that the short way does not know.
     knows_all: bool,
-    checks_funds: bool,
+    checks_sanity: bool,
+    pub(crate) checks_funds: bool,
     /// Orders that look alike are counted, or fills of a minute, or messages against fills.
     pub(crate) counts_bursts: bool,
     pub(crate) counts_executions: bool,
@@ -133,12 +136,12 @@ impl Bounds {
             positions: limits.positions_max.unwrap_or(u32::MAX),
             order_value: order_value.paise(),
             open_value: limits.open_order_value_max.map_or(i64::MAX, Money::paise),
-            // Prices have 32 bits, so a distance is below 2^32 times the lowest price.
-            sanity_ppm: limits
-                .price_sanity_max
-                .map_or(1 << 32, |share| u64::from(share.ppm())),
-            leverage: i64::from(limits.mis_leverage.max(1)),
-            daily_loss_ppm: limits.daily_loss_max.map_or(u32::MAX, Ratio::ppm),
+            checks_sanity: limits.price_sanity_max.is_some(),
+            sanity_ppm: limits.price_sanity_max.map_or(0, Ratio::ppm),
+            leverage: limits.mis_leverage.max(1),
+            daily_loss_ppm: loss_ppm(limits.daily_loss_max),
+            drawdown_ppm: loss_ppm(limits.drawdown_max),
+            position_loss_ppm: loss_ppm(limits.position_loss_max),
             modifications: limits.modifications_max.unwrap_or(u32::MAX),
             checks_funds: limits.balance_check,
             counts_bursts: limits.duplicate_burst_max.is_some(),
@@ -147,6 +150,40 @@ impl Bounds {
             self_trade: limits.self_trade,
         }
     }
+}
+
+impl Bounds {
+    #[inline(always)]
+    pub(crate) fn leverage(&self) -> i64 {
+        i64::from(self.leverage)
+    }
+
+    #[inline(always)]
+    pub(crate) fn daily_loss(&self) -> Option<Ratio> {
+        loss_limit(self.daily_loss_ppm)
+    }
+
+    #[inline(always)]
+    pub(crate) fn drawdown(&self) -> Option<Ratio> {
+        loss_limit(self.drawdown_ppm)
+    }
+
+    #[inline(always)]
+    pub(crate) fn position_loss(&self) -> Option<Ratio> {
+        loss_limit(self.position_loss_ppm)
+    }
+}
+
+/// No limit on a loss: nobody loses 4,294 times of what there was.
+const NO_LOSS_LIMIT: u32 = u32::MAX;
+
+fn loss_ppm(limit: Option<Ratio>) -> u32 {
+    limit.map_or(NO_LOSS_LIMIT, Ratio::ppm)
+}
+
+#[inline(always)]
+fn loss_limit(ppm: u32) -> Option<Ratio> {
+    (ppm != NO_LOSS_LIMIT).then(|| Ratio::from_ppm(ppm))
 }
 
 /// The plan of an order that passes every check without a warning; `None` where that takes a closer look. The caller
@@ -199,7 +236,7 @@ pub(crate) fn plan(ask: &Ask, ground: &Ground<'_>, released: &Released) -> Optio
             & (ask.quantity.shares() <= bounds.order_quantity)
             & (value <= bounds.order_value)
             & (working <= bounds.open_value)
-            & is_sane(ask.limit, last, bounds.sanity_ppm)
+            & (!bounds.checks_sanity | is_sane(ask.limit, last, bounds.sanity_ppm))
             & has_place(account, held)
             & account.pace.has_token(account.rate_horizon, ground.now);
         let ample = account.has_ample_room_for(value.wrapping_sub(released.entry_value));
@@ -231,11 +268,11 @@ fn is_far(ask: &Ask, last: Price) -> bool {
     adverse.wrapping_mul(MILLION) > last.wrapping_mul(COLLAR_PPM)
 }
 
-/// Check 7, price sanity. `ppm` is at most 2^32.
+/// Check 7, price sanity.
 #[inline(always)]
-fn is_sane(limit: Price, last: Price, ppm: u64) -> bool {
+fn is_sane(limit: Price, last: Price, ppm: u32) -> bool {
     let (limit, last) = (u64::from(limit.paise()), u64::from(last.paise()));
-    limit.abs_diff(last).wrapping_mul(MILLION) <= last.saturating_mul(ppm)
+    limit.abs_diff(last).wrapping_mul(MILLION) <= last.wrapping_mul(u64::from(ppm))
 }
 
 /// Check 2: an order that may open a position finds room for one more.
@@ -252,7 +289,7 @@ fn has_funds(ground: &Ground<'_>, value: i64, released: &Released) -> Option<boo
     if !account.bounds.checks_funds {
         return Some(true);
     }
-    let leverage = account.bounds.leverage;
+    let leverage = account.bounds.leverage();
     let delivery = account.position_cost.cnc.checked_add(account.entry_value.cnc)?;
     let intraday = account
         .position_cost
