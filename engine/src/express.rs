@@ -48,10 +48,7 @@ impl Engine {
         let value = plan.limit.notional(Quantity::clamped(i64::from(entry))).paise();
         let horizon = account.pace.after_token(account.rate_horizon, self.time);
         let rests = account.takes_quietly(value, horizon, self.time)
-            && instrument
-                .sides
-                .head_within(&self.nodes, order.side.opposite(), tick)
-                .is_none();
+            && !instrument.sides.reaches(order.side.opposite(), tick);
         if !rests {
             return None;
         }
@@ -106,9 +103,7 @@ impl Engine {
             && keeps_exits(order, ground.position)
             && (order.cum == 0 || change.total_fits(ground.instrument))
             && sides.can_rest(order.side, tick)
-            && sides
-                .head_within(&self.nodes, order.side.opposite(), tick)
-                .is_none()
+            && !sides.reaches(order.side.opposite(), tick)
             && account.takes_quietly(value.wrapping_sub(held.entry_value), horizon, self.time);
         if !rests {
             return None;
@@ -136,10 +131,10 @@ impl Engine {
             status: OrderStatus::Open,
             kept_priority: false,
         }));
-        instrument.sides.unlink(&mut self.nodes, order.side, slot);
+        let (side, leaves) = (order.side, order.leaves);
         instrument
             .sides
-            .rest(&mut self.nodes, order.side, slot, tick, order.leaves);
+            .relocate(&mut self.nodes, side, slot, tick, leaves);
         let (id, account_id) = (order.instrument, order.account);
         instrument.publish_top(&self.nodes, id, out);
         self.count_message(account_id);

@@ -206,7 +206,7 @@ impl Sides {
 
     /// Takes a resting order to the tail of the level of a tick.
     #[inline(always)]
-    pub(super) fn relocate(&mut self, nodes: &mut Nodes, side: Side, slot: u32, tick: u32, visible: u32) {
+    pub(crate) fn relocate(&mut self, nodes: &mut Nodes, side: Side, slot: u32, tick: u32, visible: u32) {
         let ladder = self.ladder_mut(side);
         let to = ladder.level_at(nodes, ladder.key(tick));
         if let Some(left) = nodes.relocate(slot, to, visible) {
@@ -230,7 +230,7 @@ impl Sides {
 
     /// Whether an incoming order of the *other* side, limited to `tick`, has something to trade with.
     #[inline(always)]
-    pub(super) fn reaches(&self, side: Side, tick: u32) -> bool {
+    pub(crate) fn reaches(&self, side: Side, tick: u32) -> bool {
         // An empty side's best key is worse than every key.
         let ladder = self.ladder(side);
         ladder.best_key <= ladder.key(tick)
