@@ -248,6 +248,9 @@ fn parse_metadata(raw: Raw<'_>) -> Result<Option<Box<str>>, Invalid> {
     if holds_nul(&value) {
         return Err("metadata contains a NUL character".to_owned());
     }
+    if !numbers_are_doubles(&value) {
+        return Err("metadata holds a number that is out of range".to_owned());
+    }
     if depth(&value) > METADATA_DEPTH_MAX {
         return Err(format!(
             "metadata is nested deeper than {METADATA_DEPTH_MAX} levels"
@@ -255,6 +258,33 @@ fn parse_metadata(raw: Raw<'_>) -> Result<Option<Box<str>>, Invalid> {
     }
     value.sort_all_objects();
     Ok(Some(value.to_string().into()))
+}
+
+/// Whether every number is in the range of a double, as other readers have it: PostgreSQL's jsonb refuses 1e200000 and
+/// 1e-20000, and JavaScript reads 1e999 as infinity.
+fn numbers_are_doubles(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => {
+            let text = number.to_string();
+            let zero = !text
+                .split(['e', 'E'])
+                .next()
+                .unwrap_or_default()
+                .contains(|c: char| ('1'..='9').contains(&c));
+            let exponent = text
+                .split(['e', 'E'])
+                .nth(1)
+                .map_or(Some(0), |digits| digits.parse::<i32>().ok());
+            let sound = exponent.is_some_and(|exponent| exponent.unsigned_abs() <= 308);
+            sound
+                && text
+                    .parse::<f64>()
+                    .is_ok_and(|double| double.is_finite() && (zero || double != 0.0))
+        }
+        Value::Array(values) => values.iter().all(numbers_are_doubles),
+        Value::Object(fields) => fields.values().all(numbers_are_doubles),
+        _ => true,
+    }
 }
 
 /// 1 for an object of scalars. Bounded by the parser that made the value.
@@ -424,6 +454,18 @@ mod tests {
             (
                 with(r#""metadata":{"a":["\u0000",{}]}"#),
                 "metadata contains a NUL character",
+            ),
+            (
+                with(r#""metadata":{"a":[1e999]}"#),
+                "metadata holds a number that is out of range",
+            ),
+            (
+                with(r#""metadata":{"a":{"b":-1e-20000}}"#),
+                "metadata holds a number that is out of range",
+            ),
+            (
+                with(r#""metadata":{"a":0e99999999999}"#),
+                "metadata holds a number that is out of range",
             ),
             (
                 with(&nested(METADATA_DEPTH_MAX + 1)),

@@ -255,6 +255,10 @@ fn kept_from(history: History, model: &ReadModel) -> Option<Kept> {
 fn to_ask(asked: &Asked<'_>, page: &Page, model: &ReadModel) -> Result<Option<EarlierQuery>, Answer> {
     let query = asked.query;
     let (from, to) = (query.instant("from", false)?, query.instant("to", true)?);
+    if query.text("symbol").is_some_and(|symbol| symbol.contains('\0')) {
+        // Nothing has such a symbol, and PostgreSQL would not hear of it.
+        return Ok(None);
+    }
     let today = today(model);
     let kept = kept_from(asked.history, model);
     let reaches_back = from.map_or(to.is_some_and(|to| to <= today), |from| from < today);
