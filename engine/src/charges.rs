@@ -141,9 +141,9 @@ impl Engine {
 fn share(turnover: u64, rate: ChargeRate) -> u64 {
     let ppb = u64::from(rate.ppb());
     // Up to a turnover of ₹18 crore at the highest rate, and far beyond at those of practice.
-    if let Some(scaled) = turnover.checked_mul(ppb) {
-        let up = u64::from(scaled.wrapping_rem(WHOLE) >= WHOLE >> 1);
-        return scaled.wrapping_div(WHOLE).wrapping_add(up);
+    let scaled = turnover.checked_mul(ppb);
+    if let Some(rounded) = scaled.and_then(|scaled| scaled.checked_add(WHOLE >> 1)) {
+        return rounded.wrapping_div(WHOLE);
     }
     let scaled = u128::from(turnover).wrapping_mul(u128::from(ppb));
     let rounded = scaled

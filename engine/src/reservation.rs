@@ -100,9 +100,16 @@ impl Engine {
         let position = self.positions.at_mut(position_slot);
         let account = self.accounts.as_mut_slice().at_mut(order.account.get());
         release(order, position, account, entry, exit);
+        self.after_release(slot, exit);
+    }
+
+    /// What follows from [`release`] of an exit part.
+    #[inline(always)]
+    pub(crate) fn after_release(&mut self, slot: u32, exit: u32) {
         if exit > 0 {
+            let order = self.orders.at(slot);
             let used_up = order.exit_leaves == 0 && order.leaves > 0;
-            self.unblock_later(position_slot);
+            self.unblock_later(order.position);
             if used_up {
                 self.relist(slot);
             }

@@ -3,7 +3,7 @@
 use crate::arena::Slots;
 use crate::engine::Engine;
 use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionChanged};
-use crate::ids::{AccountId, TradeId};
+use crate::ids::TradeId;
 use crate::legs::Reach;
 use crate::marking::Marks;
 use crate::position::Positions;
@@ -23,18 +23,20 @@ impl Engine {
         out: &mut EventBuffer,
     ) -> Charges {
         let shares = quantity.shares();
-        let exit = self.orders.at(slot).exit_leaves.min(shares);
-        self.release(slot, shares.wrapping_sub(exit), exit);
         let order = self.orders.at_mut(slot);
+        let position = self.positions.at_mut(order.position);
+        let account = self.accounts.as_mut_slice().at_mut(order.account.get());
+        let exit = order.exit_leaves.min(shares);
+        reservation::release(order, position, account, shares.wrapping_sub(exit), exit);
         order.cum = order.cum.wrapping_add(shares);
         order.cum_notional = order.cum_notional.saturating_add(price.notional(quantity));
+        self.digests.orders.note_one(order, slot);
         if order.venue {
-            self.rehash_order(slot);
+            self.after_release(slot, exit);
             return Charges::default();
         }
-        let (account, position, side) = (order.account, order.position, order.side);
-        self.count_execution(account, position, side);
-        let order = self.orders.at_mut(slot);
+        account.fills_today = account.fills_today.saturating_add(1);
+        let is_counted = account.bounds.counts_executions | account.strategy_limited;
         let charges = self.tariff.charge(order, price.notional(quantity));
         out.push(Event::Fill(Fill {
             trade,
@@ -55,20 +57,21 @@ impl Engine {
                 OrderStatus::Open
             },
         }));
-        self.rehash_order(slot);
+        self.after_release(slot, exit);
+        if is_counted {
+            self.count_execution(slot);
+        }
         charges
     }
 
-    /// Counts a fill of the day, and of its strategy's minute where that is limited.
-    #[inline]
-    fn count_execution(&mut self, id: AccountId, position: u32, side: Side) {
-        let account = self.account_mut(id);
-        account.fills_today = account.fills_today.saturating_add(1);
-        if account.bounds.counts_executions | account.strategy_limited {
-            let (now, strategy) = (self.time, self.positions.at(position).strategy);
-            if let Some(limit) = self.limits_for(id, strategy).repeated_executions_max {
-                self.account_mut(id).note_execution(strategy, side, limit, now);
-            }
+    /// Counts a fill of its strategy's minute, where that is limited.
+    #[inline(never)]
+    fn count_execution(&mut self, slot: u32) {
+        let order = self.orders.at(slot);
+        let (id, side, now) = (order.account, order.side, self.time);
+        let strategy = self.positions.at(order.position).strategy;
+        if let Some(limit) = self.limits_for(id, strategy).repeated_executions_max {
+            self.account_mut(id).note_execution(strategy, side, limit, now);
         }
     }
 
@@ -237,6 +240,7 @@ impl Engine {
     }
 
     /// Brings the account's sums up to date after a position changed, marking it at the print.
+    #[inline(always)]
     fn carry(&mut self, slot: u32, before: Carried, price: Price, realised: Money, charges: Money) {
         self.positions.at_mut(slot).mark = Some(price);
         let after = self.carried(slot);
@@ -255,6 +259,7 @@ impl Engine {
         self.review_later(account_id);
     }
 
+    #[inline(always)]
     fn emit_position(&mut self, slot: u32, change: PositionChange, out: &mut EventBuffer) {
         let position = self.positions.at_mut(slot);
         if position.venue {
