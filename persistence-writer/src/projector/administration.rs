@@ -71,7 +71,7 @@ pub(crate) fn audit_row(
         Value::id(place.ordinal),
         Value::optional(actor, |account| names.account(account)),
         Value::name(action),
-        Value::Json(details.to_string()),
+        Value::Json(details.to_string().into()),
         Value::optional(refusal, |refusal| Value::text(&refusal.to_string())),
         Value::Time(place.time),
     ])
@@ -285,7 +285,7 @@ pub(crate) fn alert_row(alert: &Alert, command: &Command, names: &Names, place: 
         Value::name(alert.kind.severity().as_str()),
         Value::name(alert.kind.as_str()),
         Value::text(&alert.message(Symbol::cut(symbol), said).to_string()),
-        Value::Json(details.to_string()),
+        Value::Json(details.to_string().into()),
         Value::Time(place.time),
     ]
 }

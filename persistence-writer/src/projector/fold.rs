@@ -555,7 +555,7 @@ impl Fold {
             Value::id(strategy.get()),
             name,
             Value::name(kind),
-            Value::Json("{}".to_owned()),
+            Value::Json("{}".into()),
             Value::name("ACTIVE"),
             Value::name("PAPER"),
             Value::id(totals.trades),

@@ -194,13 +194,17 @@ impl KillEvent {
             Value::money(self.pnl),
             Value::id(self.open_positions),
             Value::id(closed),
-            Value::Json(format!("[{}]", closes.join(","))),
+            Value::Json(format!("[{}]", closes.join(",")).into()),
             Value::Time(self.triggered),
             Value::optional(self.completed, Value::Time),
             deactivated_at,
             deactivated_by,
             Value::name(status),
-            Value::Json(json!({"state": self.state.as_str(), "strategy_id": strategy}).to_string()),
+            Value::Json(
+                json!({"state": self.state.as_str(), "strategy_id": strategy})
+                    .to_string()
+                    .into(),
+            ),
             Value::id(seq),
         ]
     }

@@ -69,7 +69,9 @@ pub(crate) fn order_row(order: &Order, names: &Names, seq: u64) -> Row {
 /// What the client gave; of the engine's own exits why they were placed, as `GET /orders/<id>` says it.
 fn metadata(order: &Order) -> Value {
     let Some(cause) = order.cause else {
-        return Value::optional(order.metadata.as_deref(), |json| Value::Json(without_nul(json)));
+        return Value::optional(order.metadata.as_deref(), |json| {
+            Value::Json(without_nul(json).into())
+        });
     };
     let price = |price: Price| Number::from_string_unchecked(price.to_string());
     let reached = order.reached;
@@ -80,7 +82,7 @@ fn metadata(order: &Order) -> Value {
         "print_price": reached.map(|reached| price(reached.print_price)),
         "trade_id": reached.and_then(|reached| reached.trade).map(|trade| trade.get()),
     }});
-    Value::Json(cause.to_string())
+    Value::Json(cause.to_string().into())
 }
 
 /// One side of a trade. Both sides of a trade are rows: the buy is `2 × trade`, the sale one more.
@@ -151,26 +153,27 @@ fn reward_to_risk(order: &Order) -> Value {
     })
 }
 
+/// [`validation_result`] of an order that passed: most are, so it is not made for each.
+const PASSED: &str = r#"{"is_valid":true,"reason":"","failed_check":""}"#;
+
 /// In the shape of the answer to `POST /validate-order`.
 fn validation_result(order: &Order) -> Value {
-    let result = match order.rejection.as_deref() {
-        None => json!({"is_valid": true, "reason": "", "failed_check": ""}),
-        Some(rejection) => {
-            let [limit, observed, headroom] = numbers(rejection);
-            let checks: Vec<_> = order.checks.iter().map(check_line).collect();
-            json!({
-                "is_valid": false,
-                "reason": rejection.to_string(),
-                "failed_check": rejection.code.check(),
-                "code": rejection.code.code(),
-                "limit": limit,
-                "observed": observed,
-                "headroom": headroom,
-                "checks": checks,
-            })
-        }
+    let Some(rejection) = order.rejection.as_deref() else {
+        return Value::Json(PASSED.into());
     };
-    Value::Json(result.to_string())
+    let [limit, observed, headroom] = numbers(rejection);
+    let checks: Vec<_> = order.checks.iter().map(check_line).collect();
+    let result = json!({
+        "is_valid": false,
+        "reason": rejection.to_string(),
+        "failed_check": rejection.code.check(),
+        "code": rejection.code.code(),
+        "limit": limit,
+        "observed": observed,
+        "headroom": headroom,
+        "checks": checks,
+    });
+    Value::Json(result.to_string().into())
 }
 
 fn check_line(check: ExplainedCheck) -> serde_json::Value {
@@ -235,6 +238,12 @@ mod tests {
         ] {
             assert_eq!(without_nul(json), expected);
         }
+    }
+
+    #[test]
+    fn what_passed_has_the_fields_of_what_did_not() {
+        let passed = json!({"is_valid": true, "reason": "", "failed_check": ""});
+        assert_eq!(PASSED, passed.to_string());
     }
 
     #[test]

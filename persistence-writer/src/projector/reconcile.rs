@@ -495,7 +495,11 @@ impl Difference {
             Value::optional(self.engine_price, Value::money),
             Value::optional(self.other_price, Value::money),
             Value::Time(now),
-            Value::Json(json!({"side": self.side, "message": self.message}).to_string()),
+            Value::Json(
+                json!({"side": self.side, "message": self.message})
+                    .to_string()
+                    .into(),
+            ),
             Value::id(seq),
         ]
     }

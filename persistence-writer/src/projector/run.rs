@@ -165,6 +165,8 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
         if self.halted {
             return Ok(Step::Idle);
         }
+        // All of a step: looking at the tables and freeing what was written take the core as well.
+        let _work = self.store.writes_itself().then(|| self.core.work());
         let stepped = match &mut self.following {
             Some(following) if self.claimed && following.fold.seq() < following.from => {
                 following.fold_slice(following.from, usize::MAX)?;
@@ -331,10 +333,7 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
 
     fn write(&mut self, batch: Arc<Batch>) -> Result<Result<Step, StoreError>, JournalError> {
         self.source.status.stands_at(batch.after, Some(batch.first_time));
-        let work = self.store.writes_itself().then(|| self.core.work());
-        let written = self.store.write(&batch, &self.held);
-        drop(work);
-        let written = match written {
+        let written = match self.store.write(&batch, &self.held) {
             Ok(written) => written,
             Err(error) => {
                 self.unwritten = Some(batch);
@@ -351,6 +350,10 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
         self.source
             .status
             .stands_at(batch.to, (lag > 0).then_some(batch.first_time));
+        if let Some(batch) = Arc::into_inner(batch) {
+            let _work = self.core.work();
+            batch.free();
+        }
         if written.dead_letters > 0 {
             warn!(
                 rows = written.dead_letters,
@@ -473,6 +476,7 @@ impl<S: Storage, T: TableStore> Projector<S, T> {
     }
 
     fn reconcile(&mut self, capture: Capture) -> Result<Result<Report, String>, JournalError> {
+        let _work = self.store.writes_itself().then(|| self.core.work());
         let behind = "the tables are not up to date, so there is nothing to compare";
         let near = self.is_near_the_end();
         let Some(following) = self.following.as_mut().filter(|_| near) else {

@@ -108,7 +108,8 @@ impl TableStore for SqliteStore {
         let sql = "SELECT EXISTS (SELECT 1 FROM pinion_watermark WHERE id = 1 AND seq = ?1 AND epoch = ?2)";
         let stands: bool = self
             .connection()?
-            .query_row(sql, (signed(seq), signed(epoch)), |row| row.get(0))?;
+            .prepare_cached(sql)?
+            .query_row((signed(seq), signed(epoch)), |row| row.get(0))?;
         if stands { Ok(()) } else { Err(StoreError::Moved) }
     }
 

@@ -45,7 +45,7 @@ impl Kind {
             Value::Hundredths(hundredths) => Money::from_paise(*hundredths).to_string(),
             Value::Time(time) => time_text(*time),
             Value::Date(day) => date_text(*day),
-            Value::Json(json) => json.clone(),
+            Value::Json(json) => json.clone().into_owned(),
             Value::Ids(ids) => serde_json::json!(ids).to_string(),
             Value::Texts(texts) => serde_json::json!(texts).to_string(),
         })
@@ -65,7 +65,7 @@ pub enum Value {
     /// Days since 1970-01-01.
     Date(u32),
     /// JSON text.
-    Json(String),
+    Json(Cow<'static, str>),
     Ids(Vec<i64>),
     Texts(Vec<Cow<'static, str>>),
 }
