@@ -59,9 +59,10 @@ pub const SPACE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// cancels, exits and kills may still use while new orders are refused.
 pub const RESERVE_SEGMENTS: u64 = 4;
 
-/// Bytes read at a time by a walk over the whole journal, and by a tailer (which reads again at every new position).
+/// Bytes read at a time by a walk over the whole journal, and by a tailer: that one reads again at every new position, some
+/// thousand times a second, mostly for a few records.
 pub const WALK_CHUNK_BYTES: usize = 1024 * 1024;
-pub const TAIL_CHUNK_BYTES: usize = 64 * 1024;
+pub const TAIL_CHUNK_BYTES: usize = 16 * 1024;
 
 /// Bytes of a segment in one frame of its archive: what a reader unpacks at a time, and enough for a good ratio.
 pub const ARCHIVE_CHUNK_BYTES: usize = 1024 * 1024;
@@ -75,6 +76,9 @@ pub const ARCHIVE_LEVEL: i32 = 3;
 /// Commands that the replica folds under one write lock of the read model: bounds how long a reader waits (about
 /// 50 µs).
 pub const REPLICA_SLICE: usize = 256;
+
+/// Commands from which a fold of the replica counts as work on the engine's core: about 50 µs.
+pub const REPLICA_WORK: usize = 32;
 
 /// Least time between two folds of the replica: what the journal takes meanwhile is one slice. A read that follows an
 /// answer may wait for it.

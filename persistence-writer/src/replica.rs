@@ -12,7 +12,7 @@ use read_model::{Divergence, SharedReadModel};
 use scheduling::SharedCore;
 
 use crate::journal::{JournalError, Position, Storage, Tailer};
-use crate::limits::{REPLICA_PACE, REPLICA_SLICE, REPLICA_WAIT};
+use crate::limits::{REPLICA_PACE, REPLICA_SLICE, REPLICA_WAIT, REPLICA_WORK};
 use crate::progress::Progress;
 use crate::snapshot::Place;
 pub use snapshots::Consumed;
@@ -97,12 +97,14 @@ impl<S: Storage> Replica<S> {
             return Ok(false);
         }
         let slice = &self.slice;
+        let work = (slice.len() >= REPLICA_WORK).then(|| self.core.work());
         self.model
             .advance(|model| slice.iter().for_each(|command| model.apply(command)));
         let checked = slice
             .iter()
             .any(|command| matches!(command.command, Command::HashCheck(_)));
         self.slice.clear();
+        drop(work);
         if checked {
             self.audit();
         }
