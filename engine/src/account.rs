@@ -326,13 +326,11 @@ impl Account {
         held.is_some_and(|held| i128::from(held) <= self.margin_room) & (self.balance.paise() >= 0)
     }
 
-    /// Whether the monitor has nothing to say of a message that adds `value` of intraday entries and leaves the order rate's
-    /// horizon at `horizon`. `false` may mean either.
+    /// Whether the monitor has nothing to say of one more message, which leaves the order rate's horizon at `horizon`, but for
+    /// the margin (see [`Account::has_ample_room_for`]). `false` may mean either.
     #[inline(always)]
-    pub(crate) fn takes_quietly(&self, value: i64, horizon: Timestamp, now: Timestamp) -> bool {
-        !(self.bounds.counts_messages | self.rate_alerted)
-            & self.pace.is_quiet(horizon, now)
-            & self.has_ample_room_for(value)
+    pub(crate) fn is_calm(&self, horizon: Timestamp, now: Timestamp) -> bool {
+        !(self.bounds.counts_messages | self.rate_alerted) & self.pace.is_quiet(horizon, now)
     }
 
     /// Margin × leverage × 100 of what is held and of `more` intraday entries; `None` on numbers out of the ordinary.

@@ -151,6 +151,7 @@ impl Engine {
     #[inline(always)]
     pub(crate) fn assess_usual(&self, order: &NewOrder, now: Timestamp) -> Option<(Plan, Option<u32>)> {
         let ask = Ask::of(order)?;
+        self.instrument_of(order.instrument).last_price?;
         let position = self.key_of(order);
         let ground = self.ground(order.account, order.instrument, position, now)?;
         let plan = risk::usual::plan(&ask, &ground, &Released::default())?;

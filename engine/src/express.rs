@@ -42,13 +42,16 @@ impl Engine {
         if !matches!(order.time_in_force, TimeInForce::Day) | !order.client_order_id.is_empty() {
             return None;
         }
+        let horizon = account.pace.after_token(account.rate_horizon, self.time);
+        if !account.is_calm(horizon, self.time) {
+            return None;
+        }
         let (plan, position) = self.assess_usual(order, self.time)?;
         let (position, tick) = (position?, plan.tick?);
         let entry = order.quantity.shares().wrapping_sub(plan.exit_quantity);
         let value = plan.limit.notional(Quantity::clamped(i64::from(entry))).paise();
-        let horizon = account.pace.after_token(account.rate_horizon, self.time);
-        let rests = account.takes_quietly(value, horizon, self.time)
-            && !instrument.sides.reaches(order.side.opposite(), tick);
+        let rests =
+            account.has_ample_room_for(value) && !instrument.sides.reaches(order.side.opposite(), tick);
         if !rests {
             return None;
         }
@@ -74,13 +77,15 @@ impl Engine {
         let slot = self.orders.find_open(id)?;
         let order = self.orders.at(slot);
         let ask = Ask::after(order, OrderType::Limit(limit), order.leaves)?;
+        let horizon = account.pace.after_token(account.rate_horizon, self.time);
         let is_usual = (order.account == modify.actor.account)
             & is_usual(order)
             & (order.limit != limit)
             & (order.modifications < account.bounds.modifications)
             & modify
                 .quantity
-                .is_none_or(|total| total.shares() == order.quantity);
+                .is_none_or(|total| total.shares() == order.quantity)
+            & account.is_calm(horizon, self.time);
         if !is_usual {
             return None;
         }
@@ -98,13 +103,12 @@ impl Engine {
             .notional(Quantity::clamped(i64::from(order.entry_leaves())))
             .paise();
         let sides = &ground.instrument.sides;
-        let horizon = account.pace.after_token(account.rate_horizon, self.time);
         let rests = (plan.exit_quantity == order.exit_leaves)
             && keeps_exits(order, ground.position)
             && (order.cum == 0 || change.total_fits(ground.instrument))
             && sides.can_rest(order.side, tick)
             && !sides.reaches(order.side.opposite(), tick)
-            && account.takes_quietly(value.wrapping_sub(held.entry_value), horizon, self.time);
+            && account.has_ample_room_for(value.wrapping_sub(held.entry_value));
         if !rests {
             return None;
         }
@@ -158,7 +162,8 @@ impl Engine {
         let position = self.positions.at(order.position);
         if !is_usual
             || !keeps_exits(order, Some(position))
-            || !account.takes_quietly(0, account.rate_horizon, self.time)
+            || !account.is_calm(account.rate_horizon, self.time)
+            || !account.has_ample_room_for(0)
         {
             return None;
         }
