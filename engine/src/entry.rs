@@ -388,7 +388,22 @@ impl Engine {
         }
     }
 
-    fn remember(&mut self, order: &NewOrder, id: OrderId, status: OrderStatus, rejection: Option<Rejection>) {
+    /// Whether its `client_order_id` has been used.
+    #[inline(never)]
+    pub(crate) fn is_repeat(&self, order: &NewOrder) -> bool {
+        self.client_order_ids
+            .find(order.account, &order.client_order_id)
+            .is_some()
+    }
+
+    #[inline(never)]
+    pub(crate) fn remember(
+        &mut self,
+        order: &NewOrder,
+        id: OrderId,
+        status: OrderStatus,
+        rejection: Option<Rejection>,
+    ) {
         if !order.client_order_id.is_empty() {
             let payload = payload_digest(order);
             let outcome = Remembered {

@@ -39,7 +39,7 @@ impl Engine {
     fn rest_express(&mut self, order: &NewOrder, out: &mut EventBuffer) -> Option<()> {
         let account = self.accounts.get(index(order.account.get()))?;
         let instrument = self.instruments.get(index(order.instrument.get()))?;
-        if !matches!(order.time_in_force, TimeInForce::Day) | !order.client_order_id.is_empty() {
+        if !matches!(order.time_in_force, TimeInForce::Day) {
             return None;
         }
         let horizon = account.pace.after_token(account.rate_horizon, self.time);
@@ -50,13 +50,20 @@ impl Engine {
         let (position, tick) = (position?, plan.tick?);
         let entry = order.quantity.shares().wrapping_sub(plan.exit_quantity);
         let value = plan.limit.notional(Quantity::clamped(i64::from(entry))).paise();
-        let rests =
-            account.has_ample_room_for(value) && !instrument.sides.reaches(order.side.opposite(), tick);
+        let names_itself = !order.client_order_id.is_empty();
+        let rests = account.has_ample_room_for(value)
+            && !instrument.sides.reaches(order.side.opposite(), tick)
+            && !(names_itself && self.is_repeat(order));
         if !rests {
             return None;
         }
         let slot = self.accept_at(position, order, plan, out);
-        self.orders.at_mut(slot).resting = true;
+        let accepted = self.orders.at_mut(slot);
+        accepted.resting = true;
+        if names_itself {
+            let id = accepted.id;
+            self.remember(order, id, OrderStatus::Open, None);
+        }
         let visible = order.quantity.shares();
         let instrument = self.instruments.as_mut_slice().at_mut(order.instrument.get());
         instrument
@@ -394,6 +401,11 @@ mod tests {
     fn whatever_else_there_is_does_not() {
         let mut twins = Twins::new();
         let plain = || new_order(1, Side::Buy, 9_800, 5);
+        let named = NewOrder {
+            client_order_id: Text::cut("a"),
+            ..plain()
+        };
+        assert!(twins.decide(Command::NewOrder(named)), "the first with its id");
         let others = [
             ("it trades", new_order(1, Side::Buy, 10_100, 1)),
             (
@@ -446,7 +458,7 @@ mod tests {
             ),
             ("far beyond the last price", new_order(0, Side::Sell, 9_600, 5)),
             (
-                "an id",
+                "an id once more",
                 NewOrder {
                     client_order_id: Text::cut("a"),
                     ..plain()
