@@ -99,6 +99,16 @@ impl Engine {
             ensure(account.marks == expected.marks, "an account's marks drifted")?;
             ensure(account.held == expected.shares, "an account miscounts its shares")?;
             self.audit_band(account)?;
+            let id = AccountId::new(slot_of(slot));
+            ensure(
+                match account.spread {
+                    Spread::One(instrument) if account.newest_key != NIL => {
+                        account.newest_key == self.positions.first_alike(id, instrument)
+                    }
+                    _ => true,
+                },
+                "the newest key that an account remembers is another",
+            )?;
             ensure(
                 !account.banded || self.worst_of_legs(account).is_some(),
                 "a banded account could cross a limit in its bands",
@@ -114,8 +124,6 @@ impl Engine {
         )
     }
 
-    /// Trees are sound; each trigger belongs to one pending order or one condition, waits at its price and has not been
-    /// reached; the prices that prints are compared with are the nearest. Returns the number of pending orders.
     /// Every price level of a pool is one of a book's or a free one.
     fn audit_levels(&self) -> Result<(), &'static str> {
         let [low, high] = &self.band_nodes;
@@ -135,6 +143,8 @@ impl Engine {
         )
     }
 
+    /// Trees are sound; each trigger belongs to one pending order or one condition, waits at its price and has not been
+    /// reached; the prices that prints are compared with are the nearest. Returns the number of pending orders.
     fn audit_triggers(&self) -> Result<u32, &'static str> {
         ensure(
             !self.triggers.has_fired() && self.printed.is_empty() && self.arming.is_empty(),

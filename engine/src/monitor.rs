@@ -27,7 +27,7 @@ const MILLION: i128 = 1_000_000;
 /// Whether `amount` is above `percent` of `ratio` of `basis`, exactly.
 #[inline]
 pub(crate) fn exceeds(amount: Money, basis: Money, ratio: Ratio, percent: i64) -> bool {
-    // Amounts up to some ₹1,000 crore need no wider numbers.
+    // Amounts up to ₹184 crore need no wider numbers.
     let narrow = || {
         let share = i64::from(ratio.ppm()).checked_mul(percent)?;
         let threshold = basis.paise().checked_mul(share.checked_div(2)?)?;

@@ -71,6 +71,7 @@ impl Ask {
 /// What the account of an order has to do with it.
 #[derive(Clone, Copy)]
 pub(crate) struct Ground<'a> {
+    /// Where the account's profit is worked out, should it be needed.
     pub(crate) engine: &'a Engine,
     pub(crate) account: &'a Account,
     pub(crate) instrument: &'a Instrument,
@@ -150,9 +151,7 @@ impl Bounds {
             self_trade: limits.self_trade,
         }
     }
-}
 
-impl Bounds {
     #[inline(always)]
     pub(crate) fn leverage(&self) -> i64 {
         i64::from(self.leverage)
@@ -187,7 +186,7 @@ fn loss_limit(ppm: u32) -> Option<Ratio> {
 }
 
 /// The plan of an order that passes every check without a warning; `None` where that takes a closer look. The caller
-/// has seen that the states of engine, account and strategy are normal and that no calendar is followed.
+/// has seen that the states of engine, account and strategy are normal and that the market takes intraday entries.
 #[inline(always)]
 pub(crate) fn plan(ask: &Ask, ground: &Ground<'_>, released: &Released) -> Option<Plan> {
     let (account, instrument) = (ground.account, ground.instrument);
@@ -313,7 +312,7 @@ fn has_not_lost(ground: &Ground<'_>) -> Option<bool> {
         .counted_pnl(ground.engine.least_unrealised(account))
         .paise();
     let balance = account.balance.paise();
-    if (limit == u32::MAX) | ((pnl >= 0) & (balance >= 0)) {
+    if (limit == NO_LOSS_LIMIT) | ((pnl >= 0) & (balance >= 0)) {
         return Some(true);
     }
     let allowed = balance.checked_mul(i64::from(limit))?;
