@@ -13,10 +13,10 @@ use std::hint::black_box;
 
 use engine::book::{Book, BookSettings};
 use engine::{
-    AccountDefinition, AccountId, Actor, CancelOrder, Capacity, ClientOrderId, ClosePosition, Command, Edit,
-    EditConditions, Engine, EventBuffer, InstrumentDefinition, InstrumentId, MarketPrice, ModifyOrder, Money,
-    NewOrder, OrderId, OrderRef, OrderType, PositionId, Price, Product, Quantity, Ratio, RiskLimits, Seq,
-    Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp, Trailing, Work,
+    AccountDefinition, AccountId, Actor, CancelOrder, Capacity, ClosePosition, Command, Edit, EditConditions,
+    Engine, EventBuffer, InstrumentDefinition, InstrumentId, MarketPrice, ModifyOrder, Money, NewOrder,
+    OrderId, OrderRef, OrderType, PositionId, Price, Quantity, Ratio, RiskLimits, Seq, Sequenced, Side,
+    StrategyId, Symbol, Text, TimeInForce, Timestamp, Trailing, Work,
 };
 
 /// Operations that are counted, and orders that rest before.
@@ -180,22 +180,10 @@ fn aggressive(n: u32) -> (Side, Price) {
 
 /// The `n`th order, a limit order.
 fn request(n: u32, side: Side, limit: Price, time_in_force: TimeInForce, quantity: u32) -> NewOrder {
+    let (account, instrument) = (AccountId::new(n % MAKERS), InstrumentId::new(0));
     NewOrder {
-        account: AccountId::new(n % MAKERS),
-        strategy: StrategyId::new(1),
-        instrument: InstrumentId::new(0),
-        side,
-        product: Product::Mis,
-        order_type: OrderType::Limit(limit),
         time_in_force,
-        quantity: shares(quantity),
-        post_only: false,
-        disclosed: None,
-        minimum: None,
-        stop_loss: None,
-        take_profit: None,
-        client_order_id: ClientOrderId::EMPTY,
-        metadata: None,
+        ..NewOrder::plain(account, instrument, side, limit, shares(quantity))
     }
 }
 

@@ -141,6 +141,35 @@ pub struct NewOrder {
     pub metadata: Option<Box<str>>,
 }
 
+impl NewOrder {
+    /// An intraday limit order for the day with nothing else to it, under strategy 1.
+    pub const fn plain(
+        account: AccountId,
+        instrument: InstrumentId,
+        side: Side,
+        limit: Price,
+        quantity: Quantity,
+    ) -> NewOrder {
+        NewOrder {
+            account,
+            strategy: StrategyId::new(1),
+            instrument,
+            side,
+            product: Product::Mis,
+            order_type: OrderType::Limit(limit),
+            time_in_force: TimeInForce::Day,
+            quantity,
+            post_only: false,
+            disclosed: None,
+            minimum: None,
+            stop_loss: None,
+            take_profit: None,
+            client_order_id: ClientOrderId::EMPTY,
+            metadata: None,
+        }
+    }
+}
+
 /// An order named by its id or by its sender's id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OrderRef {

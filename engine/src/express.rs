@@ -229,7 +229,7 @@ mod tests {
     use crate::ids::{InstrumentId, OrderId, Seq, StrategyId};
     use crate::risk_limits::RiskLimits;
     use crate::terms::{Product, Side};
-    use crate::text::{ClientOrderId, Text};
+    use crate::text::Text;
     use crate::units::{Money, Price, Ratio, Timestamp};
 
     fn price(paise: u32) -> Price {
@@ -322,23 +322,8 @@ mod tests {
     }
 
     fn new_order(account: u32, side: Side, at: u32, quantity: u32) -> NewOrder {
-        NewOrder {
-            account: AccountId::new(account),
-            strategy: StrategyId::new(1),
-            instrument: InstrumentId::new(0),
-            side,
-            product: Product::Mis,
-            order_type: OrderType::Limit(price(at)),
-            time_in_force: TimeInForce::Day,
-            quantity: shares(quantity),
-            post_only: false,
-            disclosed: None,
-            minimum: None,
-            stop_loss: None,
-            take_profit: None,
-            client_order_id: ClientOrderId::EMPTY,
-            metadata: None,
-        }
+        let (account, instrument) = (AccountId::new(account), InstrumentId::new(0));
+        NewOrder::plain(account, instrument, side, price(at), shares(quantity))
     }
 
     fn by(account: u32) -> Actor {

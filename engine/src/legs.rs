@@ -477,10 +477,9 @@ mod tests {
     };
     use crate::engine::{Capacity, Work};
     use crate::event::EventBuffer;
-    use crate::ids::{Seq, StrategyId};
+    use crate::ids::Seq;
     use crate::risk_limits::RiskLimits;
-    use crate::terms::{OrderType, Product, TimeInForce};
-    use crate::text::{ClientOrderId, Symbol, Text};
+    use crate::text::{Symbol, Text};
     use crate::units::{Quantity, Ratio, Timestamp};
 
     const HOLDERS: u32 = 200;
@@ -560,23 +559,13 @@ mod tests {
         }
 
         fn order(&mut self, account: u32, instrument: u32, side: Side) {
-            self.apply(Command::NewOrder(NewOrder {
-                account: AccountId::new(account),
-                strategy: StrategyId::new(1),
-                instrument: InstrumentId::new(instrument),
+            self.apply(Command::NewOrder(NewOrder::plain(
+                AccountId::new(account),
+                InstrumentId::new(instrument),
                 side,
-                product: Product::Mis,
-                order_type: OrderType::Limit(Price::from_paise(100_000).unwrap()),
-                time_in_force: TimeInForce::Day,
-                quantity: Quantity::clamped(100),
-                post_only: false,
-                disclosed: None,
-                minimum: None,
-                stop_loss: None,
-                take_profit: None,
-                client_order_id: ClientOrderId::EMPTY,
-                metadata: None,
-            }));
+                Price::from_paise(100_000).unwrap(),
+                Quantity::clamped(100),
+            )));
         }
 
         fn banded(&self) -> usize {

@@ -306,10 +306,10 @@ mod tests {
     use super::*;
     use crate::command::{AccountDefinition, Command, InstrumentDefinition, MarketPrice, Sequenced};
     use crate::engine::{Capacity, Work};
-    use crate::ids::{AccountId, Seq, StrategyId};
+    use crate::ids::{AccountId, Seq};
     use crate::risk_limits::RiskLimits;
-    use crate::terms::{Product, Side, TimeInForce};
-    use crate::text::{ClientOrderId, Symbol, Text};
+    use crate::terms::Side;
+    use crate::text::{Symbol, Text};
     use crate::units::{Money, Ratio, Timestamp};
     use std::boxed::Box;
 
@@ -355,22 +355,10 @@ mod tests {
             bench.print(10_000);
             for index in 0..pending {
                 let trigger = price(i64::from(10_101_u32.saturating_add(index.wrapping_rem(1_000))));
+                let (account, instrument) = (AccountId::new(0), InstrumentId::new(0));
                 bench.apply(Command::NewOrder(NewOrder {
-                    account: AccountId::new(0),
-                    strategy: StrategyId::new(1),
-                    instrument: InstrumentId::new(0),
-                    side: Side::Buy,
-                    product: Product::Mis,
                     order_type: OrderType::StopMarket { trigger },
-                    time_in_force: TimeInForce::Day,
-                    quantity: Quantity::clamped(1),
-                    post_only: false,
-                    disclosed: None,
-                    minimum: None,
-                    stop_loss: None,
-                    take_profit: None,
-                    client_order_id: ClientOrderId::EMPTY,
-                    metadata: None,
+                    ..NewOrder::plain(account, instrument, Side::Buy, trigger, Quantity::clamped(1))
                 }));
             }
             assert_eq!(bench.engine.triggers.len(), pending);

@@ -13,10 +13,10 @@
 
 use engine::limits::EVENTS_PER_CALL;
 use engine::{
-    AccountDefinition, AccountId, AccountName, Actor, CancelAll, CancelOrder, Capacity, ClientOrderId,
-    Command, Engine, Event, EventBuffer, InstrumentDefinition, InstrumentId, KillScope, KillSwitch,
-    MarketPrice, ModifyOrder, Money, NewOrder, OrderId, OrderRef, OrderType, Price, Product, Quantity, Ratio,
-    RiskLimits, Seq, Sequenced, Side, StrategyId, Symbol, Text, TimeInForce, Timestamp, TradingState, Work,
+    AccountDefinition, AccountId, AccountName, Actor, CancelAll, CancelOrder, Capacity, Command, Engine,
+    Event, EventBuffer, InstrumentDefinition, InstrumentId, KillScope, KillSwitch, MarketPrice, ModifyOrder,
+    Money, NewOrder, OrderId, OrderRef, OrderType, Price, Quantity, Ratio, RiskLimits, Seq, Sequenced, Side,
+    Symbol, Text, Timestamp, TradingState, Work,
 };
 
 const ORDERS: u32 = 100_000;
@@ -145,23 +145,13 @@ fn print(paise: u32) -> Command {
 }
 
 fn limit_order(account: AccountId, side: Side, paise: u32, quantity: u32) -> NewOrder {
-    NewOrder {
+    NewOrder::plain(
         account,
-        strategy: StrategyId::new(1),
-        instrument: InstrumentId::new(0),
+        InstrumentId::new(0),
         side,
-        product: Product::Mis,
-        order_type: OrderType::Limit(price(paise)),
-        time_in_force: TimeInForce::Day,
-        quantity: shares(quantity),
-        post_only: false,
-        disclosed: None,
-        minimum: None,
-        stop_loss: None,
-        take_profit: None,
-        client_order_id: ClientOrderId::EMPTY,
-        metadata: None,
-    }
+        price(paise),
+        shares(quantity),
+    )
 }
 
 fn price(paise: u32) -> Price {
