@@ -2,14 +2,15 @@
 //! its own beside the projector's, and none that waits for a database for ever.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use api_sidecar::rest::{self, EarlierPage, EarlierProbe, EarlierQuery, EarlierRow};
 use crossbeam_channel::{Receiver, Sender};
 use persistence_writer::projector::earlier::{self, History, PageQuery};
-use persistence_writer::projector::{PostgresStore, SqliteStore, StoreError, TableStore};
+use persistence_writer::projector::{PostgresStore, SqliteStore, TableStore};
 
-use crate::limits::{EARLIER_ANSWER_TIME, EARLIER_READERS, EARLIER_SCAN_MAX, EARLIER_WAIT};
+use crate::limits::{EARLIER_ANSWER_TIME, EARLIER_PAUSE, EARLIER_READERS, EARLIER_SCAN_MAX, EARLIER_WAIT};
 use crate::tables::Tables;
 
 /// The readers that nobody uses at the moment.
@@ -18,8 +19,9 @@ struct Readers {
     back: Sender<Box<dyn TableStore>>,
 }
 
-/// Answers for `tables`. Nothing is opened before the first question.
-pub fn probe(tables: &Tables) -> EarlierProbe {
+/// Answers for `tables`. Nothing is opened before the first question. Tables that are away, or do not reach today yet,
+/// are asked again for `catch_up`: after a start, and after midnight, they are some milliseconds behind.
+pub fn probe(tables: &Tables, catch_up: Duration) -> EarlierProbe {
     let (back, idle) = crossbeam_channel::bounded(EARLIER_READERS);
     for _ in 0..EARLIER_READERS {
         let store: Box<dyn TableStore> = match tables {
@@ -33,40 +35,41 @@ pub fn probe(tables: &Tables) -> EarlierProbe {
         let _ = back.try_send(store);
     }
     let readers = Readers { idle, back };
-    Arc::new(move |query| readers.ask(query))
+    Arc::new(move |query| readers.ask(query, catch_up))
 }
 
 impl Readers {
-    fn ask(&self, query: &EarlierQuery) -> Result<EarlierPage, String> {
+    fn ask(&self, query: &EarlierQuery, catch_up: Duration) -> Result<EarlierPage, String> {
         let Ok(mut store) = self.idle.recv_timeout(EARLIER_WAIT) else {
             return Err("others are reading it".to_owned());
         };
         let begun = Instant::now();
-        let (query, complete_to) = (&page_query(query), query.complete_to);
-        let page = earlier::page(&mut *store, query).or_else(|_| {
-            store.disconnect();
-            // A connection that was lost since it was last used says so at once.
-            let again = begun.elapsed() < EARLIER_WAIT;
-            let page = again.then(|| earlier::page(&mut *store, query));
-            page.unwrap_or_else(|| Err(StoreError::Unavailable("it does not answer in time".to_owned())))
-        });
-        if page.is_err() {
-            store.disconnect();
+        let mut page = read(&mut *store, query);
+        while page.is_err() && begun.elapsed() < catch_up {
+            thread::sleep(EARLIER_PAUSE);
+            page = read(&mut *store, query);
         }
         let _ = self.back.try_send(store);
-        let page = page.map_err(|error| error.to_string())?;
-        if !page.covers(complete_to) {
-            return Err("it does not hold all of them yet".to_owned());
-        }
-        let rows = page.rows.into_iter().map(|row| EarlierRow {
-            key: row.key,
-            values: row.values.into_iter().collect(),
-        });
-        Ok(EarlierPage {
-            rows: rows.collect(),
-            known_from: page.known_from,
-        })
+        page
     }
+}
+
+fn read(store: &mut dyn TableStore, query: &EarlierQuery) -> Result<EarlierPage, String> {
+    let page = earlier::page(store, &page_query(query)).map_err(|error| {
+        store.disconnect();
+        error.to_string()
+    })?;
+    if !page.covers(query.complete_to) {
+        return Err("it does not hold all of them yet".to_owned());
+    }
+    let rows = page.rows.into_iter().map(|row| EarlierRow {
+        key: row.key,
+        values: row.values.into_iter().collect(),
+    });
+    Ok(EarlierPage {
+        rows: rows.collect(),
+        known_from: page.known_from,
+    })
 }
 
 fn page_query(query: &EarlierQuery) -> PageQuery {

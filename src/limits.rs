@@ -89,6 +89,12 @@ pub const EARLIER_READERS: usize = 2;
 /// How long a read waits for one of them; then 503.
 pub const EARLIER_WAIT: Duration = Duration::from_secs(1);
 
+/// How long a read waits for tables that are away or behind; then 503.
+pub const EARLIER_CATCH_UP: Duration = Duration::from_secs(2);
+
+/// Between two looks at them.
+pub const EARLIER_PAUSE: Duration = Duration::from_millis(20);
+
 /// How long PostgreSQL may take for a page of history before its connection is given up; then 503.
 pub const EARLIER_ANSWER_TIME: Duration = Duration::from_secs(10);
 

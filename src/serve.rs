@@ -33,7 +33,8 @@ use crate::engine_thread::{self, Lanes};
 use crate::genesis::{Genesis, GenesisError, Held};
 use crate::instruments::{self, InstrumentsError};
 use crate::limits::{
-    GATEWAY_RING, JOURNAL_RING, MARKET_RING, OUTBOUND_RING, REST_THREADS, START_TIMEOUT, THREAD_END_TIMEOUT,
+    EARLIER_CATCH_UP, GATEWAY_RING, JOURNAL_RING, MARKET_RING, OUTBOUND_RING, REST_THREADS, START_TIMEOUT,
+    THREAD_END_TIMEOUT,
 };
 use crate::placement::{stay_on, take_short_turns};
 use crate::sequencer::Sequencer;
@@ -210,7 +211,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
 
     // 9. Thread `projector`: the tables follow the journal, at the pace of their database.
     let (reconciler, requests) = Reconciler::new();
-    let earlier = earlier::probe(&tables);
+    let earlier = earlier::probe(&tables, EARLIER_CATCH_UP);
     let stop_projector = Arc::new(AtomicBool::new(false));
     let projector = spawn("projector", &ends, {
         let source = projector::Source {

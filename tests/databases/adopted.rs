@@ -1,6 +1,7 @@
 //! Rows that were there before Pinion, in the API's histories: after its own, newest first, whatever they lack.
 
 use std::path::Path;
+use std::time::Duration;
 
 use engine::AccountId;
 use persistence_writer::projector::{PostgresSettings, SqliteStore};
@@ -94,7 +95,7 @@ fn execute(file: &Path, sql: &str) {
 }
 
 fn check(session: &Session, tables: &Tables) {
-    let reader = Reader::new(Some(earlier::probe(tables)));
+    let reader = Reader::new(Some(earlier::probe(tables, Duration::ZERO)));
     session.commands.iter().for_each(|command| reader.fold(command));
     let old = |history: History, filters: &str, limit: usize| -> Vec<Value> {
         let rows = reader.pages(history, filters, limit);

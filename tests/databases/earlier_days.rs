@@ -1,6 +1,8 @@
 //! Histories over several days, from memory and the tables, against what memory alone showed on each of the days.
 
 use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
 
 use engine::Timestamp;
 use persistence_writer::projector::SqliteStore;
@@ -48,11 +50,16 @@ fn shown_day_by_day(session: &Session) -> Shown {
 }
 
 /// A reader at the end of the session, with tables that hold its first `projected` commands.
-fn reader_with_tables(session: &Session, projected: usize, directory: &tempfile::TempDir) -> Reader {
+fn reader_with_tables(
+    session: &Session,
+    projected: usize,
+    directory: &tempfile::TempDir,
+    catch_up: Duration,
+) -> Reader {
     let file = directory.path().join("pinion.db");
     let journal = Journal::of(1, &session.commands[..projected]);
     journal.project(SqliteStore::new(&file)).unwrap();
-    let reader = Reader::new(Some(earlier::probe(&Tables::Embedded(file))));
+    let reader = Reader::new(Some(earlier::probe(&Tables::Embedded(file), catch_up)));
     session.commands.iter().for_each(|command| reader.fold(command));
     reader
 }
@@ -71,7 +78,7 @@ fn every_day_is_shown_as_it_was() {
         let session = Session::random(seed, 5_000);
         let shown = shown_day_by_day(&session);
         let directory = tempfile::tempdir().unwrap();
-        let reader = reader_with_tables(&session, session.commands.len(), &directory);
+        let reader = reader_with_tables(&session, session.commands.len(), &directory, Duration::ZERO);
         for history in HISTORIES {
             let all: Vec<&Value> = shown[&history].iter().collect();
             assert!(all.len() > 100, "{history:?}: {}", all.len());
@@ -142,7 +149,7 @@ fn every_day_is_shown_as_it_was() {
 fn without_a_beginning_a_history_is_todays() {
     let session = Session::random(63, 3_000);
     let directory = tempfile::tempdir().unwrap();
-    let reader = reader_with_tables(&session, session.commands.len(), &directory);
+    let reader = reader_with_tables(&session, session.commands.len(), &directory, Duration::ZERO);
     let alone = Reader::new(None);
     session.commands.iter().for_each(|command| alone.fold(command));
     for history in HISTORIES {
@@ -150,6 +157,30 @@ fn without_a_beginning_a_history_is_todays() {
         assert!(!expected.is_empty());
         assert_eq!(reader.pages(history, "", 20), expected);
     }
+}
+
+/// After a start, and after midnight, the tables are a little behind.
+#[test]
+fn tables_that_catch_up_are_waited_for() {
+    let session = Session::random(65, 3_000);
+    let directory = tempfile::tempdir().unwrap();
+    let reader = reader_with_tables(&session, 1, &directory, Duration::from_mins(1));
+    let alone = Reader::new(None);
+    session.commands.iter().for_each(|command| alone.fold(command));
+    let path = "/api/oms/trades?to=2026-08-06&account=*";
+    let body = thread::scope(|scope| {
+        let asked = scope.spawn(|| reader.ask(path, ""));
+        // Time for some looks that find too little; the answer is the same without it.
+        thread::sleep(Duration::from_millis(100));
+        let journal = Journal::of(1, &session.commands);
+        let file = directory.path().join("pinion.db");
+        journal.project(SqliteStore::new(&file)).unwrap();
+        let (status, body) = asked.join().unwrap();
+        assert_eq!(status, 200, "{body}");
+        body
+    });
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert!(!body["trades"].as_array().unwrap().is_empty(), "{body}");
 }
 
 /// Rows that may be missing or stale are no answer.
@@ -163,7 +194,7 @@ fn tables_that_do_not_reach_today_do_not_answer() {
         .iter()
         .filter(|command| command.time.trading_day() < today)
         .count();
-    let reader = reader_with_tables(&session, of_earlier_days - 1, &directory);
+    let reader = reader_with_tables(&session, of_earlier_days - 1, &directory, Duration::ZERO);
     for history in HISTORIES {
         let path = format!("{}&account=*&from=2026-01-01&limit=200", history.path());
         let mut path = path.clone();
@@ -185,9 +216,8 @@ fn tables_that_do_not_reach_today_do_not_answer() {
             refusal.1
         );
     }
-    let missing = Reader::new(Some(earlier::probe(&Tables::Embedded(
-        directory.path().join("nowhere.db"),
-    ))));
+    let nowhere = Tables::Embedded(directory.path().join("nowhere.db"));
+    let missing = Reader::new(Some(earlier::probe(&nowhere, Duration::ZERO)));
     session.commands.iter().for_each(|command| missing.fold(command));
     assert_eq!(missing.ask("/api/oms/trades?to=2026-08-05&account=*", "").0, 503);
 }
