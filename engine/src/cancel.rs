@@ -22,24 +22,17 @@ impl Engine {
         Ok(())
     }
 
-    /// The open order that an actor names. An order of another account is as good as unknown, except to an admin.
+    /// The open order that an actor names. An order of another account is as good as unknown, except to an admin, to whom only
+    /// the orders of venue accounts are.
     pub(crate) fn open_order(&self, actor: Actor, order: OrderRef) -> Result<u32, Refusal> {
         let id = match order {
             OrderRef::Id(id) => id,
             OrderRef::Client(id) => self.order_of_client(actor, &id)?,
         };
+        let may_touch = |owner| owner == actor.account || actor.admin && !self.account_of(owner).venue;
         match self.orders.find(id) {
-            Lookup::Open(slot) => {
-                let owner = self.orders.at(slot).account;
-                if actor.admin || owner == actor.account {
-                    Ok(slot)
-                } else {
-                    Err(Refusal::UnknownOrder)
-                }
-            }
-            Lookup::Finished { account, status } if actor.admin || account == actor.account => {
-                Err(Refusal::OrderFinished(status))
-            }
+            Lookup::Open(slot) if may_touch(self.orders.at(slot).account) => Ok(slot),
+            Lookup::Finished { account, status } if may_touch(account) => Err(Refusal::OrderFinished(status)),
             _ => Err(Refusal::UnknownOrder),
         }
     }

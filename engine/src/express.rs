@@ -250,7 +250,7 @@ mod tests {
         /// One instrument at ₹100, two makers, an ask of account 0 at ₹101 and a bid at ₹99: orders 1 and 2; a print between.
         fn new() -> Twins {
             let capacity = Capacity {
-                accounts: 2,
+                accounts: 3,
                 instruments: 1,
                 orders: 16,
                 positions: 16,
@@ -276,15 +276,7 @@ mod tests {
                 },
             )));
             for name in ["one", "two"] {
-                twins.decide(Command::DefineAccount(alloc::boxed::Box::new(
-                    AccountDefinition {
-                        name: Text::cut(name),
-                        opening_balance: Money::from_paise(1_000_000_000),
-                        limits: RiskLimits::maker(),
-                        profile: Text::cut("maker"),
-                        venue: false,
-                    },
-                )));
+                twins.decide(account(name, false));
             }
             twins.decide(order(0, Side::Sell, 10_000, 1));
             twins.decide(order(1, Side::Buy, 10_000, 1));
@@ -315,6 +307,16 @@ mod tests {
             assert_eq!(first.audit(), Ok(()), "{command:?}");
             took
         }
+    }
+
+    fn account(name: &str, venue: bool) -> Command {
+        Command::DefineAccount(alloc::boxed::Box::new(AccountDefinition {
+            name: Text::cut(name),
+            opening_balance: Money::from_paise(1_000_000_000),
+            limits: RiskLimits::maker(),
+            profile: Text::cut("maker"),
+            venue,
+        }))
     }
 
     fn order(account: u32, side: Side, at: u32, quantity: u32) -> Command {
@@ -380,6 +382,35 @@ mod tests {
             };
             assert!(twins.decide(Command::CancelOrder(cancel)), "cancel of {id}");
         }
+    }
+
+    /// By account 2, the venue's own, alone: an admin's guess of its number changes nothing on either way.
+    #[test]
+    fn orders_of_the_venue_are_reached_by_it() {
+        let mut twins = Twins::new();
+        twins.decide(account("sim", true));
+        twins.decide(order(2, Side::Sell, 10_200, 7));
+        let id = OrderId::new(5);
+        let cancel = |actor| {
+            let order = OrderRef::Id(id);
+            Command::CancelOrder(CancelOrder { actor, order })
+        };
+        let modify = |actor| {
+            Command::ModifyOrder(ModifyOrder {
+                actor,
+                ..move_to(2, id.get(), 10_250)
+            })
+        };
+        let admin = Actor { admin: true, ..by(0) };
+        for (actor, reaches) in [(admin, false), (by(0), false), (by(2), true)] {
+            for command in [modify(actor), cancel(actor)] {
+                let before = twins.engines[0].state_hash();
+                assert!(!twins.decide(command.clone()));
+                let changed = twins.engines[0].state_hash() != before;
+                assert_eq!(changed, reaches, "{command:?}");
+            }
+        }
+        assert_eq!(twins.engines[0].orders.find_open(id), None);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The paper market: quotes that move, prints that make a last price, somebody to trade with.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::life_of_an_order::id_of;
 use crate::support::json::assert_fields;
-use crate::support::server::{COUNTER, MARKET, Site};
+use crate::support::server::{COUNTER, MARKET, QUIET, Site};
 use crate::support::wait_for;
 
 #[test]
@@ -87,4 +87,61 @@ fn quotes_are_two_sided_and_survive_a_restart_without_leftovers() {
         server.stop();
         server = site.start(MARKET);
     }
+}
+
+/// The simulator's orders rest on when it does not run: nobody but an administrator could reach them, and does not either.
+#[test]
+fn an_administrator_who_guesses_numbers_reaches_no_order_of_the_market() {
+    // More than the simulator has open: the newest ones are among them.
+    const GUESSES: u64 = 600;
+    let site = Site::new();
+    let server = site.start(MARKET);
+    wait_for("a two-sided book", || {
+        let depth = server.client().get("/api/oms/depth/SBIN?levels=50").expect(200);
+        ["bids", "asks"]
+            .iter()
+            .all(|side| depth[side].as_array().unwrap().len() >= 5)
+            .then_some(())
+    });
+    server.stop();
+    let server = site.start(QUIET);
+    let books = || -> Vec<[Value; 3]> {
+        let mut client = server.client();
+        let rows = client.get("/api/oms/instruments").expect(200);
+        let of_row = |row: &Value| {
+            let path = format!("/api/oms/depth/{}?levels=50", row["symbol"].as_str().unwrap());
+            let depth = client.get(&path).expect(200);
+            ["symbol", "bids", "asks"].map(|field| depth[field].clone())
+        };
+        rows["instruments"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(of_row)
+            .collect()
+    };
+    let before = books();
+    // One instrument may have been between two ladders.
+    assert!(
+        before.iter().any(|[_, bids, _]| bids[0].is_object()),
+        "{before:?}"
+    );
+
+    let mut admin = server.client();
+    // It rests: what it would meet is far above.
+    let far = json!({"symbol": "RELIANCE", "side": "BUY", "quantity": 1, "price": 2300, "stop_loss": 2280});
+    let own = id_of(&admin.post("/api/oms/orders", &far).expect(201));
+    admin.delete(&format!("/api/oms/orders/{own}")).expect(200);
+    for order in own.saturating_sub(GUESSES).max(1)..own {
+        let path = format!("/api/oms/orders/{order}");
+        let unknown = format!("Order {order} not found");
+        assert_eq!(admin.delete(&path).expect_error(404), unknown);
+        assert_eq!(
+            admin.put(&path, &json!({"quantity": 1})).expect_error(404),
+            unknown
+        );
+    }
+    assert_eq!(books(), before);
+    let hash = server.stop_with_hash();
+    assert_eq!(site.replay().state_hash, hash);
 }

@@ -309,16 +309,6 @@ pub(crate) fn encode_reply(
     if let (Action::Place, Some(placed)) = (action, &outcome.placed) {
         return placed_reply(out, placed, durable);
     }
-    // Nobody is told of a venue account's orders, which only an administrator's guess can name.
-    let untold = match action {
-        Action::Cancel { order } if outcome.cancelled.is_none() => Some((OrderAction::Cancel, *order)),
-        Action::Modify { order } if outcome.modified.is_none() => Some((OrderAction::Modify, *order)),
-        _ => None,
-    };
-    if let Some((verb, order)) = untold {
-        tracing::warn!(?action, "an order that nobody is told of was named");
-        return refusal_answer(out, &Refusal::UnknownOrder, verb, order);
-    }
     let mut body = Object::begin(out);
     match success_fields(&mut body, action, outcome, seq) {
         Some(()) => {

@@ -519,17 +519,3 @@ fn nothing_leaves_before_it_is_released() {
     fixture.release(2);
     assert_eq!(second.response(false).json()["order_id"], 2);
 }
-
-/// What a venue account's order comes to is told to nobody, an administrator who guesses its number included.
-#[test]
-fn an_order_that_nobody_is_told_of_is_unknown() {
-    let fixture = Fixture::start(Setup::default());
-    for (method, body) in [("DELETE", ""), ("PUT", r#"{"price":2450.00}"#)] {
-        let answer = fixture.call(method, "/api/oms/orders/7", body);
-        assert_eq!(
-            (answer.status, answer.json()["error"].as_str()),
-            (404, Some("Order 7 not found")),
-            "{method}"
-        );
-    }
-}

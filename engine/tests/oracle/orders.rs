@@ -199,7 +199,8 @@ impl Oracle {
             }
         };
         let owner = self.orders.get(&id)?.request.account;
-        (actor.admin || owner == actor.account).then_some(id)
+        let may_touch = owner == actor.account || actor.admin && !self.account(owner).venue;
+        may_touch.then_some(id)
     }
 
     fn find_open(&self, actor: Actor, order: &OrderRef) -> Result<OrderId, Refusal> {
