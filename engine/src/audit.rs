@@ -376,8 +376,19 @@ impl Engine {
         )?;
         self.audit_conditions(position)?;
         self.audit_leg(position)?;
-        totals.add_position(position, self.reach_of(position));
+        let marks = self.marks_within_account(position);
+        totals.add_position(position, marks, self.reach_of(position));
         Ok(())
+    }
+
+    /// What its account's sums contain of a position.
+    fn marks_within_account(&self, position: &Position) -> Marks {
+        let account = self.account_of(position.account);
+        match (account.spread, account.mark) {
+            (Spread::Several, _) => Marks::of(position),
+            (_, Some(mark)) if position.quantity != 0 && !position.venue => Marks::at(position, mark),
+            _ => Marks::default(),
+        }
     }
 
     /// A leg of an account in several instruments is followed, or waits in a band around its instrument's mark.
@@ -498,11 +509,11 @@ impl Totals {
         self.accounts.as_mut_slice().at_mut(account.get())
     }
 
-    fn add_position(&mut self, position: &Position, reach: Reach) {
+    fn add_position(&mut self, position: &Position, marks: Marks, reach: Reach) {
         let account = self.of(position.account);
         account.held = account.held.saturating_add(position.held());
         if !position.venue {
-            account.marks.exchange(&Marks::default(), &Marks::of(position));
+            account.marks.exchange(&Marks::default(), &marks);
             account.shares.exchange(0, position.quantity);
             account.reach.exchange(&Reach::default(), &reach);
         }

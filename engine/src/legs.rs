@@ -62,6 +62,12 @@ impl Reach {
     }
 }
 
+/// What a leg adds to the sums of its account.
+pub(crate) struct Leg {
+    marks: Marks,
+    reach: Reach,
+}
+
 /// How far to either side of the price the bands of an account's legs may reach, as right shifts of it.
 #[derive(Clone, Copy)]
 struct Widths {
@@ -81,7 +87,7 @@ impl Engine {
             };
         };
         let domain = self.instrument_of(position.instrument).bands.domain();
-        let at = |tick| gain_at(position, domain.price_of(tick));
+        let at = |tick| position.gain_at(domain.price_of(tick));
         let (low, high) = (at(band.low), at(band.high));
         Reach {
             worst: low.min(high),
@@ -125,6 +131,34 @@ impl Engine {
         let account = self.account_mut(account);
         account.marks.exchange(&before.0, &after.0);
         account.reach.exchange(&before.1, &after.1);
+    }
+
+    /// A position of an account of legs as its account's sums contain it; `None` where it is no leg.
+    #[inline(always)]
+    pub(crate) fn leg_of(&self, slot: u32) -> Option<Leg> {
+        let position = self.positions.at(slot);
+        let is_leg = self.account_of(position.account).spread == Spread::Several && !position.venue;
+        is_leg.then(|| self.leg_as_it_is(position))
+    }
+
+    #[cold]
+    fn leg_as_it_is(&self, position: &Position) -> Leg {
+        Leg {
+            marks: Marks::of(position),
+            reach: self.reach_of(position),
+        }
+    }
+
+    /// Brings the sums of its account up to date after a fill of a leg that was `before`.
+    #[cold]
+    pub(crate) fn carry_leg(&mut self, slot: u32, before: &Leg) {
+        let position = self.positions.at(slot);
+        let after = self.leg_as_it_is(position);
+        let account = self.accounts.as_mut_slice().at_mut(position.account.get());
+        account.marks.exchange(&before.marks, &after.marks);
+        if account.banded {
+            account.reach.exchange(&before.reach, &after.reach);
+        }
     }
 
     /// What the legs of an account are worth at the last marks.
@@ -351,7 +385,7 @@ impl Engine {
         let domain = bands.domain();
         let mark = position.mark?;
         let here = domain.tick_of(mark)?;
-        let now = gain_at(position, mark);
+        let now = position.gain_at(mark);
         let end = |shift: u32, up: bool| {
             let width = here.wrapping_add(domain.first_tick()) >> shift;
             // Neighbours get different widths, so that a move of the market does not reach all of them at once.
@@ -367,13 +401,13 @@ impl Engine {
         let gain = WIDTH_SHIFTS.into_iter().find_map(|shift| {
             let tick = end(shift, gains_up)?;
             let price = domain.price_of(tick);
-            let gain = gain_at(position, price).saturating_sub(now);
+            let gain = position.gain_at(price).saturating_sub(now);
             (may(Money::ZERO, gain) && is_quiet(position, account, (price, price))).then_some(tick)
         })?;
         let loss = WIDTH_SHIFTS.into_iter().find_map(|shift| {
             let tick = end(shift, !gains_up)?;
             let price = domain.price_of(tick);
-            let loss = now.saturating_sub(gain_at(position, price));
+            let loss = now.saturating_sub(position.gain_at(price));
             (may(loss, Money::ZERO) && is_quiet(position, account, (price, price))).then_some(tick)
         })?;
         let band = Band {
@@ -396,9 +430,11 @@ impl Engine {
         let account = self.account_mut(id);
         account.spread = Spread::Several;
         account.banded = false;
+        let mark = account.mark;
         let mut slot = self.positions.first_alike(id, instrument);
         while slot != NIL {
             if self.positions.at(slot).quantity != 0 {
+                self.positions.at_mut(slot).mark = mark;
                 self.list_spread(slot);
             }
             slot = self.positions.at(slot).next_alike;
@@ -456,11 +492,6 @@ impl Engine {
             self.positions.at_mut(next).previous_spread = previous;
         }
     }
-}
-
-/// What a position would gain if it were closed at a price.
-fn gain_at(position: &Position, price: Price) -> Money {
-    position.value_at(price).saturating_sub(position.cost)
 }
 
 /// Whether an account crosses no limit at the worst end of a reach and surpasses no peak at the best.

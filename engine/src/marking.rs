@@ -12,6 +12,7 @@ use crate::arena::{NIL, Slots};
 use crate::engine::{Engine, Task};
 use crate::event::{Event, EventBuffer, PositionMarked};
 use crate::ids::{AccountId, InstrumentId, TradeId};
+use crate::instrument::Instrument;
 use crate::position::{Position, Positions};
 use crate::units::{Money, Price};
 
@@ -54,6 +55,17 @@ impl Marks {
         self.unrealised = exchange(self.unrealised, before.unrealised, after.unrealised);
         self.net = exchange(self.net, before.net, after.net);
         self.gross = exchange(self.gross, before.gross, after.gross);
+    }
+
+    /// A position of one instrument, marked at `mark`, went from `before` to `after` shares, and its cost by `cost`.
+    #[inline(always)]
+    pub(crate) fn trade(&mut self, before: i64, after: i64, cost: Money, mark: Price) {
+        let worth = |shares: i64| Money::from_paise(shares.saturating_mul(i64::from(mark.paise())));
+        let net = worth(after.wrapping_sub(before));
+        let gross = worth(after.wrapping_abs().wrapping_sub(before.wrapping_abs()));
+        self.unrealised = self.unrealised.saturating_add(net).saturating_sub(cost);
+        self.net = self.net.saturating_add(net);
+        self.gross = self.gross.saturating_add(gross);
     }
 
     /// The same `held` positions of one instrument at a price that is `by` paise higher.
@@ -193,30 +205,18 @@ impl Engine {
 
     #[inline(never)]
     fn bring_up_to_date(&mut self, id: AccountId, instrument_id: InstrumentId) {
-        let instrument = self.instruments.as_slice().at(instrument_id.get());
-        let (mark, marks) = (instrument.marked_price, instrument.marks);
-        let mut sum = Marks::default();
-        let newest = self.newest_key(id, instrument_id);
-        let mut slot = newest;
-        while slot != NIL {
-            let position = self.positions.at_mut(slot);
-            if position.quantity != 0 {
-                position.mark = mark;
-                let one = Marks::of(position);
-                sum.exchange(&Marks::default(), &one);
-            }
-            slot = position.next_alike;
+        if self.account_of(id).newest_key == NIL {
+            self.account_mut(id).newest_key = self.newest_key(id, instrument_id);
         }
-        let account = self.accounts.as_mut_slice().at_mut(id.get());
-        account.marks = sum;
-        account.mark = mark;
-        account.newest_key = newest;
         let instrument = self.instruments.as_slice().at(instrument_id.get());
-        let best = best_value(account, instrument, &sum);
-        account.marked_at = marks;
+        let account = self.accounts.as_mut_slice().at_mut(id.get());
+        account.marks = marks_at(account, instrument);
+        account.mark = instrument.marked_price;
+        let best = best_value(account, instrument, &account.marks);
+        account.marked_at = instrument.marks;
         if best > account.peak {
             account.peak = best;
-            self.rehash_account(id);
+            self.digests.accounts.note_one(account, id.get());
         }
     }
 
@@ -237,10 +237,7 @@ impl Engine {
         let Spread::One(instrument) = account.spread else {
             return self.marks_of_legs(account);
         };
-        match (account.mark, self.instrument_of(instrument).marked_price) {
-            (Some(then), Some(now)) => account.marks.moved(account.held, paise_between(then, now)),
-            _ => account.marks,
-        }
+        marks_at(account, self.instrument_of(instrument))
     }
 
     /// The least that an account's positions may gain at the last marks: without a walk over its legs.
@@ -391,10 +388,21 @@ impl Engine {
     }
 }
 
+/// What the positions of an account that holds one instrument are worth at its last mark.
+#[inline(always)]
+fn marks_at(account: &Account, instrument: &Instrument) -> Marks {
+    match (account.mark, instrument.marked_price) {
+        (Some(then), Some(now)) => account.marks.moved(account.held, paise_between(then, now)),
+        _ => account.marks,
+    }
+}
+
 /// The best value that an account had at any mark since it was last brought up to date, from what it is worth now.
-#[inline]
-fn best_value(account: &Account, instrument: &crate::instrument::Instrument, now: &Marks) -> Money {
+#[inline(always)]
+fn best_value(account: &Account, instrument: &Instrument, now: &Marks) -> Money {
+    let since = instrument.marks.wrapping_sub(account.marked_at);
     let best = match account.held.net {
+        _ if since == 1 => None,
         0 => None,
         net if net > 0 => instrument.extremes.highest_after(account.marked_at),
         _ => instrument.extremes.lowest_after(account.marked_at),

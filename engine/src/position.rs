@@ -71,7 +71,7 @@ pub(crate) struct Position {
     /// Since it was last flat.
     pub(crate) realised: Money,
     pub(crate) charges: Money,
-    /// The price that its account's sums include it at (see [`crate::marking`]).
+    /// Of a leg, the price that its account's sums contain it at; of others, that of its last fill (see [`crate::marking`]).
     pub(crate) mark: Option<Price>,
     /// The price that its P&L was last published at.
     pub(crate) published: Option<Price>,
@@ -280,6 +280,12 @@ impl Position {
     /// `quantity × mark`; below 2^62 paise by the bounds of [`crate::limits`].
     pub(crate) fn value_at(&self, mark: Price) -> Money {
         Money::from_paise(self.quantity.saturating_mul(i64::from(mark.paise())))
+    }
+
+    /// What it would gain if it were closed at a price.
+    #[inline]
+    pub(crate) fn gain_at(&self, price: Price) -> Money {
+        self.value_at(price).saturating_sub(self.cost)
     }
 
     /// The cost that margin is held for. Delivery sells reduce holdings and hold none.

@@ -1,12 +1,12 @@
 //! Settlement: what a fill does to its order, position and account.
 
+use crate::account::Account;
 use crate::arena::Slots;
 use crate::engine::Engine;
 use crate::event::{Charges, Event, EventBuffer, Fill, PositionChange, PositionChanged};
 use crate::ids::TradeId;
-use crate::legs::Reach;
-use crate::marking::Marks;
-use crate::position::Positions;
+use crate::marking::Spread;
+use crate::position::{Position, Positions};
 use crate::reservation;
 use crate::terms::{OrderStatus, Product, Side, TimeInForce};
 use crate::units::{Money, Price, Quantity};
@@ -103,103 +103,92 @@ impl Engine {
             0
         };
         let opened = shares.wrapping_sub(closed);
+        let part = |shares, charges| Part {
+            side,
+            price,
+            shares,
+            charges,
+        };
         let mut charges = charges.total();
         if closed > 0 {
-            self.reduce(position_slot, side, price, closed, charges, out);
+            self.reduce(position_slot, &part(closed, charges), out);
             charges = Money::ZERO;
         }
         if opened > 0 {
-            self.extend(position_slot, side, price, opened, charges, named, out);
+            self.extend(position_slot, &part(opened, charges), named, out);
         }
         let position = self.positions.at_mut(position_slot);
         let holder = self.accounts.as_mut_slice().at_mut(account.get());
         reservation::restand(position, holder);
         self.digests.positions.note_one(position, position_slot);
         self.digests.accounts.note_one(holder, account.get());
-        self.watch_later(position_slot);
-        let position = self.positions.at(position_slot);
         // Exits of a position that was flipped are of no use to it, however few they are.
         let flipped = closed > 0 && opened > 0;
         if position.exits > position.quantity.wrapping_abs() || flipped && position.exits > 0 {
             self.excess_exits.push(position_slot);
         }
+        if !position.venue {
+            if !core::mem::replace(&mut position.watched, true) {
+                self.watches.add(position_slot);
+            }
+            if !core::mem::replace(&mut holder.under_review, true) {
+                self.reviews.add(account.get());
+            }
+        }
     }
 
-    /// Closes `shares` of a position: their share of the cost is released and the difference to the proceeds realised.
-    fn reduce(
-        &mut self,
-        slot: u32,
-        side: Side,
-        price: Price,
-        shares: u32,
-        charges: Money,
-        out: &mut EventBuffer,
-    ) {
-        let before = self.carried(slot);
+    /// Closes shares of a position: their share of the cost is released and the difference to the proceeds realised.
+    #[inline]
+    fn reduce(&mut self, slot: u32, part: &Part, out: &mut EventBuffer) {
+        let leg = self.leg_of(slot);
         let position = self.positions.at_mut(slot);
-        let released = released_cost(position.cost, i64::from(shares), position.quantity.wrapping_abs());
-        let paid = price
-            .notional(Quantity::clamped(i64::from(shares)))
-            .paise()
-            .wrapping_mul(side.sign());
-        let realised = Money::from_paise(paid.saturating_neg()).saturating_sub(released);
-        position.quantity = position
-            .quantity
-            .wrapping_add(i64::from(shares).wrapping_mul(side.sign()));
+        let account = self.accounts.as_mut_slice().at_mut(position.account.get());
+        let before = Carried::of(position);
+        let open = position.quantity.wrapping_abs();
+        let released = released_cost(position.cost, i64::from(part.shares), open);
+        let realised = part.value().negated().saturating_sub(released);
+        position.quantity = position.quantity.wrapping_add(part.signed_shares());
         position.clip_bought();
         position.cost = position.cost.saturating_sub(released);
         position.realised = position.realised.saturating_add(realised);
-        position.charges = position.charges.saturating_add(charges);
-        let change = if position.quantity == 0 {
-            PositionChange::Closed
-        } else {
-            PositionChange::Changed
-        };
-        self.carry(slot, before, price, realised, charges);
-        if change == PositionChange::Closed {
+        account.realised = account.realised.saturating_add(realised);
+        carry(position, account, &before, part);
+        let closed = position.quantity == 0;
+        if let Some(leg) = leg {
+            self.carry_leg(slot, &leg);
+        }
+        if closed {
             self.unlist_open(slot);
             self.clear_conditions(slot);
             self.positions.at_mut(slot).leaving.clear();
         }
-        self.emit_position(slot, change, out);
+        let change = match closed {
+            true => PositionChange::Closed,
+            false => PositionChange::Changed,
+        };
+        publish(self.positions.at_mut(slot), slot, change, part.price, out);
     }
 
     /// Opens or adds to a position.
-    fn extend(
-        &mut self,
-        slot: u32,
-        side: Side,
-        price: Price,
-        shares: u32,
-        charges: Money,
-        named: Named,
-        out: &mut EventBuffer,
-    ) {
+    #[inline]
+    fn extend(&mut self, slot: u32, part: &Part, named: Named, out: &mut EventBuffer) {
         let day = self.day;
-        let before = self.carried(slot);
+        let opens = self.positions.at(slot).quantity == 0;
+        if opens {
+            self.open(slot);
+        }
+        let leg = self.leg_of(slot);
         let position = self.positions.at_mut(slot);
-        let opens = position.quantity == 0;
-        if opens {
-            position.realised = Money::ZERO;
-            position.charges = Money::ZERO;
-            position.loss_alerted = false;
-            position.stop_missing = false;
+        let account = self.accounts.as_mut_slice().at_mut(position.account.get());
+        let before = Carried::of(position);
+        position.quantity = position.quantity.wrapping_add(part.signed_shares());
+        if position.product == Product::Cnc && part.side == Side::Buy {
+            position.note_bought(part.shares, day);
         }
-        let value = price
-            .notional(Quantity::clamped(i64::from(shares)))
-            .paise()
-            .wrapping_mul(side.sign());
-        position.quantity = position
-            .quantity
-            .wrapping_add(i64::from(shares).wrapping_mul(side.sign()));
-        if position.product == Product::Cnc && side == Side::Buy {
-            position.note_bought(shares, day);
-        }
-        position.cost = position.cost.saturating_add(Money::from_paise(value));
-        position.charges = position.charges.saturating_add(charges);
-        self.carry(slot, before, price, Money::ZERO, charges);
-        if opens {
-            self.list_open(slot);
+        position.cost = position.cost.saturating_add(part.value());
+        carry(position, account, &before, part);
+        if let Some(leg) = leg {
+            self.carry_leg(slot, &leg);
         }
         if (opens || named.first) && !self.positions.at(slot).venue {
             self.name_conditions(slot, named.stop_loss, named.take_profit);
@@ -207,81 +196,27 @@ impl Engine {
         if !opens {
             self.unblock_later(slot);
         }
-        self.emit_position(
-            slot,
-            if opens {
-                PositionChange::Opened
-            } else {
-                PositionChange::Changed
-            },
-            out,
-        );
+        let change = match opens {
+            true => PositionChange::Opened,
+            false => PositionChange::Changed,
+        };
+        let position = self.positions.at_mut(slot);
+        publish(position, slot, change, part.price, out);
         if opens {
             // Its mark is this fill's price.
-            let unrealised = Marks::of(self.positions.at(slot)).unrealised;
+            let unrealised = position.gain_at(part.price);
             self.watch_stop(slot, unrealised, out);
         }
     }
 
-    #[inline(always)]
-    fn carried(&self, slot: u32) -> Carried {
-        let position = self.positions.at(slot);
-        let banded = self.account_of(position.account).banded;
-        Carried {
-            held: position.held(),
-            quantity: position.quantity,
-            marks: Marks::of(position),
-            reach: if banded {
-                self.reach_of(position)
-            } else {
-                Reach::default()
-            },
-        }
-    }
-
-    /// Brings the account's sums up to date after a position changed, marking it at the print.
-    #[inline(always)]
-    fn carry(&mut self, slot: u32, before: Carried, price: Price, realised: Money, charges: Money) {
-        self.positions.at_mut(slot).mark = Some(price);
-        let after = self.carried(slot);
-        let position = self.positions.at(slot);
-        let (account_id, product, venue) = (position.account, position.product, position.venue);
-        let account = self.account_mut(account_id);
-        let held = account.position_cost.of(product);
-        *held = held.saturating_add(after.held).saturating_sub(before.held);
-        if !venue {
-            account.marks.exchange(&before.marks, &after.marks);
-            account.reach.exchange(&before.reach, &after.reach);
-            account.held.exchange(before.quantity, after.quantity);
-        }
-        account.realised = account.realised.saturating_add(realised);
-        account.charges = account.charges.saturating_add(charges);
-        self.review_later(account_id);
-    }
-
-    #[inline(always)]
-    fn emit_position(&mut self, slot: u32, change: PositionChange, out: &mut EventBuffer) {
+    /// A flat position is about to be opened.
+    fn open(&mut self, slot: u32) {
         let position = self.positions.at_mut(slot);
-        if position.venue {
-            return;
-        }
-        position.published = position.mark;
-        let unrealised = Marks::of(position).unrealised;
-        out.push(Event::PositionChanged(PositionChanged {
-            position: Positions::id(slot),
-            account: position.account,
-            strategy: position.strategy,
-            instrument: position.instrument,
-            quantity: i32::try_from(position.quantity).unwrap_or(0),
-            cost: position.cost,
-            realised: position.realised,
-            charges: position.charges,
-            unrealised,
-            stop_loss: position.stop_loss,
-            take_profit: position.take_profit,
-            product: position.product,
-            change,
-        }));
+        position.realised = Money::ZERO;
+        position.charges = Money::ZERO;
+        position.loss_alerted = false;
+        position.stop_missing = false;
+        self.list_open(slot);
     }
 
     pub(crate) fn rehash_account_of(&mut self, order: u32) {
@@ -321,14 +256,90 @@ struct Named {
     first: bool,
 }
 
-/// The part of a position that its account's sums contain.
-#[derive(Clone, Copy)]
+/// A fill, or the part of it that closes a position or opens one the other way.
+struct Part {
+    side: Side,
+    price: Price,
+    shares: u32,
+    charges: Money,
+}
+
+impl Part {
+    /// What is paid for the shares; what is received for them, below zero.
+    #[inline(always)]
+    fn value(&self) -> Money {
+        let notional = self.price.notional(Quantity::clamped(i64::from(self.shares)));
+        Money::from_paise(notional.paise().wrapping_mul(self.side.sign()))
+    }
+
+    #[inline(always)]
+    fn signed_shares(&self) -> i64 {
+        i64::from(self.shares).wrapping_mul(self.side.sign())
+    }
+}
+
+/// What its account's sums contain of a position.
 struct Carried {
     held: i64,
     quantity: i64,
-    marks: Marks,
-    /// Nothing, unless its account is banded.
-    reach: Reach,
+    cost: Money,
+}
+
+impl Carried {
+    #[inline(always)]
+    fn of(position: &Position) -> Carried {
+        Carried {
+            held: position.held(),
+            quantity: position.quantity,
+            cost: position.cost,
+        }
+    }
+}
+
+/// Brings position and account up to date after a fill but for the worth of legs, which [`Engine::carry_leg`] does.
+#[inline(always)]
+fn carry(position: &mut Position, account: &mut Account, before: &Carried, part: &Part) {
+    position.mark = Some(part.price);
+    position.charges = position.charges.saturating_add(part.charges);
+    account.charges = account.charges.saturating_add(part.charges);
+    let held = account.position_cost.of(position.product);
+    *held = held.saturating_add(position.held()).saturating_sub(before.held);
+    if position.venue {
+        return;
+    }
+    if account.spread != Spread::Several {
+        // Nobody has traded before the first mark, so nothing else is held.
+        let mark = *account.mark.get_or_insert(part.price);
+        let cost = position.cost.saturating_sub(before.cost);
+        account
+            .marks
+            .trade(before.quantity, position.quantity, cost, mark);
+    }
+    account.held.exchange(before.quantity, position.quantity);
+}
+
+/// Tells of a position whose mark is the price of its fill.
+#[inline(always)]
+fn publish(position: &mut Position, slot: u32, change: PositionChange, price: Price, out: &mut EventBuffer) {
+    if position.venue {
+        return;
+    }
+    position.published = Some(price);
+    out.push(Event::PositionChanged(PositionChanged {
+        position: Positions::id(slot),
+        account: position.account,
+        strategy: position.strategy,
+        instrument: position.instrument,
+        quantity: i32::try_from(position.quantity).unwrap_or(0),
+        cost: position.cost,
+        realised: position.realised,
+        charges: position.charges,
+        unrealised: position.gain_at(price),
+        stop_loss: position.stop_loss,
+        take_profit: position.take_profit,
+        product: position.product,
+        change,
+    }));
 }
 
 /// The share of `cost` that `shares` of `open` carry, rounded half away from zero; the whole cost for all of them.
