@@ -22,8 +22,13 @@ impl Agenda {
 
     #[inline]
     pub(crate) fn add(&mut self, slot: u32) {
-        self.sorted &= self.slots.last().is_none_or(|&last| last > slot);
         self.slots.push(slot);
+        // A trade adds two: they are put in order at once.
+        match self.slots.as_mut_slice() {
+            [first, second] if *first < slot => (*first, *second) = (slot, *first),
+            [.., before, _] => self.sorted &= *before > slot,
+            _ => {}
+        }
     }
 
     #[inline(always)]

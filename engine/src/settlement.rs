@@ -172,7 +172,6 @@ impl Engine {
     /// Opens or adds to a position.
     #[inline]
     fn extend(&mut self, slot: u32, part: &Part, named: Named, out: &mut EventBuffer) {
-        let day = self.day;
         let opens = self.positions.at(slot).quantity == 0;
         if opens {
             self.open(slot);
@@ -183,17 +182,19 @@ impl Engine {
         let before = Carried::of(position);
         position.quantity = position.quantity.wrapping_add(part.signed_shares());
         if position.product == Product::Cnc && part.side == Side::Buy {
-            position.note_bought(part.shares, day);
+            position.note_bought(part.shares, self.day);
         }
         position.cost = position.cost.saturating_add(part.value());
         carry(position, account, &before, part);
+        let names = (opens || named.first) && named.is_something() && !position.venue;
+        let minds = !opens && position.minds_its_exits();
         if let Some(leg) = leg {
             self.carry_leg(slot, &leg);
         }
-        if (opens || named.first) && !self.positions.at(slot).venue {
+        if names {
             self.name_conditions(slot, named.stop_loss, named.take_profit);
         }
-        if !opens {
+        if minds {
             self.unblock_later(slot);
         }
         let change = match opens {
@@ -254,6 +255,13 @@ struct Named {
     take_profit: Option<Price>,
     /// This is the order's first fill.
     first: bool,
+}
+
+impl Named {
+    #[inline(always)]
+    fn is_something(&self) -> bool {
+        self.stop_loss.is_some() | self.take_profit.is_some()
+    }
 }
 
 /// A fill, or the part of it that closes a position or opens one the other way.
