@@ -124,6 +124,9 @@ pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 /// Time that a connection may stay idle between requests, or before its first.
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
 
+/// The same where a connection has just been refused that its place would have been for.
+pub const IDLE_TIME_WANTED: Duration = Duration::from_secs(2);
+
 /// Time that a client may leave its answers unread (DESIGN.md section 6).
 pub const STALL_TIME_MAX: Duration = Duration::from_secs(30);
 

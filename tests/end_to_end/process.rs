@@ -1,7 +1,8 @@
 //! The process: one line on standard output, threads with names, clean ends, one server to a data directory.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -31,6 +32,21 @@ fn a_stop_tells_websocket_clients_and_frees_the_port() {
     server.stop();
     assert_eq!(socket.hear(), None, "the connection is closed");
     assert_eq!(site.start_at(address, QUIET).address(), address);
+}
+
+/// Whoever comes when one host's places are all taken is told so, and those that nobody uses are given back.
+#[test]
+fn a_host_that_is_full_of_idle_connections_is_let_in_again() {
+    let site = Site::new();
+    let server = site.start(QUIET);
+    let places = api_sidecar::limits::CONNECTIONS_PER_ADDRESS_MAX;
+    let mut idle: Vec<_> = (0..places)
+        .map(|_| TcpStream::connect(server.address()).unwrap())
+        .collect();
+    let ask = || server.client().try_send("GET", "/api/oms/risk/limits", b"");
+    assert!(ask().is_ok_and(|answer| answer.status == 503) || ask().is_err());
+    wait_for("a place", || ask().ok().filter(|answer| answer.status == 200));
+    assert_eq!(idle[0].read(&mut [0]).unwrap(), 0, "the longest idle one is closed");
 }
 
 #[test]

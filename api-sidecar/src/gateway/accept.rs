@@ -14,21 +14,48 @@ use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
 pub(crate) struct Admission {
     total: usize,
     by_address: HashMap<IpAddr, u32>,
+    /// Refused since they were last asked for.
+    refused: Refused,
+}
+
+/// Who was told that there were too many connections.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    /// There were too many in all.
+    anyone: bool,
+    /// There were too many of these: at most as many as can have all of their own places.
+    addresses: Vec<IpAddr>,
+}
+
+impl Refused {
+    /// Whether a place of this address would have helped.
+    pub(crate) fn want_place_of(&self, address: IpAddr) -> bool {
+        self.anyone || self.addresses.contains(&address)
+    }
 }
 
 impl Admission {
     /// Counts one in; `false` where it would be too many.
     pub(crate) fn enter(&mut self, address: IpAddr) -> bool {
         if self.total >= CONNECTIONS_MAX {
+            self.refused.anyone = true;
             return false;
         }
         let count = self.by_address.entry(address).or_insert(0);
         if *count >= CONNECTIONS_PER_ADDRESS_MAX {
+            if !self.refused.addresses.contains(&address) {
+                self.refused.addresses.push(address);
+            }
             return false;
         }
         *count += 1;
         self.total += 1;
         true
+    }
+
+    /// Who was refused since this was last asked.
+    pub(crate) fn take_refused(&mut self) -> Refused {
+        std::mem::take(&mut self.refused)
     }
 
     pub(crate) fn leave(&mut self, address: IpAddr) {
@@ -104,6 +131,9 @@ mod tests {
         }
         assert!(!admission.enter(first));
         assert!(admission.enter(second));
+        let refused = admission.take_refused();
+        assert!(refused.want_place_of(first) && !refused.want_place_of(second));
+        assert!(!admission.take_refused().want_place_of(first));
         admission.leave(first);
         assert!(admission.enter(first));
         admission.leave(second);
@@ -114,5 +144,6 @@ mod tests {
             entered += usize::from(admission.enter(IpAddr::from([10, 1, high, low])));
         }
         assert_eq!(entered, CONNECTIONS_MAX);
+        assert!(admission.take_refused().want_place_of(second));
     }
 }

@@ -1,11 +1,11 @@
 //! How long a client may take for what (each bound and its reason is in [`crate::limits`]).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Protocol};
 use crate::limits::{
-    IDLE_TIME_MAX, RELAY_ANSWER_TIME_MAX, RELAY_BODY_TIME_MAX, REQUEST_TIME_MAX, SLOT_STALL_TIME_MAX,
-    STALL_TIME_MAX, UPLOAD_STALL_TIME_MAX, WS_SILENCE,
+    IDLE_TIME_MAX, IDLE_TIME_WANTED, RELAY_ANSWER_TIME_MAX, RELAY_BODY_TIME_MAX, REQUEST_TIME_MAX,
+    SLOT_STALL_TIME_MAX, STALL_TIME_MAX, UPLOAD_STALL_TIME_MAX, WS_SILENCE,
 };
 
 /// What a look at a connection's clocks calls for.
@@ -23,11 +23,19 @@ pub(crate) enum Due {
     Silent,
 }
 
-/// `slots_wanted`: somebody was refused a relayed request because too many go on.
-pub(crate) fn due(connection: &Connection, now: Instant, slots_wanted: bool) -> Due {
+/// What somebody was refused that this connection may have: then it has less time.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Wanted {
+    /// A relayed request, because too many go on.
+    pub(crate) slot: bool,
+    /// A connection, because there are too many.
+    pub(crate) place: bool,
+}
+
+pub(crate) fn due(connection: &Connection, now: Instant, wanted: Wanted) -> Due {
     let since = |instant: Instant| now.saturating_duration_since(instant);
     let holds_slot = matches!(&connection.protocol, Protocol::Http(session) if session.relay.is_some());
-    let permitted = match slots_wanted && holds_slot {
+    let permitted = match wanted.slot && holds_slot {
         true => SLOT_STALL_TIME_MAX,
         false => STALL_TIME_MAX,
     };
@@ -63,7 +71,7 @@ pub(crate) fn due(connection: &Connection, now: Instant, slots_wanted: bool) -> 
             let owed = session.has_answers_in_flight() || !connection.output.is_empty();
             if late && session.may_read() {
                 Due::RequestTimeout
-            } else if !owed && since(connection.heard) >= IDLE_TIME_MAX {
+            } else if !owed && since(connection.heard) >= idle_time(wanted) {
                 Due::Remove
             } else {
                 Due::Nothing
@@ -83,11 +91,17 @@ pub(crate) fn due(connection: &Connection, now: Instant, slots_wanted: bool) -> 
     }
 }
 
+fn idle_time(wanted: Wanted) -> Duration {
+    match wanted.place {
+        true => IDLE_TIME_WANTED,
+        false => IDLE_TIME_MAX,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
     use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
-    use std::time::Duration;
 
     use super::*;
     use crate::auth::{Principal, Role};
@@ -114,14 +128,29 @@ mod tests {
         let start = Instant::now();
         let (mut connection, _client) = connection(start);
         assert_eq!(
-            due(&connection, start + IDLE_TIME_MAX - MOMENT, false),
+            due(&connection, start + IDLE_TIME_MAX - MOMENT, Wanted::default()),
             Due::Nothing
         );
-        assert_eq!(due(&connection, start + IDLE_TIME_MAX, false), Due::Remove);
+        assert_eq!(
+            due(&connection, start + IDLE_TIME_MAX, Wanted::default()),
+            Due::Remove
+        );
+        let wanted = Wanted {
+            slot: false,
+            place: true,
+        };
+        assert_eq!(
+            due(&connection, start + IDLE_TIME_WANTED - MOMENT, wanted),
+            Due::Nothing
+        );
+        assert_eq!(due(&connection, start + IDLE_TIME_WANTED, wanted), Due::Remove);
         if let Protocol::Http(session) = &mut connection.protocol {
             session.reserve(super::super::answer::ResponseShape::closing());
         }
-        assert_eq!(due(&connection, start + IDLE_TIME_MAX, false), Due::Nothing);
+        assert_eq!(
+            due(&connection, start + IDLE_TIME_MAX, Wanted::default()),
+            Due::Nothing
+        );
     }
 
     #[test]
@@ -132,11 +161,11 @@ mod tests {
             session.began = Some(start);
         }
         assert_eq!(
-            due(&connection, start + REQUEST_TIME_MAX - MOMENT, false),
+            due(&connection, start + REQUEST_TIME_MAX - MOMENT, Wanted::default()),
             Due::Nothing
         );
         assert_eq!(
-            due(&connection, start + REQUEST_TIME_MAX, false),
+            due(&connection, start + REQUEST_TIME_MAX, Wanted::default()),
             Due::RequestTimeout
         );
     }
@@ -151,22 +180,25 @@ mod tests {
             connection.flush(usize::MAX, start).unwrap();
         }
         assert_eq!(
-            due(&connection, start + STALL_TIME_MAX - MOMENT, false),
+            due(&connection, start + STALL_TIME_MAX - MOMENT, Wanted::default()),
             Due::Nothing
         );
-        assert_eq!(due(&connection, start + STALL_TIME_MAX, false), Due::Remove);
+        assert_eq!(
+            due(&connection, start + STALL_TIME_MAX, Wanted::default()),
+            Due::Remove
+        );
         client.write_all(b"still here").unwrap();
         assert_eq!(
-            due(&connection, start + STALL_TIME_MAX, false),
+            due(&connection, start + STALL_TIME_MAX, Wanted::default()),
             Due::Remove,
             "talking is not taking"
         );
         // A little now and then is nothing either.
         let late = start + STALL_TIME_MAX;
         connection.note_taken(STALL_BYTES_MIN - 1, late);
-        assert_eq!(due(&connection, late, false), Due::Remove);
+        assert_eq!(due(&connection, late, Wanted::default()), Due::Remove);
         connection.note_taken(1, late);
-        assert_eq!(due(&connection, late, false), Due::Nothing);
+        assert_eq!(due(&connection, late, Wanted::default()), Due::Nothing);
     }
 
     #[test]
@@ -179,12 +211,21 @@ mod tests {
             role: Role::Viewer,
         };
         connection.protocol = Protocol::WebSocket(Box::new(WsSession::new(who, None, start)));
-        assert_eq!(due(&connection, start + WS_SILENCE - MOMENT, false), Due::Nothing);
-        assert_eq!(due(&connection, start + WS_SILENCE, false), Due::Ping);
+        assert_eq!(
+            due(&connection, start + WS_SILENCE - MOMENT, Wanted::default()),
+            Due::Nothing
+        );
+        assert_eq!(due(&connection, start + WS_SILENCE, Wanted::default()), Due::Ping);
         if let Protocol::WebSocket(session) = &mut connection.protocol {
             session.ping(&mut connection.output);
         }
-        assert_eq!(due(&connection, start + WS_SILENCE, false), Due::Nothing);
-        assert_eq!(due(&connection, start + 2 * WS_SILENCE, false), Due::Silent);
+        assert_eq!(
+            due(&connection, start + WS_SILENCE, Wanted::default()),
+            Due::Nothing
+        );
+        assert_eq!(
+            due(&connection, start + 2 * WS_SILENCE, Wanted::default()),
+            Due::Silent
+        );
     }
 }

@@ -16,11 +16,11 @@ use rtrb::Consumer;
 use slab::Slab;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::accept::{Accepted, Admission, accept, turn_away};
+use super::accept::{Accepted, Admission, Refused, accept, turn_away};
 use super::answer::{Answer, ResponseShape};
 use super::connection::{Connection, Pause, Protocol};
 use super::core::Core;
-use super::deadlines::{self, Due};
+use super::deadlines::{self, Due, Wanted};
 use super::doorbell::Doorbell;
 use super::figures::Figure;
 use super::notices::Notices;
@@ -518,9 +518,10 @@ impl EventLoop {
         }
         let mut indices = std::mem::take(&mut self.swept);
         indices.extend(self.connections.iter().map(|(index, _)| index));
-        let slots_wanted = self.core.relays.take_refused();
+        let slot = self.core.relays.take_refused();
+        let refused = self.admission.take_refused();
         for index in indices.drain(..) {
-            self.check_deadlines(index, slots_wanted);
+            self.check_deadlines(index, slot, &refused);
         }
         self.swept = indices;
     }
@@ -537,11 +538,13 @@ impl EventLoop {
         self.disk_alerted = low;
     }
 
-    fn check_deadlines(&mut self, index: usize, slots_wanted: bool) {
+    /// `slot`: a relayed request was refused; `refused`: so were connections.
+    fn check_deadlines(&mut self, index: usize, slot: bool, refused: &Refused) {
         let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
-        let due = deadlines::due(connection, self.core.now, slots_wanted);
+        let place = refused.want_place_of(connection.peer);
+        let due = deadlines::due(connection, self.core.now, Wanted { slot, place });
         let output = &mut connection.output;
         match (due, &mut connection.protocol) {
             (Due::Remove, _) => return self.remove(index),
