@@ -562,15 +562,18 @@ fn wait_for_end(signals: &Receiver<i32>, ended: &Receiver<&'static str>) -> Opti
     }
 }
 
-/// Waits for a thread's end, within bounds: a thread that does not end must not keep the process.
+/// Waits for a thread's end, within bounds: a thread that does not end must not keep the process. Looks are counted, not the
+/// time: where the whole process is stopped for a while, the thread was, too.
 fn join<T>(name: &'static str, thread: JoinHandle<T>) -> Option<T> {
-    let deadline = Instant::now() + THREAD_END_TIMEOUT;
+    const LOOK_EVERY: Duration = Duration::from_millis(1);
+    let mut looks = THREAD_END_TIMEOUT.as_millis() / LOOK_EVERY.as_millis();
     while !thread.is_finished() {
-        if Instant::now() >= deadline {
+        if looks == 0 {
             error!(thread = name, "thread did not end in time");
             return None;
         }
-        std::thread::sleep(Duration::from_millis(1));
+        looks -= 1;
+        std::thread::sleep(LOOK_EVERY);
     }
     thread
         .join()

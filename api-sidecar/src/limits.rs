@@ -142,8 +142,8 @@ pub const RELAY_ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// Time that whoever answers a relayed request may let pass between two parts of its body: what other proxies give.
 pub const RELAY_BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Silence of a WebSocket client after which it is pinged, and twice after which it is closed. The existing
-/// dashboard pings every 30 s.
+/// Silence of a WebSocket client after which it is pinged, and silence after the ping after which it is closed. The
+/// existing dashboard pings every 30 s.
 pub const WS_SILENCE: Duration = Duration::from_secs(45);
 
 /// Time between our last byte and closing a socket, in which what the client still sends is read and thrown away, so

@@ -46,7 +46,11 @@ fn a_host_that_is_full_of_idle_connections_is_let_in_again() {
     let ask = || server.client().try_send("GET", "/api/oms/risk/limits", b"");
     assert!(ask().is_ok_and(|answer| answer.status == 503) || ask().is_err());
     wait_for("a place", || ask().ok().filter(|answer| answer.status == 200));
-    assert_eq!(idle[0].read(&mut [0]).unwrap(), 0, "the longest idle one is closed");
+    assert_eq!(
+        idle[0].read(&mut [0]).unwrap(),
+        0,
+        "the longest idle one is closed"
+    );
 }
 
 #[test]

@@ -571,7 +571,7 @@ impl EventLoop {
             (Due::Silent, Protocol::WebSocket(session)) => {
                 session.close(output, CloseCode::Away, "nothing heard for too long");
             }
-            (Due::Ping, Protocol::WebSocket(session)) => session.ping(output),
+            (Due::Ping, Protocol::WebSocket(session)) => session.ping(output, self.core.now),
             _ => return,
         }
         self.enqueue(index);

@@ -32,9 +32,9 @@ pub(crate) struct WsSession {
     pub(crate) in_flight: usize,
     /// A close frame is queued or was received: nothing more is said or heard.
     pub(crate) closed: bool,
-    /// When the client last sent a frame, and whether it was pinged since.
+    /// When the client last sent a frame, and when it was pinged since.
     pub(crate) heard: Instant,
-    pub(crate) pinged: bool,
+    pub(crate) pinged: Option<Instant>,
 }
 
 /// What the client said.
@@ -66,7 +66,7 @@ impl WsSession {
             in_flight: 0,
             closed: false,
             heard: now,
-            pinged: false,
+            pinged: None,
         }
     }
 
@@ -92,7 +92,7 @@ impl WsSession {
         let result = self.context.read(&mut Pipe { input, output });
         if !matches!(&result, Err(tungstenite::Error::Io(_))) {
             self.heard = now;
-            self.pinged = false;
+            self.pinged = None;
         }
         match result {
             Ok(Message::Text(text)) => Heard::Text(text),
@@ -125,8 +125,8 @@ impl WsSession {
         output.append(|tail| write_frame(tail, frame));
     }
 
-    pub(crate) fn ping(&mut self, output: &mut Output) {
-        self.pinged = true;
+    pub(crate) fn ping(&mut self, output: &mut Output, now: Instant) {
+        self.pinged = Some(now);
         output.append(|tail| write_frame(tail, Frame::ping(Bytes::new())));
     }
 
