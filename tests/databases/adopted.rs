@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::journal::Journal;
-use crate::reader::{History, Reader};
+use crate::reader::{HISTORIES, History, Reader};
 use crate::session::{ASHA, Session};
 
 const OLD_SCHEMA: &str = include_str!("../../persistence-writer/tests/projector/old_schema.sql");
@@ -109,6 +109,13 @@ fn check(session: &Session, tables: &Tables) {
 
     let orders = old(History::Orders, "&from=2026-01-01", 200);
     assert_eq!(ids(&orders), [-8, -7, -6, -5, -4, -3, -2, -1]);
+    // No symbol has a NUL, which PostgreSQL refuses to look for.
+    for history in HISTORIES {
+        for symbol in ["%00", "OLDCO%00", "%00OLDCO"] {
+            let rows = reader.pages(history, &format!("&from=2026-01-01&symbol={symbol}"), 200);
+            assert_eq!(rows, Vec::<Value>::new(), "{history:?} of {symbol}");
+        }
+    }
     assert_eq!(
         old(History::Orders, "&from=2026-01-01", 3),
         orders,

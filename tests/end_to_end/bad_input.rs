@@ -15,6 +15,7 @@ use crate::support::{PATIENCE, Random};
 const ORDERS: &str = "/api/oms/orders";
 const ORDER_1: &str = "/api/oms/orders/1";
 const VALIDATE: &str = "/api/oms/validate-order";
+const CHARGES: &str = "/api/oms/charges";
 const KILL: &str = "/api/oms/risk/kill-switch";
 const REARM: &str = "/api/oms/risk/deactivate-kill-switch";
 const CANCEL_ALL: &str = "/api/oms/orders/cancel-all";
@@ -176,6 +177,23 @@ fn rows() -> Vec<Row> {
             add("POST", "/api/oms/positions/1/close", &body, 400);
         }
     }
+    // Bodies that pass but for a byte that is not UTF-8.
+    for (method, path, body) in [
+        ("POST", ORDERS, order_with("metadata", r#"{"note":"@"}"#)),
+        ("POST", VALIDATE, order_with("metadata", r#"{"note":"@"}"#)),
+        ("POST", CHARGES, order_with("metadata", r#"{"note":"@"}"#)),
+        ("PUT", ORDER_1, br#"{"quantity":5,"note":"@"}"#.to_vec()),
+        ("POST", CLOSE, br#"{"symbol":"RELIANCE","note":"@"}"#.to_vec()),
+        ("POST", CANCEL_ALL, br#"{"note":"@"}"#.to_vec()),
+        ("POST", KILL, br#"{"note":"@"}"#.to_vec()),
+        ("POST", REARM, br#"{"note":"@"}"#.to_vec()),
+    ] {
+        let at = body.iter().position(|&byte| byte == b'@').unwrap();
+        // Never a part of UTF-8; half of a character; half of one beyond the basic plane.
+        for bytes in [&b"\xff"[..], b"\xc3", b"\xed\xa0\x80"] {
+            add(method, path, &[&body[..at], bytes, &body[at + 1..]].concat(), 400);
+        }
+    }
     for (field, text) in bad_order_fields() {
         add("POST", ORDERS, &order_with(field, text), 400);
     }
@@ -217,6 +235,11 @@ fn rows() -> Vec<Row> {
         r#"{"scope":7}"#,
         r#"{"scope":"strategy"}"#,
         r#"{"state":"NORMAL"}"#,
+        // The account is of no concern to the whole engine, and has to be a name all the same.
+        r#"{"scope":"engine","account":7}"#,
+        r#"{"scope":"engine","account":["main"]}"#,
+        r#"{"scope":"engine","account":{"name":"main"}}"#,
+        r#"{"scope":"engine","account":true}"#,
         r#"{"flatten":"yes"}"#,
         r#"{"reason":{}}"#,
         r#"{"triggered_by":[1]}"#,
@@ -321,6 +344,14 @@ fn unknown_things(add: &mut impl FnMut(&'static str, &str, &[u8], u16)) {
         "positions?closed=1&cursor=x",
         "depth/RELIANCE?levels=x",
         "depth/RELIANCE?levels=0",
+        // Twice the same is twice.
+        "orders?limit=5&limit=5",
+        "orders?limit=5&l%69mit=6",
+        "orders/active?account=main&account=*",
+        "positions?symbol=SBIN&symbol=SBIN",
+        "trades?order=1&limit=5&order=2",
+        "risk/alerts?count=5&count=5",
+        "depth/RELIANCE?levels=5&levels=5",
     ] {
         add("GET", &format!("/api/oms/{query}"), b"", 400);
     }
