@@ -13,6 +13,9 @@ const SEED: &str = "7";
 /// knows, such as a symbol that is not listed, or a risk check.
 const CHECK_LEFT_OUT: &str = "positive_data_acceptance";
 
+/// How long one answer may take: that is up to the machine. Schemathesis' own limit is 10.
+const PATIENCE_S: &str = "120";
+
 /// `main` may do everything and is never throttled: a rate limit would answer most of what is tried.
 const UNLIMITED: &str = "[[accounts]]\nname = \"main\"\nbalance = \"1000000000.00\"\nprofile = \"unlimited-paper\"\n\
                          role = \"admin\"\n";
@@ -29,6 +32,7 @@ fn every_answer_is_a_documented_one() {
             .current_dir(reports.path())
             .args(["run", &document, "--checks", "all", "--seed", SEED])
             .args(["--exclude-checks", CHECK_LEFT_OUT])
+            .args(["--request-timeout", PATIENCE_S, "--max-response-time", PATIENCE_S])
             .args([
                 "--max-examples",
                 "15",

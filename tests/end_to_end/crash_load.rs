@@ -1,6 +1,7 @@
 //! Clients that trade as fast as they are answered, and remember every answer, until the server is gone.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -78,11 +79,11 @@ impl Trader {
         }
     }
 
-    /// Trades until the connection breaks.
-    pub fn run(mut self) -> Vec<Sent> {
+    /// Trades until the connection breaks. Counts the orders that were acknowledged.
+    pub fn run(mut self, acknowledged: &AtomicUsize) -> Vec<Sent> {
         loop {
             let step = match self.random.below(10) {
-                0..7 => self.place(),
+                0..7 => self.place(acknowledged),
                 7..9 => self.cancel(),
                 _ => self.modify(),
             };
@@ -92,7 +93,7 @@ impl Trader {
         }
     }
 
-    fn place(&mut self) -> std::io::Result<()> {
+    fn place(&mut self, acknowledged: &AtomicUsize) -> std::io::Result<()> {
         let (symbol, reference, tick) = self.random.of(&SYMBOLS);
         let side = self.random.of(&["BUY", "SELL"]);
         let quantity = 1 + self.random.below(20);
@@ -125,6 +126,7 @@ impl Trader {
             .try_send("POST", ORDERS, body.to_string().as_bytes())?;
         let last = self.sent.last_mut().expect("just pushed");
         last.answer = Some(Acknowledged::of(answer.status, &answer.json()));
+        acknowledged.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 

@@ -107,6 +107,8 @@ fn a_full_disk_stops_new_orders_and_nothing_else() {
     trade(&server, &site);
     let mut client = server.client_of(&site, "counter");
     let mut hears = server.socket();
+    // Nothing else: who does not read what there is to tell of many orders is disconnected.
+    hears.say(r#"{"type":"subscribe","events":["risk:alert"]}"#);
     for cycle in 1..=usize::try_from(cycles).unwrap() {
         let resting = place(&mut client).unwrap();
         let filler = disk.fill_up_to(2 * MIB);

@@ -109,7 +109,7 @@ impl Client {
 
     /// Fails where the connection does; the request may then have been acted on or not.
     pub fn try_send(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<Answer> {
-        let mut connection = match self.connection.take() {
+        let mut connection = match self.connection.take().filter(is_open) {
             Some(connection) => connection,
             None => BufReader::new(connect(self.address)?),
         };
@@ -141,6 +141,15 @@ impl Client {
         request.extend_from_slice(body);
         request
     }
+}
+
+/// Whether a connection can be used once more: the server closes those that were idle for long, as on a slow machine.
+fn is_open(connection: &BufReader<TcpStream>) -> bool {
+    let stream = connection.get_ref();
+    stream.set_nonblocking(true).unwrap();
+    let found = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).unwrap();
+    found.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
