@@ -224,10 +224,13 @@ fn keeps_exits(order: &Order, position: Option<&Position>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{AccountDefinition, Actor, InstrumentDefinition, Sequenced};
+    use crate::command::{
+        AccountDefinition, Actor, Edit, EditConditions, InstrumentDefinition, MarketPrice, Sequenced,
+        SetLimits,
+    };
     use crate::engine::{Capacity, Work};
-    use crate::ids::{InstrumentId, OrderId, Seq, StrategyId};
-    use crate::risk_limits::RiskLimits;
+    use crate::ids::{InstrumentId, OrderId, PositionId, Seq, StrategyId};
+    use crate::risk_limits::{LimitFields, RiskLimits};
     use crate::terms::{Product, Side};
     use crate::text::Text;
     use crate::units::{Money, Price, Ratio, Timestamp};
@@ -261,20 +264,7 @@ mod tests {
                 engines: [engine.clone(), engine.without_express()],
                 seq: 0,
             };
-            twins.decide(Command::DefineInstrument(alloc::boxed::Box::new(
-                InstrumentDefinition {
-                    symbol: Text::cut("TEST"),
-                    exchange: Text::cut("NSE"),
-                    tick_size: price(5),
-                    lot_size: shares(1),
-                    freeze_quantity: shares(10_000),
-                    reference_price: price(10_000),
-                    price_band: Ratio::from_ppm(200_000),
-                    mis_allowed: true,
-                    banned: false,
-                    derivatives: false,
-                },
-            )));
+            twins.decide(instrument(10_000));
             for name in ["one", "two"] {
                 twins.decide(account(name, false));
             }
@@ -343,6 +333,37 @@ mod tests {
             price: Some(price(at)),
             trigger: None,
         }
+    }
+
+    fn cancel(account: u32, id: u64) -> Command {
+        let (actor, order) = (by(account), OrderRef::Id(OrderId::new(id)));
+        Command::CancelOrder(CancelOrder { actor, order })
+    }
+
+    /// Of account 0.
+    fn set_limits(limits: RiskLimits) -> Command {
+        Command::SetLimits(alloc::boxed::Box::new(SetLimits {
+            actor: Actor { admin: true, ..by(0) },
+            account: AccountId::new(0),
+            strategy: None,
+            fields: LimitFields::ALL,
+            limits,
+        }))
+    }
+
+    fn instrument(freeze_quantity: u32) -> Command {
+        Command::DefineInstrument(alloc::boxed::Box::new(InstrumentDefinition {
+            symbol: Text::cut("TEST"),
+            exchange: Text::cut("NSE"),
+            tick_size: price(5),
+            lot_size: shares(1),
+            freeze_quantity: shares(freeze_quantity),
+            reference_price: price(10_000),
+            price_band: Ratio::from_ppm(200_000),
+            mis_allowed: true,
+            banned: false,
+            derivatives: false,
+        }))
     }
 
     /// Orders 3 (ask, ₹101) and 4 (bid, ₹99) of account 0 rest; it is short one share, account 1 long one.
@@ -521,16 +542,103 @@ mod tests {
             ("off the grid", move_to(0, BID, 9_903)),
         ];
         for (why, modify) in others {
-            assert!(!twins.decide(Command::ModifyOrder(modify)), "{why}");
+            // Each meets the order as it was.
+            assert!(!Twins::new().decide(Command::ModifyOrder(modify)), "{why}");
         }
-        let cancel = |account, id| {
-            let order = OrderRef::Id(OrderId::new(id));
-            Command::CancelOrder(CancelOrder {
-                actor: by(account),
-                order,
-            })
+        assert!(!Twins::new().decide(cancel(1, BID)), "of another account");
+        assert!(!Twins::new().decide(cancel(0, 99)), "unknown");
+    }
+
+    #[test]
+    fn an_order_takes_it_up_to_its_last_modification() {
+        let mut twins = Twins::new();
+        let mut limits = RiskLimits::maker();
+        limits.modifications_max = Some(2);
+        twins.decide(set_limits(limits));
+        for at in [10_110, 10_120] {
+            assert!(twins.decide(Command::ModifyOrder(move_to(0, ASK, at))));
+        }
+        assert!(!twins.decide(Command::ModifyOrder(move_to(0, ASK, 10_130))));
+    }
+
+    #[test]
+    fn a_partly_filled_order_takes_it_where_the_exchange_takes_its_total() {
+        let mut twins = Twins::new();
+        twins.decide(order(1, Side::Buy, 10_100, 6));
+        assert!(twins.decide(Command::ModifyOrder(move_to(0, ASK, 10_150))));
+        twins.decide(instrument(5));
+        assert!(!twins.decide(Command::ModifyOrder(move_to(0, ASK, 10_200))));
+    }
+
+    #[test]
+    fn orders_that_hide_or_wait_do_not_take_it() {
+        let iceberg = NewOrder {
+            disclosed: Some(shares(2)),
+            ..new_order(1, Side::Buy, 9_800, 5)
         };
-        assert!(!twins.decide(cancel(1, BID)), "of another account");
-        assert!(!twins.decide(cancel(0, 99)), "unknown");
+        let stop = NewOrder {
+            order_type: OrderType::Stop {
+                trigger: price(10_300),
+                limit: price(10_320),
+            },
+            ..new_order(1, Side::Buy, 10_320, 5)
+        };
+        for (why, placed, at) in [("iceberg", iceberg, 9_810), ("stop", stop, 10_330)] {
+            let mut twins = Twins::new();
+            twins.decide(Command::NewOrder(placed));
+            assert!(!twins.decide(Command::ModifyOrder(move_to(1, 5, at))), "{why}");
+            assert!(twins.engines[0].orders.find_open(OrderId::new(5)).is_some());
+            assert!(!twins.decide(cancel(1, 5)), "{why}");
+        }
+    }
+
+    /// Account 1's target at ₹101.50 is reached, but its only share is on sale at ₹102 already: it waits for that order.
+    #[test]
+    fn exits_that_a_condition_waits_for_do_not_take_it() {
+        let exit = || {
+            let mut twins = Twins::new();
+            assert!(twins.decide(order(1, Side::Sell, 10_200, 1)));
+            twins.decide(order(1, Side::Buy, 9_800, 1));
+            twins.decide(Command::EditConditions(EditConditions {
+                actor: by(1),
+                position: PositionId::new(2),
+                stop_loss: Edit::Keep,
+                take_profit: Edit::Set(price(10_150)),
+                trailing: Edit::Keep,
+            }));
+            twins.decide(Command::MarketPrice(MarketPrice {
+                instrument: InstrumentId::new(0),
+                price: price(10_150),
+            }));
+            let engine = &twins.engines[0];
+            let slot = engine.orders.find_open(OrderId::new(5)).expect("it rests");
+            let position = engine.orders.at(slot).position;
+            assert!(engine.positions.at(position).minds_its_exits());
+            twins
+        };
+        assert!(
+            !exit().decide(Command::ModifyOrder(move_to(1, 5, 10_210))),
+            "move"
+        );
+        assert!(!exit().decide(cancel(1, 5)), "cancel");
+        assert!(
+            exit().decide(Command::ModifyOrder(move_to(1, 6, 9_810))),
+            "an entry's"
+        );
+        assert!(exit().decide(cancel(1, 6)), "an entry's cancel");
+    }
+
+    #[test]
+    fn whoever_counts_messages_does_not_take_it() {
+        let mut twins = Twins::new();
+        let mut limits = RiskLimits::maker();
+        limits.order_to_trade_alert = Some(1_000);
+        twins.decide(set_limits(limits));
+        assert!(!twins.decide(order(0, Side::Sell, 10_200, 1)), "new");
+        assert!(
+            !twins.decide(Command::ModifyOrder(move_to(0, ASK, 10_150))),
+            "move"
+        );
+        assert!(!twins.decide(cancel(0, ASK)), "cancel");
     }
 }
