@@ -58,7 +58,9 @@ pub fn run(mut sequencer: Sequencer, mut lanes: Lanes, wait: Wait, core: &Shared
     core.own();
     let mut idle = 0;
     let mut control_open = true;
+    let mut away = None;
     loop {
+        core.return_home(&mut away);
         if turn(&mut sequencer, &mut lanes, &mut control_open) {
             idle = 0;
             continue;
@@ -71,7 +73,7 @@ pub fn run(mut sequencer: Sequencer, mut lanes: Lanes, wait: Wait, core: &Shared
             && sequencer.has_room()
             && core.sleep_while_others_work(SLEEP_MAX, || lanes.have_more());
         if !slept {
-            rest(wait, idle);
+            core.rest(|| rest(wait, idle));
         }
     }
 }

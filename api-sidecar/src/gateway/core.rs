@@ -9,7 +9,7 @@ use engine::lane::{Input, Request};
 use engine::{Command, Notice, Text, Timestamp};
 use mio::Registry;
 use rtrb::Producer;
-use scheduling::SharedCore;
+use scheduling::{Overdue, SharedCore};
 
 use super::answer::Answer;
 use super::directory::Directory;
@@ -36,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) directory: Directory,
     pub(crate) requests: Producer<Request>,
     engine_core: SharedCore,
+    /// What was seen of an engine that does not take what waits for it.
+    overdue: Overdue,
     durability: Durability,
     pub(crate) replies: Replies,
     pub(crate) recorder: Recorder,
@@ -75,6 +77,7 @@ impl Core {
             directory,
             requests,
             engine_core,
+            overdue: Overdue::default(),
             durability,
             replies: Replies::default(),
             recorder: Recorder::new(latency),
@@ -137,6 +140,15 @@ impl Core {
         self.engine_core.ring();
         (self.durability.nudge)();
         true
+    }
+
+    /// Fetches the engine to this core where a request waits for it and somebody else has its own.
+    pub(crate) fn fetch_engine(&mut self) {
+        if self.requests.slots() == self.requests.buffer().capacity() {
+            self.overdue = Overdue::default();
+        } else {
+            self.engine_core.fetch(&mut self.overdue, Instant::now());
+        }
     }
 
     /// Sends a request to the engine; its answer will go to `to`. `Err` is the answer where it could not be sent.

@@ -148,6 +148,7 @@ impl EventLoop {
             return Ok(());
         }
         let timeout = if timeout.is_zero() {
+            self.core.fetch_engine();
             timeout
         } else {
             self.doorbell.note_taken(self.decisions.taken());
