@@ -98,8 +98,8 @@ impl Engine {
             ensure(held == expected.held, "margin of positions leaked")?;
             ensure(account.marks == expected.marks, "an account's marks drifted")?;
             ensure(account.held == expected.shares, "an account miscounts its shares")?;
-            self.audit_band(account)?;
             let id = AccountId::new(slot_of(slot));
+            self.audit_band(id, account)?;
             ensure(
                 match account.spread {
                     Spread::One(instrument) if account.newest_key != NIL => {
@@ -423,20 +423,28 @@ impl Engine {
     }
 
     /// Whoever holds one instrument waits in a band around its last mark.
-    fn audit_band(&self, account: &Account) -> Result<(), &'static str> {
-        let Spread::One(instrument) = account.spread else {
+    fn audit_band(&self, id: AccountId, account: &Account) -> Result<(), &'static str> {
+        let Spread::One(instrument_id) = account.spread else {
             return ensure(
                 account.band.is_none(),
                 "an account without one instrument is in a band",
             );
         };
-        let instrument = self.instrument_of(instrument);
+        let instrument = self.instrument_of(instrument_id);
         let (Some(band), Some(mark)) = (account.band, instrument.marked_price) else {
             return ensure(
                 account.held.gross == 0,
                 "an account that holds something is in no band",
             );
         };
+        let spare = account.spare;
+        ensure(
+            !spare.is_some()
+                || self
+                    .limits_hold_within(id, instrument_id, band, spare.left)
+                    .is_some(),
+            "what an account's fills may cost is more than its limits leave",
+        )?;
         let domain = instrument.bands.domain();
         let (below, above) = domain.ticks_beside(mark);
         let leaves =

@@ -15,7 +15,7 @@
 
 use crate::account::Account;
 use crate::arena::{NIL, Slots};
-use crate::bands::{Band, Worst, is_quiet, worst_between};
+use crate::bands::{Band, Spare, Worst, is_quiet, worst_between};
 use crate::book::ladder::PriceDomain;
 use crate::engine::Engine;
 use crate::ids::{AccountId, InstrumentId};
@@ -402,13 +402,15 @@ impl Engine {
             let tick = end(shift, gains_up)?;
             let price = domain.price_of(tick);
             let gain = position.gain_at(price).saturating_sub(now);
-            (may(Money::ZERO, gain) && is_quiet(position, account, (price, price))).then_some(tick)
+            (may(Money::ZERO, gain) && is_quiet(position, account, (price, price), Money::ZERO))
+                .then_some(tick)
         })?;
         let loss = WIDTH_SHIFTS.into_iter().find_map(|shift| {
             let tick = end(shift, !gains_up)?;
             let price = domain.price_of(tick);
             let loss = now.saturating_sub(position.gain_at(price));
-            (may(loss, Money::ZERO) && is_quiet(position, account, (price, price))).then_some(tick)
+            (may(loss, Money::ZERO) && is_quiet(position, account, (price, price), Money::ZERO))
+                .then_some(tick)
         })?;
         let band = Band {
             low: gain.min(loss),
@@ -421,7 +423,7 @@ impl Engine {
     fn is_quiet_within(&self, position: &Position, band: Band) -> bool {
         let domain: &PriceDomain = self.instrument_of(position.instrument).bands.domain();
         let ends = (domain.price_of(band.low), domain.price_of(band.high));
-        is_quiet(position, self.account_of(position.account), ends)
+        is_quiet(position, self.account_of(position.account), ends, Money::ZERO)
     }
 
     /// From now on an up-to-date account, whose open positions are all in one instrument, is one of legs. They are followed
@@ -429,6 +431,7 @@ impl Engine {
     pub(crate) fn split_into_legs(&mut self, id: AccountId, instrument: InstrumentId) {
         let account = self.account_mut(id);
         account.spread = Spread::Several;
+        account.spare = Spare::NONE;
         account.banded = false;
         let mark = account.mark;
         let mut slot = self.positions.first_alike(id, instrument);

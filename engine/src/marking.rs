@@ -9,6 +9,7 @@
 
 use crate::account::Account;
 use crate::arena::{NIL, Slots};
+use crate::bands::Spare;
 use crate::engine::{Engine, Task};
 use crate::event::{Event, EventBuffer, PositionMarked};
 use crate::ids::{AccountId, InstrumentId, TradeId};
@@ -326,6 +327,7 @@ impl Engine {
                 let account = self.account_mut(id);
                 account.spread = Spread::One(instrument);
                 account.newest_key = NIL;
+                account.spare = Spare::NONE;
                 account.banded = false;
                 (account.mark, account.marked_at) = (mark, marks);
             }

@@ -2,6 +2,7 @@
 
 use crate::alert::{Alert, AlertKind};
 use crate::arena::Slots;
+use crate::bands::Spare;
 use crate::closing::Closing;
 use crate::command::{KillScope, MarketPrice};
 use crate::engine::{Engine, Task};
@@ -75,9 +76,11 @@ impl Engine {
         }
     }
 
+    /// Has the monitor look at an account of which something changed that may bring any limit nearer.
     #[inline]
     pub(crate) fn review_later(&mut self, id: AccountId) {
         let account = self.accounts.as_mut_slice().at_mut(id.get());
+        account.spare = Spare::NONE;
         if !account.under_review && !account.venue {
             account.under_review = true;
             self.reviews.add(id.get());

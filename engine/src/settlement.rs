@@ -322,6 +322,7 @@ fn carry(position: &mut Position, account: &mut Account, before: &Carried, part:
         account
             .marks
             .trade(before.quantity, position.quantity, cost, mark);
+        account.spare.spend(part.shares, part.price, part.charges);
     }
     account.held.exchange(before.quantity, position.quantity);
 }
