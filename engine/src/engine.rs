@@ -2,8 +2,9 @@
 //!
 //! [`Engine::apply`] has `express` carry out what most commands are and dispatches the others to one file per kind of
 //! work: `entry` (new orders), `matching`, `settlement` (fills to positions), `modify`, `cancel`, `sweep` (mass cancels),
-//! `closing`, `kill`, `monitor` (marks and limits), `clock` and `definition`. Work that may be long is a [`Task`] that the run loop advances in steps of bounded size, so that a
-//! call never emits more than [`EVENTS_PER_CALL`](crate::limits::EVENTS_PER_CALL) events.
+//! `closing`, `kill`, `monitor` (marks and limits), `clock` and `definition`. Work that may be long is a [`Task`] that
+//! the run loop advances in steps of bounded size, so that a call never emits more than
+//! [`EVENTS_PER_CALL`](crate::limits::EVENTS_PER_CALL) events.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -44,7 +44,8 @@ fn a_host_that_is_full_of_idle_connections_is_let_in_again() {
         .map(|_| TcpStream::connect(server.address()).unwrap())
         .collect();
     let ask = || server.client().try_send("GET", "/api/oms/risk/limits", b"");
-    assert!(ask().is_ok_and(|answer| answer.status == 503) || ask().is_err());
+    // What the server did not read may reset the connection before the refusal is read.
+    assert!(ask().map_or(true, |answer| answer.status == 503));
     wait_for("a place", || ask().ok().filter(|answer| answer.status == 200));
     assert_eq!(
         idle[0].read(&mut [0]).unwrap(),
