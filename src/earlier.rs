@@ -19,8 +19,9 @@ struct Readers {
     back: Sender<Box<dyn TableStore>>,
 }
 
-/// Answers for `tables`. Nothing is opened before the first question. Tables that are away, or do not reach today yet,
-/// are asked again for `catch_up`: after a start, and after midnight, they are some milliseconds behind.
+/// Answers for `tables`. Nothing is opened before the first question. Tables that do not reach today yet are asked again
+/// for `catch_up`: after a start, and after midnight, they are some milliseconds behind. A server that
+/// cannot be reached is not waited for, so that it keeps no thread from other reads.
 pub fn probe(tables: &Tables, catch_up: Duration) -> EarlierProbe {
     let (back, idle) = crossbeam_channel::bounded(EARLIER_READERS);
     for _ in 0..EARLIER_READERS {
@@ -44,32 +45,45 @@ impl Readers {
             return Err("others are reading it".to_owned());
         };
         let begun = Instant::now();
-        let mut page = read(&mut *store, query);
-        while page.is_err() && begun.elapsed() < catch_up {
+        let is_embedded = store.backend() == "sqlite";
+        let mut failed = false;
+        let page = loop {
+            let page = read(&mut *store, query);
+            let again = match &page {
+                Ok(Some(_)) => false,
+                Ok(None) => begun.elapsed() < catch_up,
+                // The file of a first start may not be there yet.
+                Err(_) if is_embedded => begun.elapsed() < catch_up,
+                // A connection that was lost since it was last used says so at once.
+                Err(_) => !std::mem::replace(&mut failed, true) && begun.elapsed() < EARLIER_WAIT,
+            };
+            if !again {
+                break page;
+            }
             thread::sleep(EARLIER_PAUSE);
-            page = read(&mut *store, query);
-        }
+        };
         let _ = self.back.try_send(store);
-        page
+        page?.ok_or_else(|| "it does not hold all of them yet".to_owned())
     }
 }
 
-fn read(store: &mut dyn TableStore, query: &EarlierQuery) -> Result<EarlierPage, String> {
+/// `None` where the tables do not reach as far as the question.
+fn read(store: &mut dyn TableStore, query: &EarlierQuery) -> Result<Option<EarlierPage>, String> {
     let page = earlier::page(store, &page_query(query)).map_err(|error| {
         store.disconnect();
         error.to_string()
     })?;
     if !page.covers(query.complete_to) {
-        return Err("it does not hold all of them yet".to_owned());
+        return Ok(None);
     }
     let rows = page.rows.into_iter().map(|row| EarlierRow {
         key: row.key,
         values: row.values.into_iter().collect(),
     });
-    Ok(EarlierPage {
+    Ok(Some(EarlierPage {
         rows: rows.collect(),
         known_from: page.known_from,
-    })
+    }))
 }
 
 fn page_query(query: &EarlierQuery) -> PageQuery {

@@ -89,7 +89,7 @@ pub const EARLIER_READERS: usize = 2;
 /// How long a read waits for one of them; then 503.
 pub const EARLIER_WAIT: Duration = Duration::from_secs(1);
 
-/// How long a read waits for tables that are away or behind; then 503.
+/// How long a read waits for tables that are behind; then 503.
 pub const EARLIER_CATCH_UP: Duration = Duration::from_secs(2);
 
 /// Between two looks at them.
